@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* libcelery-c: all of the public API. */
+#ifndef CELERY_H
+#define CELERY_H
+
+#include <celery/app.h>
+#include <celery/client.h>
+#include <celery/error.h>
+#include <celery/log.h>
+#include <celery/task.h>
+#include <celery/value.h>
+#include <celery/worker.h>
+
+#endif

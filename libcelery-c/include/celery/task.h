@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a running task may ask, and how it ends.  Stable.
+ *
+ * A celery_task is valid in the thread that runs the task function until that function
+ * returns; what its getters return lives as long.
+ */
+#ifndef CELERY_TASK_H
+#define CELERY_TASK_H
+
+#include <celery/app.h>
+#include <celery/log.h>
+#include <celery/value.h>
+#include <stdint.h>
+
+CELERY_BEGIN_DECLS
+
+/* ---- arguments ---- */
+
+/*
+ * Unpacks the arguments, given by position or by keyword, into C variables.
+ *
+ * fmt is a list of "name:type", in the order of the parameters; after "|" come optional
+ * ones, whose variables keep their value when the caller leaves them out; "*" and "**" at
+ * the end accept more positional and more keyword arguments.  Types:
+ *
+ *   I  int64_t *           an integer of 64 bits
+ *   i  int *
+ *   d  double *            an integer or a float
+ *   b  bool *
+ *   s  const char **       a string without NUL; NUL-terminated UTF-8
+ *   z  const char **       as s; None gives NULL
+ *   S  const char **, size_t *   a string with its length; may hold NUL
+ *   y  const char **, size_t *   bytes
+ *   v  const celery_value **     anything
+ *   j  json_t **           anything json_t can hold; borrowed
+ *
+ * Returns CELERY_OK, or CELERY_ETASK after recording the TypeError that Python raises
+ * ("f() missing 1 required positional argument: 'x'"): return CELERY_FAILED then.
+ * Follows CPython's argument binding (Python/ceval.c, format_missing and friends).
+ */
+CELERY_API celery_status celery_task_args(celery_task *task, const char *fmt, ...);
+
+/* The whole [args, kwargs] as json_t, borrowed; NULL with err when json_t cannot hold it. */
+CELERY_API const json_t *celery_task_json(celery_task *task, celery_error *err);
+
+/* The positional arguments (array) and keyword arguments (object) without loss. */
+CELERY_API const celery_value *celery_task_positional(celery_task *task);
+CELERY_API const celery_value *celery_task_keywords(celery_task *task);
+
+/* ---- the request (celery.app.task.Context) ---- */
+
+CELERY_API const char *celery_task_id(const celery_task *task);
+CELERY_API const char *celery_task_name(const celery_task *task);
+CELERY_API const char *celery_task_root_id(const celery_task *task);   /* or NULL */
+CELERY_API const char *celery_task_parent_id(const celery_task *task); /* or NULL */
+CELERY_API const char *celery_task_group_id(const celery_task *task);  /* or NULL */
+CELERY_API const char *celery_task_hostname(const celery_task *task);  /* node name */
+CELERY_API const char *celery_task_eta(const celery_task *task);       /* ISO text or NULL */
+CELERY_API const char *celery_task_expires(const celery_task *task);   /* ISO text or NULL */
+CELERY_API const char *celery_task_correlation_id(const celery_task *task);
+CELERY_API const char *celery_task_reply_to(const celery_task *task);
+CELERY_API const char *celery_task_exchange(const celery_task *task);
+CELERY_API const char *celery_task_routing_key(const celery_task *task);
+CELERY_API int celery_task_priority(const celery_task *task);
+CELERY_API bool celery_task_redelivered(const celery_task *task);
+CELERY_API int celery_task_retries(const celery_task *task); /* 0 the first time */
+
+/* Any header of the message by name; NULL when absent. */
+CELERY_API const celery_value *celery_task_header(celery_task *task, const char *name);
+
+/* What celery_app_task_context() set; NULL otherwise. */
+CELERY_API void *celery_task_context(const celery_task *task);
+
+/* ---- while it runs ---- */
+
+/*
+ * True when the task should end soon: its soft time limit passed, it was revoked with
+ * termination, or the worker is shutting down cold.  Cheap; call it in loops.
+ */
+CELERY_API bool celery_task_should_stop(const celery_task *task);
+
+/*
+ * Called once, in the thread of the task, from the next celery_task_should_stop() after
+ * the soft time limit passed; with the prefork pool also at once, from a signal handler
+ * (async-signal-safe code only), when at_once is true.
+ */
+CELERY_API void celery_task_on_soft_limit(celery_task *task, void (*fn)(void *ctx),
+                                          void *ctx, bool at_once);
+
+/*
+ * Stores a custom state ("PROGRESS") with its meta, as Task.update_state() does; takes
+ * meta (NULL: null).  Sent at once, stored by the worker without waiting for the answer.
+ */
+CELERY_API celery_status celery_task_update_state(celery_task *task, const char *state,
+                                                  json_t *give_meta);
+
+/* A log line with the task's name and id in front, as Celery's get_task_logger(). */
+CELERY_API void celery_task_log(celery_task *task, celery_log_level level, const char *fmt,
+                                ...) CELERY_PRINTF(3, 4);
+
+/* ---- how it ends: `return celery_task_...(task, ...);` ---- */
+
+/* SUCCESS with a value.  Takes it; NULL is None. */
+CELERY_API celery_outcome celery_task_return(celery_task *task, json_t *give_value);
+CELERY_API celery_outcome celery_task_return_int(celery_task *task, int64_t value);
+CELERY_API celery_outcome celery_task_return_double(celery_task *task, double value);
+CELERY_API celery_outcome celery_task_return_bool(celery_task *task, bool value);
+CELERY_API celery_outcome celery_task_return_none(celery_task *task);
+
+/* A string of len bytes of UTF-8 (lone surrogates as WTF-8 pass); copied. */
+CELERY_API celery_outcome celery_task_return_string(celery_task *task, const char *text,
+                                                    size_t len);
+
+/* Bytes: {"__type__": "bytes" or "base64"} in JSON, as kombu >= 5.3 writes them. */
+CELERY_API celery_outcome celery_task_return_bytes(celery_task *task, const void *bytes,
+                                                   size_t len);
+
+/* A value of this task's arguments, without loss. */
+CELERY_API celery_outcome celery_task_return_value(celery_task *task,
+                                                   const celery_value *value);
+
+/* JSON text (checked), without loss; for values that json_t cannot hold. */
+CELERY_API celery_outcome celery_task_return_text(celery_task *task, const char *json,
+                                                  size_t len);
+
+/*
+ * FAILURE with a Python exception of one argument, the formatted text.  type is "ValueError"
+ * or "package.module.Error"; without a module it is one of builtins.
+ */
+CELERY_API celery_outcome celery_task_fail(celery_task *task, const char *type,
+                                           const char *fmt, ...) CELERY_PRINTF(3, 4);
+
+/*
+ * FAILURE with any arguments: args is a JSON array (taken; NULL: no arguments).
+ * traceback is Python-style text or NULL, then one is made that ends in "type: text".
+ */
+CELERY_API celery_outcome celery_task_fail_args(celery_task *task, const char *type,
+                                                json_t *give_args, const char *traceback);
+
+/* As celery_task_fail_args() with the arguments as JSON text, for what json_t cannot hold. */
+CELERY_API celery_outcome celery_task_fail_text(celery_task *task, const char *type,
+                                                const char *args_json, size_t len,
+                                                const char *traceback);
+
+/*
+ * Try again after countdown seconds (negative: the task's default_retry_delay) as
+ * Task.retry(): same id, retries + 1.  After max_retries the task fails with the exception
+ * recorded by celery_task_retry_exc(), or MaxRetriesExceededError.
+ */
+CELERY_API celery_outcome celery_task_retry(celery_task *task, double countdown);
+
+/* As celery_task_retry(), naming the exception that is the reason. */
+CELERY_API celery_outcome celery_task_retry_exc(celery_task *task, double countdown,
+                                                const char *type, const char *fmt, ...)
+    CELERY_PRINTF(4, 5);
+
+/* No state is stored; the message is acknowledged (celery.exceptions.Ignore). */
+CELERY_API celery_outcome celery_task_ignore(celery_task *task);
+
+/* The message is rejected (celery.exceptions.Reject); back to its queue if requeue. */
+CELERY_API celery_outcome celery_task_reject(celery_task *task, bool requeue,
+                                             const char *reason);
+
+CELERY_END_DECLS
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The frozen bundle: settings, registry, router. */
+#ifndef CEL_APP_APP_H
+#define CEL_APP_APP_H
+
+#include "base/map.h"
+#include "config/config.h"
+#include "message/task.h"
+#include <celery/app.h>
+
+/* A registered task and its options; unset ones follow the settings (see cel_task_option). */
+struct cel_task_def {
+    char *name;
+    celery_task_fn fn;
+    void *context;
+    char *function;         /* typing_name: name in TypeErrors; default: last part of name */
+    enum cel_tristate acks_late;
+    enum cel_tristate acks_on_failure_or_timeout;
+    enum cel_tristate reject_on_worker_lost;
+    enum cel_tristate ignore_result;
+    enum cel_tristate store_errors_even_if_ignored;
+    enum cel_tristate track_started;
+    double time_limit;      /* < 0: unset */
+    double soft_time_limit; /* < 0: unset */
+    int64_t max_retries;    /* -1: no limit; -2: unset (3) */
+    double default_retry_delay; /* seconds; default 180 */
+    double rate;            /* starts per second; 0: none; < 0: unset */
+    char *rate_limit;       /* as written; NULL: unset */
+    char *serializer;
+    char *compression;
+    char *queue;
+    int priority;           /* -1: unset */
+    double expires;         /* < 0: unset */
+    char **throws;          /* exception types logged at INFO; NULL-terminated or NULL */
+    uint32_t index;         /* position in celery_app.tasks, the same in parent and child */
+};
+
+struct celery_app {
+    char *name;
+    struct cel_config *config;
+    struct cel_map by_name; /* struct cel_task_def */
+    struct cel_task_def **tasks;
+    size_t n_tasks;
+    bool frozen;
+    celery_error failed; /* first failed registration or setting */
+};
+
+/* NULL: not registered. */
+struct cel_task_def *cel_app_find_task(const celery_app *app, struct cel_slice name);
+
+/* Ends the writing phase; reports a remembered failure. */
+celery_status cel_app_freeze(celery_app *app, celery_error *err);
+
+/* The option where the task says so, otherwise the setting. */
+bool cel_task_option(const celery_app *app, enum cel_tristate own, const char *setting);
+
+/* ---- queues and routes (celery/app/amqp.py, celery/app/routes.py) ---- */
+
+struct cel_queue_def {
+    char *name;
+    char *exchange;
+    char *exchange_type;
+    char *routing_key;
+    int max_priority; /* -1: unset */
+    const struct cel_node *arguments;
+};
+
+struct cel_router;
+
+/* From task_queues, task_default_queue/_exchange/_routing_key, task_routes ... */
+celery_status cel_router_new(const struct cel_config *config, struct cel_router **ret,
+                             celery_error *err);
+struct cel_router *cel_router_free(struct cel_router *router);
+
+/* The queues a worker consumes: all defined ones, or those of select/exclude (-Q, -X). */
+celery_status cel_router_select(struct cel_router *router, const char *const *select,
+                                const char *const *exclude, celery_error *err);
+size_t cel_router_count(const struct cel_router *router);
+const struct cel_queue_def *cel_router_at(const struct cel_router *router, size_t i);
+
+/* Where a task goes.  Unknown queues are made if task_create_missing_queues. */
+struct cel_route {
+    const struct cel_queue_def *queue;
+    struct cel_slice exchange;
+    struct cel_slice routing_key;
+    int priority; /* -1: unset */
+};
+celery_status cel_router_route(struct cel_router *router, struct cel_slice task,
+                               const char *queue, struct cel_route *ret_route,
+                               celery_error *err);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Where the library's own log lines are made.  Only worker/ and cli/ log errors. */
+#ifndef CEL_BASE_LOG_H
+#define CEL_BASE_LOG_H
+
+#include "base/slice.h"
+#include <celery/log.h>
+#include <stdarg.h>
+
+/* Cheap: whether a line of this level goes anywhere. */
+bool cel_log_on(celery_log_level level);
+
+/* printf-like.  Arguments that come from outside go through CEL_LOG_TEXT(). */
+void cel_log(celery_log_level level, const char *fmt, ...) CELERY_PRINTF(2, 3);
+void cel_logv(celery_log_level level, const char *fmt, va_list args);
+
+/* A finished line, may hold newlines on purpose (tracebacks). */
+void cel_log_text(celery_log_level level, struct cel_slice text);
+
+/*
+ * Escapes untrusted text into a ring of per-thread buffers and returns it NUL-terminated;
+ * at most 256 bytes.  Valid until the 8th next call of this thread.
+ */
+const char *cel_log_safe(struct cel_slice text);
+
+/* Python's level name: "INFO". */
+const char *cel_log_level_name(celery_log_level level);
+
+/* "debug", "INFO", "warn" ... as `celery worker -l` takes it; false when unknown. */
+bool cel_log_level_parse(const char *text, celery_log_level *ret);
+
+#endif

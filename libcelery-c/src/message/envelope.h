@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One message as it travels: properties, headers, body.  Knows nothing of tasks. */
+#ifndef CEL_MESSAGE_ENVELOPE_H
+#define CEL_MESSAGE_ENVELOPE_H
+
+#include "codec/doc.h"
+
+/*
+ * Texts are borrowed from the envelope's arena; absent ones are {NULL, 0}.  The arena also
+ * holds the raw bytes the envelope was read from (raw), which a dead-letter queue keeps.
+ */
+struct cel_envelope {
+    struct cel_arena arena;
+    struct cel_slice raw;
+
+    struct cel_slice content_type;
+    struct cel_slice content_encoding;
+    struct cel_slice body; /* after body_encoding; still compressed and serialized */
+    const struct cel_node *headers;    /* an object, or NULL; null when malformed */
+    const struct cel_node *properties; /* all of them, for what is not named below */
+
+    struct cel_slice correlation_id;
+    struct cel_slice reply_to;
+    struct cel_slice expiration;   /* milliseconds as text */
+    struct cel_slice delivery_tag; /* virtual transports: uuid4 text */
+    struct cel_slice exchange;     /* delivery_info */
+    struct cel_slice routing_key;
+    int delivery_mode; /* 2: persistent */
+    int priority;
+    bool redelivered; /* delivery_info.redelivered or headers.redelivered */
+    bool body_plain;  /* body_encoding null/"utf-8": the body is text in the JSON */
+};
+
+struct cel_envelope *cel_envelope_new(void);                      /* NULL: no memory */
+struct cel_envelope *cel_envelope_free(struct cel_envelope *env); /* NULL is harmless */
+
+/* A header of the message; NULL when absent or when headers are no map. */
+const struct cel_node *cel_envelope_header(const struct cel_envelope *env,
+                                           struct cel_slice name);
+
+#endif

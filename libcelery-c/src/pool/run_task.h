@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Calls one task function and collects its outcome: the same code in child, thread, solo. */
+#ifndef CEL_POOL_RUN_TASK_H
+#define CEL_POOL_RUN_TASK_H
+
+#include "pool/pool.h"
+
+/* What the surroundings lend to a running task. */
+struct cel_run_hooks {
+    void *ctx;
+    /* update_state() while the task runs. */
+    void (*state)(void *ctx, struct cel_job *job, struct cel_slice state,
+                  struct cel_slice meta_json);
+    /* A log line of the task, already with name and id. */
+    void (*log)(void *ctx, celery_log_level level, struct cel_slice text);
+    const volatile int *stop; /* not 0: should_stop() is true; may be NULL */
+};
+
+/* Reused from task to task in one thread or child: memory stays warm. */
+struct cel_runner;
+struct cel_runner *cel_runner_new(celery_app *app, const char *hostname,
+                                  const struct cel_call_limits *limits,
+                                  const struct cel_run_hooks *hooks);
+struct cel_runner *cel_runner_free(struct cel_runner *runner);
+
+/* Decodes the body, calls the function, fills the outcome (valid until the next call). */
+void cel_runner_run(struct cel_runner *runner, struct cel_job *job,
+                    struct cel_outcome *ret_outcome);
+
+/* Soft limit reached (signal handler or loop): runs the task's at_once callback. */
+void cel_runner_soft_limit(struct cel_runner *runner);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One broker protocol: the interface, and the choice by URL scheme. */
+#ifndef CEL_TRANSPORT_TRANSPORT_H
+#define CEL_TRANSPORT_TRANSPORT_H
+
+#include "base/url.h"
+#include "loop/done.h"
+#include "loop/loop.h"
+#include "message/envelope.h"
+
+enum cel_transport_flags {
+    CEL_TRANSPORT_CONFIRMS = 1 << 0,   /* publish() is done when the broker has it */
+    CEL_TRANSPORT_DELAYS = 1 << 1,     /* the broker can hold a message until its ETA */
+    CEL_TRANSPORT_FANOUT = 1 << 2,     /* events and remote control work */
+    CEL_TRANSPORT_PRIORITIES = 1 << 3, /* message priority is honoured */
+    CEL_TRANSPORT_REDELIVERS = 1 << 4, /* a dead consumer's messages come back */
+};
+
+/* A message taken from a queue and not settled yet. */
+struct cel_delivery {
+    struct cel_envelope *envelope; /* owned; always there, also for a malformed message */
+    const char *queue;             /* borrowed from the consumer's queue table; or NULL */
+    uint64_t tag;                  /* what ack() and reject() name it by; never 0 */
+    bool redelivered;
+    bool malformed;     /* the envelope could not be read; envelope->raw has the bytes */
+    char why[120];      /* if malformed */
+};
+
+/* What a transport tells its owner (the worker's consumer, or a client). */
+struct cel_transport_events {
+    /* A message arrived.  The owner of the transport now owns what is in the delivery. */
+    void (*delivered)(void *ctx, struct cel_delivery *give_delivery);
+
+    /*
+     * The connection is gone.  Called once per successful connect, never from inside
+     * a call made by the owner.  Every delivery of this connection is void: do not
+     * settle it.  Pending operations have already completed with CELERY_ECLOSED, or
+     * CELERY_EUNCERTAIN when the broker may have acted on them.
+     */
+    void (*lost)(void *ctx, const celery_error *why);
+
+    /*
+     * A message we held is no longer ours (its lease was taken over): it will run
+     * elsewhere; do not settle it.  May be NULL.
+     */
+    void (*taken)(void *ctx, uint64_t tag);
+
+    /* A broadcast on a subscribed exchange.  NULL: nobody listens. */
+    void (*broadcast)(void *ctx, const char *exchange, struct cel_slice routing_key,
+                      struct cel_envelope *give_envelope);
+};
+
+/* A queue with its exchange and binding (kombu.Queue). */
+struct cel_queue {
+    const char *name;
+    const char *exchange;      /* "" is the default exchange */
+    const char *exchange_type; /* "direct", "topic", "fanout", "headers" */
+    const char *routing_key;
+    const struct cel_node *arguments; /* queue_arguments; or NULL */
+    bool durable;
+    bool auto_delete;
+    bool no_declare;
+};
+
+/*
+ * One broker protocol.  A transport is a static const instance of this struct and
+ * keeps all its state in the memory it is given.
+ *
+ * Calls are made on the loop's thread, one at a time.  No call blocks; a slot may be
+ * NULL only where its comment says so.  What is called many times in one pass of the
+ * loop (publish, ack, reject) is put together and sent at its end.
+ */
+struct cel_transport;
+struct cel_transport_ops {
+    const char *name;           /* in logs and in the build summary */
+    const char *const *schemes; /* URL schemes, NULL-terminated: "redis", "rediss" */
+    unsigned flags;             /* enum cel_transport_flags */
+    size_t size;                /* bytes of state, struct cel_transport first; zeroed */
+
+    /*
+     * Checks the URLs (several: a failover list, or sentinels) and the options
+     * (broker_transport_options, may be NULL).  Opens nothing.  fini() follows even if this
+     * fails.
+     */
+    celery_status (*init)(struct cel_transport *t, struct cel_url *const *urls, size_t n,
+                          const struct cel_node *options, celery_error *err);
+
+    /* Frees what init() allocated.  The transport is closed. */
+    void (*fini)(struct cel_transport *t);
+
+    /*
+     * Opens the connection and logs in, with the URL of that index.  The answer comes
+     * through done.
+     */
+    void (*connect)(struct cel_transport *t, size_t url_index, struct cel_done done);
+
+    /*
+     * Drops the connection at once.  Idempotent.  Pending operations end with
+     * CELERY_ECLOSED before it returns; no event follows, not even lost().
+     */
+    void (*close)(struct cel_transport *t);
+
+    /* Makes the queue, its exchange and its binding exist.  Idempotent. */
+    void (*declare)(struct cel_transport *t, const struct cel_queue *q, struct cel_done done);
+
+    /* Routes the envelope.  Borrows it until done is called. */
+    void (*publish)(struct cel_transport *t, const char *exchange, const char *routing_key,
+                    const struct cel_envelope *envelope, struct cel_done done);
+
+    /* Starts the flow of delivered() events from one declared queue. */
+    celery_status (*consume)(struct cel_transport *t, const char *queue, celery_error *err);
+
+    /* Ends it.  What was delivered already must still be settled. */
+    celery_status (*cancel)(struct cel_transport *t, const char *queue, celery_error *err);
+
+    /*
+     * Upper bound on unsettled deliveries; 0 lifts it (the transport keeps a sane ceiling).
+     * Takes effect on later ones.
+     */
+    celery_status (*set_prefetch)(struct cel_transport *t, unsigned count);
+
+    /* Settles a delivery: it is done.  done.answer: 1 if it was still ours, otherwise 0. */
+    void (*ack)(struct cel_transport *t, uint64_t tag, struct cel_done done);
+
+    /*
+     * Settles a delivery: back to its queue (to the end of the line; at its head if front), or
+     * away (to the dead-letter exchange, or nowhere).  header (may be NULL) and value are
+     * added to the message's headers when it goes back.
+     */
+    void (*reject)(struct cel_transport *t, uint64_t tag, bool requeue, bool front,
+                   const char *header, int64_t value, struct cel_done done);
+
+    /*
+     * Settles a delivery by moving its raw bytes to the dead-letter list of its queue, with
+     * the reason, in one step.  NULL: the owner rejects without requeue.
+     */
+    void (*park)(struct cel_transport *t, uint64_t tag, const char *reason,
+                 struct cel_done done);
+
+    /* Remove all messages of a queue; answer: how many.  NULL: CELERY_ENOTSUP. */
+    void (*purge)(struct cel_transport *t, const char *queue, struct cel_done done);
+
+    /* answer: how many messages wait in a queue.  NULL: CELERY_ENOTSUP. */
+    void (*count)(struct cel_transport *t, const char *queue, struct cel_done done);
+
+    /* Seconds since the last answer of the broker; the watchdog and /healthz ask. */
+    double (*silence)(const struct cel_transport *t);
+};
+
+/* The part of a transport that its owner and its implementation share. */
+struct cel_transport {
+    const struct cel_transport_ops *ops;
+    const struct cel_transport_events *events;
+    void *events_ctx;
+    struct cel_loop *loop;
+    size_t max_message; /* bytes; larger ones are parked unread.  Set before connect */
+};
+
+/* The implementation for a URL scheme; NULL with err listing what this build has. */
+const struct cel_transport_ops *cel_transport_find(const char *scheme, celery_error *err);
+const char *const *cel_transport_names(void);
+
+/* Allocates, sets the shared part and calls init(). */
+celery_status cel_transport_new(struct cel_loop *loop, struct cel_url *const *urls, size_t n,
+                                const struct cel_node *options,
+                                const struct cel_transport_events *events, void *ctx,
+                                struct cel_transport **ret_t, celery_error *err);
+
+/* close(), fini(), free.  Returns NULL. */
+struct cel_transport *cel_transport_free(struct cel_transport *t);
+
+#endif
