@@ -14,6 +14,7 @@ enum cel_transport_flags {
     CEL_TRANSPORT_FANOUT = 1 << 2,     /* events and remote control work */
     CEL_TRANSPORT_PRIORITIES = 1 << 3, /* message priority is honoured */
     CEL_TRANSPORT_REDELIVERS = 1 << 4, /* a dead consumer's messages come back */
+    CEL_TRANSPORT_RESUMES = 1 << 5,    /* deliveries outlive lost(): see there */
 };
 
 /* A message taken from a queue and not settled yet. */
@@ -36,6 +37,11 @@ struct cel_transport_events {
      * a call made by the owner.  Every delivery of this connection is void: do not
      * settle it.  Pending operations have already completed with CELERY_ECLOSED, or
      * CELERY_EUNCERTAIN when the broker may have acted on them.
+     *
+     * With CEL_TRANSPORT_RESUMES deliveries stay ours: the next connect() goes on renewing
+     * them, tags stay valid, a settlement that failed can be made again after it, and
+     * taken() tells of those that somebody else got meanwhile.  What was claimed by a request
+     * whose answer was lost comes back to its queue at the next connect().
      */
     void (*lost)(void *ctx, const celery_error *why);
 
