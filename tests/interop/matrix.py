@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""matrix.py VERSION: the interop tests with that Celery from PyPI on the other side.
+matrix.py --prepare: makes the virtual environments of all versions, in parallel.
+
+The environments are kept in build/venvs. Without PyPI the exit code is 77 and a line
+says what was not run.
+"""
+
+import concurrent.futures
+import fcntl
+import glob
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+VENVS = os.environ.get('CELERY_VENVS', os.path.join(ROOT, 'build', 'venvs'))
+VERSIONS = ['5.3.6', '5.4.0', '5.5.1', '5.6.3', '5.7.0']
+PACKAGES = ['redis', 'msgpack', 'pyyaml', 'zstandard', 'brotli']
+
+
+def prepare(version):
+    """The environment's python, or None with the reason printed."""
+    folder = os.path.join(VENVS, version)
+    python = os.path.join(folder, 'bin', 'python')
+    os.makedirs(VENVS, exist_ok=True)
+    with open(folder + '.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(folder + '.done'):
+            return python
+        log = folder + '.log'
+        with open(log, 'w') as out:
+            for argv in (
+                    ['/usr/bin/python3', '-m', 'venv', '--clear', folder],
+                    [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
+                     '--retries', '1', '--timeout', '20', 'celery[redis]==' + version,
+                     *PACKAGES]):
+                try:
+                    if subprocess.run(argv, stdout=out, stderr=out, timeout=300).returncode:
+                        break
+                except (OSError, subprocess.TimeoutExpired):
+                    break
+            else:
+                open(folder + '.done', 'w').close()
+                return python
+        with open(log) as f:
+            tail = f.read().strip().splitlines()[-1:]
+        print('SKIP: Celery %s cannot be installed from PyPI: %s' % (version, ' '.join(tail)))
+        return None
+
+
+def main(argv):
+    if argv == ['--prepare']:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            made = list(pool.map(prepare, VERSIONS))
+        print('Celery from PyPI: %s' % (
+            ' '.join(v for v, p in zip(VERSIONS, made) if p) or 'none'))
+        return 0
+    python = prepare(argv[0])
+    if not python:
+        return 77
+    totals, failed = [0, 0, 0], []
+    for path in argv[1:] or sorted(glob.glob(os.path.join(HERE, 'test_*.py'))):
+        print('---- %s with Celery %s' % (os.path.basename(path), argv[0]), flush=True)
+        run = subprocess.run([python, path], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, errors='replace')
+        print(run.stdout, flush=True)
+        counts = re.findall(r'^(\d+) passed, (\d+) failed, (\d+) skipped$', run.stdout, re.M)
+        if counts:
+            totals = [a + int(b) for a, b in zip(totals, counts[-1])]
+        if run.returncode not in (0, 77):
+            failed.append(os.path.basename(path))
+            totals[1] += not counts
+    for name in failed:
+        print('failed with Celery %s: %s' % (argv[0], name))
+    print('%d passed, %d failed, %d skipped' % tuple(totals))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The tasks of tasks.c, in Python: the reference that the C worker is compared with."""
+
+import json
+import os
+import signal
+import time
+
+from celery import Celery
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+
+app = Celery('pytasks')
+app.conf.update(broker_connection_retry_on_startup=True)
+app.conf.update(json.loads(os.environ.get('PYTASKS_CONF') or '{}'))
+
+
+class OurError(Exception):
+    pass
+
+
+@app.task(name='t.add')
+def add(x, y):
+    return x + y
+
+
+@app.task(name='t.noop')
+def noop(*args, **kwargs):
+    return None
+
+
+@app.task(name='t.ident')
+def ident(x):
+    return x
+
+
+@app.task(name='t.kw')
+def kw(a, b=2):
+    return {'a': a, 'b': b}
+
+
+@app.task(name='t.fail')
+def fail():
+    raise KeyError('boom')
+
+
+@app.task(name='t.fail_custom')
+def fail_custom():
+    raise OurError('text', 7)
+
+
+@app.task(name='t.sleep')
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task(name='t.sleep_late', acks_late=True)
+def sleep_late(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task(name='t.progress', bind=True)
+def progress(self, seconds=0.3):
+    self.update_state(state='PROGRESS', meta={'current': 1, 'total': 2})
+    time.sleep(seconds)
+    return 'done'
+
+
+@app.task(name='t.retry', bind=True, max_retries=5)
+def retry(self, n, countdown=0):
+    if self.request.retries >= n:
+        return self.request.retries
+    raise self.retry(countdown=countdown, exc=ValueError('again'))
+
+
+@app.task(name='t.retry_out', bind=True, max_retries=1)
+def retry_out(self):
+    raise self.retry(countdown=0, exc=ValueError('again'))
+
+
+@app.task(name='t.ignore')
+def ignore():
+    raise Ignore()
+
+
+@app.task(name='t.reject', acks_late=True)
+def reject():
+    raise Reject('no', requeue=False)
+
+
+@app.task(name='t.rejectq', bind=True, acks_late=True)
+def rejectq(self):
+    if self.request.delivery_info.get('redelivered'):
+        return 'second'
+    raise Reject('no', requeue=True)
+
+
+@app.task(name='t.crash')
+def crash():
+    os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(10)
+
+
+@app.task(name='t.crash_late', acks_late=True, reject_on_worker_lost=True)
+def crash_late():
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(10)
+
+
+@app.task(name='t.exit')
+def exit_(code):
+    os._exit(code)
+
+
+@app.task(name='t.soft')
+def soft(seconds):
+    try:
+        time.sleep(seconds)
+        return 'finished'
+    except SoftTimeLimitExceeded:
+        return 'stopped'
+
+
+@app.task(name='t.request', bind=True)
+def request(self, *args, **kwargs):
+    r = self.request
+    info = r.delivery_info or {}
+    return {
+        'id': r.id, 'task': self.name, 'root_id': r.root_id, 'parent_id': r.parent_id,
+        'group': r.group, 'retries': r.retries, 'hostname': r.hostname, 'eta': r.eta,
+        'expires': r.expires, 'correlation_id': r.correlation_id, 'reply_to': r.reply_to,
+        'exchange': info.get('exchange'), 'routing_key': info.get('routing_key'),
+        'priority': info.get('priority'), 'redelivered': bool(info.get('redelivered')),
+        'x_custom': getattr(r, 'x_custom', None) or (r.headers or {}).get('x_custom'),
+    }
+
+
+@app.task(name='t.bytes')
+def bytes_(n):
+    return bytes(range(256))[:n]
+
+
+@app.task(name='t.mark', acks_late=True)
+def mark(key, seconds=0):
+    """Says on a file that it ran: what counts executions in the fault tests."""
+    with open(key, 'a') as f:
+        f.write('x')
+    time.sleep(seconds)
+    return None

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The tasks that the tests call, written with the public API alone and loaded with
+ * celery-c -A.  pytasks.py has the same in Python; both must answer alike.
+ */
+#include <celery.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OPTION(app, name, option, value) \
+    celery_app_task_set(app, name, option, value, NULL)
+
+static void sleep_for(double seconds)
+{
+    struct timespec t = {(time_t)seconds, (long)((seconds - (long)seconds) * 1e9)};
+
+    while (nanosleep(&t, &t) < 0 && errno == EINTR) {
+    }
+}
+
+static celery_outcome add(celery_task *task)
+{
+    int64_t x, y;
+
+    if (celery_task_args(task, "x:I y:I", &x, &y) < 0) {
+        return CELERY_FAILED;
+    }
+    return celery_task_return_int(task, x + y);
+}
+
+static celery_outcome noop(celery_task *task)
+{
+    return celery_task_return_none(task);
+}
+
+static celery_outcome ident(celery_task *task)
+{
+    const celery_value *x;
+
+    if (celery_task_args(task, "x:v", &x) < 0) {
+        return CELERY_FAILED;
+    }
+    return celery_task_return_value(task, x);
+}
+
+static celery_outcome kw(celery_task *task)
+{
+    int64_t a, b = 2;
+
+    if (celery_task_args(task, "a:I | b:I", &a, &b) < 0) {
+        return CELERY_FAILED;
+    }
+    return celery_task_return(
+        task, json_pack("{sIsI}", "a", (json_int_t)a, "b", (json_int_t)b));
+}
+
+static celery_outcome fail(celery_task *task)
+{
+    return celery_task_fail(task, "KeyError", "boom");
+}
+
+static celery_outcome fail_custom(celery_task *task)
+{
+    return celery_task_fail_args(task, "pytasks.OurError", json_pack("[si]", "text", 7),
+                                 NULL);
+}
+
+static celery_outcome sleep_task(celery_task *task)
+{
+    double seconds;
+    const celery_value *given;
+
+    if (celery_task_args(task, "seconds:v", &given) < 0) {
+        return CELERY_FAILED;
+    }
+    if (!celery_value_double(given, &seconds)) {
+        return celery_task_fail(task, "TypeError", "seconds must be a number");
+    }
+    sleep_for(seconds);
+    return celery_task_return_value(task, given);
+}
+
+static celery_outcome progress(celery_task *task)
+{
+    double seconds = 0.3;
+
+    if (celery_task_args(task, "| seconds:d", &seconds) < 0) {
+        return CELERY_FAILED;
+    }
+    celery_task_update_state(task, "PROGRESS",
+                             json_pack("{sisi}", "current", 1, "total", 2));
+    sleep_for(seconds);
+    return celery_task_return_string(task, "done", 4);
+}
+
+static celery_outcome retry(celery_task *task)
+{
+    int n;
+    double countdown = 0;
+
+    if (celery_task_args(task, "n:i | countdown:d", &n, &countdown) < 0) {
+        return CELERY_FAILED;
+    }
+    if (celery_task_retries(task) >= n) {
+        return celery_task_return_int(task, celery_task_retries(task));
+    }
+    return celery_task_retry_exc(task, countdown, "ValueError", "again");
+}
+
+static celery_outcome retry_out(celery_task *task)
+{
+    return celery_task_retry_exc(task, 0, "ValueError", "again");
+}
+
+static celery_outcome ignore(celery_task *task)
+{
+    return celery_task_ignore(task);
+}
+
+static celery_outcome reject(celery_task *task)
+{
+    return celery_task_reject(task, false, "no");
+}
+
+static celery_outcome rejectq(celery_task *task)
+{
+    if (celery_task_redelivered(task)) {
+        return celery_task_return_string(task, "second", 6);
+    }
+    return celery_task_reject(task, true, "no");
+}
+
+static celery_outcome crash(celery_task *task)
+{
+    /* Not raise(): a sanitizer would turn the signal into an exit. */
+    signal(SIGSEGV, SIG_DFL);
+    kill(getpid(), SIGSEGV);
+    sleep_for(10);
+    return celery_task_return_none(task);
+}
+
+static celery_outcome crash_late(celery_task *task)
+{
+    kill(getpid(), SIGKILL);
+    sleep_for(10);
+    return celery_task_return_none(task);
+}
+
+static celery_outcome exit_task(celery_task *task)
+{
+    int code;
+
+    if (celery_task_args(task, "code:i", &code) < 0) {
+        return CELERY_FAILED;
+    }
+    _exit(code);
+}
+
+static celery_outcome soft(celery_task *task)
+{
+    double seconds;
+
+    if (celery_task_args(task, "seconds:d", &seconds) < 0) {
+        return CELERY_FAILED;
+    }
+    for (; seconds > 0; seconds -= 0.01) {
+        if (celery_task_should_stop(task)) {
+            return celery_task_return_string(task, "stopped", 7);
+        }
+        sleep_for(0.01);
+    }
+    return celery_task_return_string(task, "finished", 8);
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+static json_t *header_or_null(celery_task *task, const char *name)
+{
+    json_t *value = celery_value_to_json(celery_task_header(task, name), NULL);
+
+    return value ? value : json_null();
+}
+
+static celery_outcome request(celery_task *task)
+{
+    json_t *r = json_object();
+
+    json_object_set_new(r, "id", text_or_null(celery_task_id(task)));
+    json_object_set_new(r, "task", text_or_null(celery_task_name(task)));
+    json_object_set_new(r, "root_id", text_or_null(celery_task_root_id(task)));
+    json_object_set_new(r, "parent_id", text_or_null(celery_task_parent_id(task)));
+    json_object_set_new(r, "group", text_or_null(celery_task_group_id(task)));
+    json_object_set_new(r, "retries", json_integer(celery_task_retries(task)));
+    json_object_set_new(r, "hostname", text_or_null(celery_task_hostname(task)));
+    json_object_set_new(r, "eta", text_or_null(celery_task_eta(task)));
+    json_object_set_new(r, "expires", text_or_null(celery_task_expires(task)));
+    json_object_set_new(r, "correlation_id",
+                        text_or_null(celery_task_correlation_id(task)));
+    json_object_set_new(r, "reply_to", text_or_null(celery_task_reply_to(task)));
+    json_object_set_new(r, "exchange", text_or_null(celery_task_exchange(task)));
+    json_object_set_new(r, "routing_key", text_or_null(celery_task_routing_key(task)));
+    json_object_set_new(r, "priority", json_integer(celery_task_priority(task)));
+    json_object_set_new(r, "redelivered", json_boolean(celery_task_redelivered(task)));
+    json_object_set_new(r, "x_custom", header_or_null(task, "x_custom"));
+    return celery_task_return(task, r);
+}
+
+static celery_outcome bytes(celery_task *task)
+{
+    unsigned char all[256];
+    int n;
+
+    if (celery_task_args(task, "n:i", &n) < 0) {
+        return CELERY_FAILED;
+    }
+    for (int i = 0; i < 256; i++) {
+        all[i] = (unsigned char)i;
+    }
+    return celery_task_return_bytes(task, all, n < 0 ? 0 : n > 256 ? 256 : (size_t)n);
+}
+
+static celery_outcome mark(celery_task *task)
+{
+    const char *key;
+    double seconds = 0;
+    int fd;
+
+    if (celery_task_args(task, "key:s | seconds:d", &key, &seconds) < 0) {
+        return CELERY_FAILED;
+    }
+    fd = open(key, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, "x", 1) != 1) {
+        return celery_task_fail(task, "OSError", "cannot write %s", key);
+    }
+    close(fd);
+    sleep_for(seconds);
+    return celery_task_return_none(task);
+}
+
+static const struct {
+    const char *name;
+    celery_task_fn fn;
+} tasks[] = {
+    {"t.add", add},
+    {"t.noop", noop},
+    {"t.ident", ident},
+    {"t.kw", kw},
+    {"t.fail", fail},
+    {"t.fail_custom", fail_custom},
+    {"t.sleep", sleep_task},
+    {"t.sleep_late", sleep_task},
+    {"t.progress", progress},
+    {"t.retry", retry},
+    {"t.retry_out", retry_out},
+    {"t.ignore", ignore},
+    {"t.reject", reject},
+    {"t.rejectq", rejectq},
+    {"t.crash", crash},
+    {"t.crash_late", crash_late},
+    {"t.exit", exit_task},
+    {"t.soft", soft},
+    {"t.request", request},
+    {"t.bytes", bytes},
+    {"t.mark", mark},
+};
+
+CELERY_API celery_status celery_register(celery_app *app);
+
+celery_status celery_register(celery_app *app)
+{
+    celery_status status = CELERY_OK;
+
+    for (size_t i = 0; i < sizeof(tasks) / sizeof(tasks[0]) && status == CELERY_OK; i++) {
+        status = celery_app_task(app, tasks[i].name, tasks[i].fn);
+    }
+    OPTION(app, "t.sleep", "typing_name", "sleep");
+    OPTION(app, "t.sleep_late", "acks_late", "true");
+    OPTION(app, "t.retry", "max_retries", "5");
+    OPTION(app, "t.retry_out", "max_retries", "1");
+    OPTION(app, "t.reject", "acks_late", "true");
+    OPTION(app, "t.rejectq", "acks_late", "true");
+    OPTION(app, "t.crash_late", "acks_late", "true");
+    OPTION(app, "t.crash_late", "reject_on_worker_lost", "true");
+    OPTION(app, "t.mark", "acks_late", "true");
+    return status;
+}
