@@ -14,8 +14,8 @@ celery_status cel_error_sys(celery_error *err, celery_status status, int errnum,
                             const char *fmt, ...) CELERY_PRINTF(4, 5);
 
 /* Puts text in front of the message, cutting the end if need be; returns status. */
-celery_status cel_error_prefix(celery_error *err, celery_status status, const char *fmt, ...)
-    CELERY_PRINTF(3, 4);
+celery_status cel_error_prefix(celery_error *err, celery_status status, const char *fmt,
+                               ...) CELERY_PRINTF(3, 4);
 
 /* "out of memory"; returns CELERY_ENOMEM. */
 celery_status cel_error_nomem(celery_error *err);

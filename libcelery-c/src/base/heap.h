@@ -20,7 +20,8 @@ struct cel_heap {
 /* {0} is a valid empty heap. */
 void cel_heap_fini(struct cel_heap *h);
 celery_status cel_heap_add(struct cel_heap *h, struct cel_heap_node *node, double key);
-void cel_heap_remove(struct cel_heap *h, struct cel_heap_node *node); /* absent: harmless */
+void cel_heap_remove(struct cel_heap *h,
+                     struct cel_heap_node *node); /* absent: harmless */
 void cel_heap_move(struct cel_heap *h, struct cel_heap_node *node, double key);
 
 static inline struct cel_heap_node *cel_heap_first(const struct cel_heap *h)

@@ -11,12 +11,12 @@ struct cel_list {
     struct cel_list *next;
 };
 
-#define cel_container_of(pointer, type, member)                                            \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define cel_container_of(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Safe against removal of the current node.  `it` and `tmp` are struct cel_list *. */
-#define cel_list_foreach(it, tmp, head)                                                    \
-    for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head);                          \
+#define cel_list_foreach(it, tmp, head)                           \
+    for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head); \
          (it) = (tmp), (tmp) = (it)->next)
 
 static inline void cel_list_init(struct cel_list *head)

@@ -23,6 +23,24 @@ void cel_log_text(celery_log_level level, struct cel_slice text);
  */
 const char *cel_log_safe(struct cel_slice text);
 
+/* ---- how the default sink writes; set by worker/ and cli/ ---- */
+
+/* The name behind the level: "MainProcess" at first; copied (at most 63 bytes). */
+void cel_log_set_process(const char *name);
+const char *cel_log_process(void);
+
+/* One JSON object a line instead of text. */
+void cel_log_set_json(bool on);
+
+/* 1: colours by level as Celery has them, 0: none, -1: when the sink is a terminal. */
+void cel_log_set_color(int mode);
+
+/* Appends to a file instead of standard error; NULL: standard error again. */
+celery_status cel_log_set_file(const char *path, celery_error *err);
+
+/* Opens the file again, after it was moved away (log rotation). */
+celery_status cel_log_reopen(celery_error *err);
+
 /* Python's level name: "INFO". */
 const char *cel_log_level_name(celery_log_level level);
 

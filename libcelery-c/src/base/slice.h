@@ -14,7 +14,7 @@ struct cel_slice {
 };
 
 #define CEL_SLICE(literal) ((struct cel_slice){(literal), sizeof(literal) - 1})
-#define CEL_SLICE_NULL ((struct cel_slice){NULL, 0})
+#define CEL_SLICE_NULL     ((struct cel_slice){NULL, 0})
 
 static inline struct cel_slice cel_slice(const char *data, size_t len)
 {

@@ -26,12 +26,14 @@ struct cel_url {
  * Parses one URL.  CELERY_ECONFIG with a line that says what is wrong (a blank or a
  * control character is named as such) and never shows the password.
  */
-celery_status cel_url_parse(const char *text, struct cel_url **ret_url, celery_error *err);
+celery_status cel_url_parse(const char *text, struct cel_url **ret_url,
+                            celery_error *err);
 struct cel_url *cel_url_free(struct cel_url *url);
 
 /* Splits "a;b;c" (failover list); parses each.  *ret_urls has *ret_n entries. */
 celery_status cel_url_parse_list(const char *text, struct cel_url ***ret_urls,
                                  size_t *ret_n, celery_error *err);
+struct cel_url **cel_url_free_list(struct cel_url **urls, size_t n);
 
 /* An option's value, or NULL. */
 const char *cel_url_option(const struct cel_url *url, const char *name);
