@@ -12,6 +12,7 @@
 
 enum cel_node_flags {
     CEL_NODE_PLAIN = 1 << 0, /* string of printable ASCII without " and \: no escaping */
+    CEL_NODE_TAIL = 1 << 1,  /* array or object of cel_node_new(): knows its last child */
 };
 
 struct cel_node {
@@ -22,12 +23,13 @@ struct cel_node {
         const char *text;       /* INT, FLOAT: its characters; STRING, BYTES */
         struct cel_node *first; /* ARRAY: first element; OBJECT: first key */
     };
-    struct cel_node *next; /* of an array's element, of a key (its value) or value (next key) */
+    struct cel_node
+        *next; /* of an array's element, of a key (its value) or value (next key) */
 };
 
 /* ---- reading; all take NULL ---- */
 
-/* Text of a STRING (or number) node; {NULL, 0} for others. */
+/* Text of a STRING, BYTES or number node; {NULL, 0} for others. */
 struct cel_slice cel_node_text(const struct cel_node *n);
 bool cel_node_is_string(const struct cel_node *n);
 bool cel_node_is_null(const struct cel_node *n); /* also true for NULL */
@@ -40,13 +42,15 @@ const struct cel_node *cel_node_get(const struct cel_node *object, struct cel_sl
 
 /* Python's truth value: false for null, false, 0, "", [], {}. */
 bool cel_node_truth(const struct cel_node *n);
+
+/* Same kinds and values: members in any order, floats by value (NaN equals NaN). */
 bool cel_node_equal(const struct cel_node *a, const struct cel_node *b);
 
 /* Walk members: for (k = cel_node_first(o); k; k = v->next) { v = k->next; ... } */
 static inline const struct cel_node *cel_node_first(const struct cel_node *n)
 {
     return n && (n->kind == CELERY_KIND_ARRAY || n->kind == CELERY_KIND_OBJECT) ? n->first
-                                                                               : NULL;
+                                                                                : NULL;
 }
 
 /* ---- building; all return NULL when out of memory and take NULL arenas' failures ---- */
@@ -69,7 +73,7 @@ struct cel_node *cel_node_copy(struct cel_arena *a, const struct cel_node *n);
 /* ---- JSON ---- */
 
 struct cel_json_limits {
-    unsigned depth;  /* nesting; 0: the default of 1000, about Python's own limit */
+    unsigned depth;  /* nesting; 0: 1000, about Python's own limit; at most 4096 */
     size_t elements; /* nodes in all; 0: the default of 16 million */
 };
 
@@ -87,7 +91,8 @@ celery_status cel_json_write(struct cel_buf *out, const struct cel_node *n);
 
 /* The same for parts. */
 celery_status cel_json_write_string(struct cel_buf *out, struct cel_slice wtf8);
-celery_status cel_json_write_double(struct cel_buf *out, double value); /* repr, NaN ... */
+celery_status cel_json_write_double(struct cel_buf *out,
+                                    double value); /* repr, NaN ... */
 
 /* Python's repr(float); returns the length. */
 size_t cel_repr_double(double value, char text[32]);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the decoders of this folder share when they build documents. */
+#ifndef CEL_CODEC_DOC_BUILD_H
+#define CEL_CODEC_DOC_BUILD_H
+
+#include "codec/doc.h"
+
+/* Ceiling for any depth limit: writing, copying and comparing recurse once per level. */
+#define CEL_DOC_DEPTH_MAX 4096u
+
+#define CEL_DOC_DEPTH_DEFAULT    1000u
+#define CEL_DOC_ELEMENTS_DEFAULT ((size_t)16 << 20)
+
+/* The limits with their defaults filled in; limits may be NULL. */
+struct cel_json_limits cel_doc_limits(const struct cel_json_limits *limits);
+
+/* Python's dict: the last of equal keys wins, in the place of the first.  Linear time. */
+celery_status cel_doc_unique_keys(struct cel_node *object);
+
+/* Whether a string of these bytes needs no escaping in JSON (CEL_NODE_PLAIN). */
+bool cel_doc_plain(const char *text, size_t len);
+
+/* The error for size bytes that a refused: CELERY_ELIMIT at its ceiling, or ENOMEM. */
+celery_status cel_doc_refused(const struct cel_arena *a, size_t size, celery_error *err);
+
+#endif

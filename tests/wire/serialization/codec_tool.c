@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Runs one conversion of the codec folder on each record of standard input, for the
+ * scripts that compare with Python.  A record is a length (4 bytes, big endian) and as many
+ * bytes; the answer is a status (1 byte, 0 or the negated celery_status), a length and bytes.
+ */
+#include "base/arena.h"
+#include "codec/doc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef celery_status (*convert_fn)(struct cel_arena *a, struct cel_slice in,
+                                    struct cel_buf *out, celery_error *err);
+
+static celery_status convert_json(struct cel_arena *a, struct cel_slice in,
+                                  struct cel_buf *out, celery_error *err)
+{
+    struct cel_node *n;
+    celery_status status = cel_json_parse(a, in, NULL, &n, err);
+    return status < 0 ? status : cel_json_write(out, n);
+}
+
+static celery_status convert_double(struct cel_arena *a, struct cel_slice in,
+                                    struct cel_buf *out, celery_error *err)
+{
+    for (size_t i = 0; i + sizeof(double) <= in.len; i += sizeof(double)) {
+        double value;
+        memcpy(&value, in.data + i, sizeof value);
+        cel_json_write_double(out, value);
+        cel_buf_addc(out, '\n');
+    }
+    return CELERY_OK;
+}
+
+static const struct {
+    const char *name;
+    convert_fn convert;
+} conversions[] = {
+    {"json", convert_json},
+    {"double", convert_double},
+};
+
+static bool read_exactly(void *bytes, size_t len)
+{
+    return fread(bytes, 1, len, stdin) == len;
+}
+
+static void write_length(size_t len)
+{
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        putchar((int)(len >> shift & 255));
+    }
+}
+
+static void answer(convert_fn convert, struct cel_slice in)
+{
+    struct cel_arena a;
+    cel_arena_init(&a, 0);
+    struct cel_buf out = {0};
+    celery_error err = {0};
+    celery_status status = convert(&a, in, &out, &err);
+    struct cel_slice text = status < 0 ? cel_slice_of(err.message) : cel_buf_slice(&out);
+    putchar(-status);
+    write_length(text.len);
+    fwrite(text.data, 1, text.len, stdout);
+    fflush(stdout);
+    cel_buf_fini(&out);
+    cel_arena_fini(&a);
+}
+
+int main(int argc, char **argv)
+{
+    convert_fn convert = NULL;
+    for (size_t i = 0; argc == 2 && i < sizeof conversions / sizeof *conversions; i++) {
+        if (strcmp(argv[1], conversions[i].name) == 0) {
+            convert = conversions[i].convert;
+        }
+    }
+    if (!convert) {
+        fprintf(stderr, "usage: codec_tool CONVERSION < records\n");
+        return 2;
+    }
+    unsigned char head[4];
+    while (read_exactly(head, sizeof head)) {
+        size_t len = (size_t)head[0] << 24 | (size_t)head[1] << 16 |
+                     (size_t)head[2] << 8 | (size_t)head[3];
+        char *bytes =
+            malloc(len + 1); /* exactly sized, so that sanitizers see overruns */
+        if (!bytes || !read_exactly(bytes, len)) {
+            free(bytes);
+            return 1;
+        }
+        answer(convert, cel_slice(bytes, len));
+        free(bytes);
+    }
+    return 0;
+}
