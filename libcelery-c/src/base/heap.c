@@ -44,16 +44,28 @@ static void sift_down(struct cel_heap *h, struct cel_heap_node *node)
     put(h, i, node);
 }
 
+celery_status cel_heap_reserve(struct cel_heap *h, size_t count)
+{
+    if (count <= h->cap) {
+        return CELERY_OK;
+    }
+    size_t cap = h->cap ? h->cap : 16;
+    while (cap < count) {
+        cap *= 2;
+    }
+    struct cel_heap_node **nodes = cel_realloc(h->nodes, cap, sizeof *nodes);
+    if (!nodes) {
+        return CELERY_ENOMEM;
+    }
+    h->nodes = nodes;
+    h->cap = cap;
+    return CELERY_OK;
+}
+
 celery_status cel_heap_add(struct cel_heap *h, struct cel_heap_node *node, double key)
 {
-    if (h->count == h->cap) {
-        size_t cap = h->cap ? h->cap * 2 : 16;
-        struct cel_heap_node **nodes = cel_realloc(h->nodes, cap, sizeof *nodes);
-        if (!nodes) {
-            return CELERY_ENOMEM;
-        }
-        h->nodes = nodes;
-        h->cap = cap;
+    if (cel_heap_reserve(h, h->count + 1) < 0) {
+        return CELERY_ENOMEM;
     }
     node->key = key;
     put(h, ++h->count, node);

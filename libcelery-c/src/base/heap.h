@@ -19,6 +19,9 @@ struct cel_heap {
 
 /* {0} is a valid empty heap. */
 void cel_heap_fini(struct cel_heap *h);
+
+/* Room for that many nodes in all, so that adding cannot fail. */
+celery_status cel_heap_reserve(struct cel_heap *h, size_t count);
 celery_status cel_heap_add(struct cel_heap *h, struct cel_heap_node *node, double key);
 void cel_heap_remove(struct cel_heap *h,
                      struct cel_heap_node *node); /* absent: harmless */

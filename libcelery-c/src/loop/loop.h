@@ -28,18 +28,29 @@ celery_status cel_loop_run(struct cel_loop *loop);
 celery_status cel_loop_pass(struct cel_loop *loop, double timeout);
 void cel_loop_stop(struct cel_loop *loop);
 
-/* Seconds on a clock that never goes back; read once a pass. */
+/*
+ * Seconds on a clock that never goes back; inside a pass the same for all of it.
+ */
 double cel_loop_now(const struct cel_loop *loop);
 
-/* A descriptor that is readable when a pass has something to do (for a host's poll()). */
-int cel_loop_fd(const struct cel_loop *loop);
+/*
+ * A descriptor that is readable when a pass has something to do (for a host's poll()); -1
+ * when it could not be made.
+ */
+int cel_loop_fd(struct cel_loop *loop);
 
 /*
  * Sources.  Each stays until cel_source_free(), which is legal from inside its own
  * callback and from any other.  A timer fires once; cel_source_rearm() sets it again.
+ *
+ * One io source for a descriptor; free it before the descriptor is closed.  Hang-ups and
+ * errors are reported as CEL_HANGUP together with what was wanted, unless nothing was.
+ * A signal's handler is installed with its first source and restored with the last; fn is
+ * called once for each signal that came.  A child is waited for by the loop; it is reported
+ * behind the io of the same pass, with wait_status -1 if somebody else has reaped it.
  */
-celery_status cel_loop_add_io(struct cel_loop *loop, struct cel_source **ret_source, int fd,
-                              unsigned wanted, cel_io_fn fn, void *ctx);
+celery_status cel_loop_add_io(struct cel_loop *loop, struct cel_source **ret_source,
+                              int fd, unsigned wanted, cel_io_fn fn, void *ctx);
 celery_status cel_loop_add_timer(struct cel_loop *loop, struct cel_source **ret_source,
                                  double at, cel_timer_fn fn, void *ctx);
 celery_status cel_loop_add_signal(struct cel_loop *loop, struct cel_source **ret_source,
@@ -62,7 +73,8 @@ celery_status cel_loop_add_wake(struct cel_loop *loop, struct cel_source **ret_s
                                 cel_hook_fn fn, void *ctx);
 
 void cel_source_io(struct cel_source *io, unsigned wanted); /* change what is wanted */
-void cel_source_rearm(struct cel_source *timer, double at); /* loop time; earlier: at once */
+void cel_source_rearm(struct cel_source *timer,
+                      double at); /* loop time; earlier: at once */
 void cel_source_disarm(struct cel_source *timer);
 struct cel_source *cel_source_free(struct cel_source *source); /* NULL is harmless */
 
