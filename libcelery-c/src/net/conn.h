@@ -49,10 +49,14 @@ struct cel_conn *cel_conn_free(struct cel_conn *conn);
 
 /*
  * The outgoing buffer: append to it, then call cel_conn_flush(), which writes what it can now
- * and the rest when the socket allows.  CELERY_ELIMIT when the ceiling was hit.
+ * and the rest when the socket allows.  CELERY_ELIMIT when the ceiling was hit, CELERY_ECLOSED
+ * when the connection broke: closed() then comes from the loop, never from in here.
  */
 struct cel_buf *cel_conn_out(struct cel_conn *conn);
 celery_status cel_conn_flush(struct cel_conn *conn);
+
+/* Bytes handed to the operating system since it was opened. */
+uint64_t cel_conn_sent(const struct cel_conn *conn);
 
 /* Asks for cel_conn_flush() at the end of this pass of the loop. */
 void cel_conn_flush_later(struct cel_conn *conn);

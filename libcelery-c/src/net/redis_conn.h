@@ -17,13 +17,14 @@ struct cel_redis;
 struct cel_redis_options {
     double connect_timeout;        /* seconds; 0: 4 */
     double command_timeout;        /* a reply later than this is a dead peer; 0: 20 */
-    double health_check_interval;  /* PING after that much silence; 0: 10 */
+    double health_check_interval;  /* PING after that much silence; 0: 10; < 0: never */
     bool keepalive;
     size_t max_reply;              /* bytes of one bulk; 0: 64 MiB */
     const char *client_name;       /* CLIENT SETNAME; may be NULL */
     const char *sentinel_master;   /* master_name; NULL: not through Sentinel */
     const char *sentinel_password;
     bool require_ssl_cert_reqs;    /* result backend: rediss:// must name ssl_cert_reqs */
+    const char *setting;           /* for messages; NULL: "broker_url" */
 };
 
 struct cel_redis_events {

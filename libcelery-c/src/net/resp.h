@@ -35,8 +35,12 @@ celery_status cel_resp_feed(struct cel_resp_reader *reader, struct cel_slice byt
 celery_status cel_resp_next(struct cel_resp_reader *reader, struct cel_resp **ret_reply,
                             celery_error *err);
 
-/* Appends a command. */
+/* Appends a command, or nothing: a full buffer stays usable for shorter ones. */
 celery_status cel_resp_command(struct cel_buf *out, size_t argc,
                                const struct cel_slice *argv);
+
+/* The same in pieces: the number of words, then each of them. */
+celery_status cel_resp_begin(struct cel_buf *out, size_t argc);
+celery_status cel_resp_word(struct cel_buf *out, struct cel_slice word);
 
 #endif
