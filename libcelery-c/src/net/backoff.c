@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#define SHORTEST 0.01 /* seconds */
+#define SHORTEST       0.01 /* seconds */
 #define MOST_DOUBLINGS 60
 
 /*

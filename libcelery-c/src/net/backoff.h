@@ -4,12 +4,15 @@
 #define CEL_NET_BACKOFF_H
 
 struct cel_backoff {
-    double base;  /* first interval at most, seconds */
-    double max;   /* ceiling */
+    double base; /* first interval at most, seconds */
+    double max;  /* ceiling */
     unsigned tries;
 };
 
-#define CEL_BACKOFF_INIT(base, max) {(base), (max), 0}
+#define CEL_BACKOFF_INIT(base, max) \
+    {                               \
+        (base), (max), 0            \
+    }
 
 /* A random time between 0 and min(max, base * 2^tries), never under 10 ms; counts the try. */
 double cel_backoff_next(struct cel_backoff *b);

@@ -4,19 +4,17 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "net/dial.h"
+#include "net/sock.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#define BUFFER_MAX (64u * 1024 * 1024)
-#define CHUNK (64u * 1024)
-#define READS_A_PASS 16           /* then the other sources have their turn */
-#define KEEP_MEMORY (1024u * 1024) /* an emptied buffer larger than this is freed */
+#define BUFFER_MAX      (64u * 1024 * 1024)
+#define CHUNK           (64u * 1024)
+#define READS_A_PASS    16             /* then the other sources have their turn */
+#define KEEP_MEMORY     (1024u * 1024) /* an emptied buffer larger than this is freed */
 #define CONNECT_TIMEOUT 4.0
-#define USER_TIMEOUT 20.0
+#define USER_TIMEOUT    20.0
 
 enum state { DIALING, HANDSHAKE, OPEN, OVER };
 
@@ -41,11 +39,11 @@ struct cel_conn {
     size_t out_done; /* bytes at the front of out that are sent */
     uint64_t sent;
     bool paused;
-    bool broken;        /* found while the owner was calling; closed() is due */
-    celery_error why;   /* if broken */
-    bool freed;         /* the memory goes when nobody is inside any more */
-    unsigned inside;    /* our functions on the stack */
-    char *host;         /* NULL for a path */
+    bool broken;      /* found while the owner was calling; closed() is due */
+    celery_error why; /* if broken */
+    bool freed;       /* the memory goes when nobody is inside any more */
+    unsigned inside;  /* our functions on the stack */
+    char *host;       /* NULL for a path */
     char *name;
 };
 
@@ -117,12 +115,6 @@ static void read_again(struct cel_conn *c)
     }
 }
 
-static celery_status would_block(int errnum)
-{
-    return errnum == EAGAIN || errnum == EWOULDBLOCK || errnum == EINTR ? CELERY_NONE
-                                                                         : CELERY_ECLOSED;
-}
-
 /* One read to the end of the input buffer; CELERY_NONE when nothing is there. */
 static celery_status receive(struct cel_conn *c, size_t *ret_n, celery_error *err)
 {
@@ -136,23 +128,7 @@ static celery_status receive(struct cel_conn *c, size_t *ret_n, celery_error *er
     if (status < 0) {
         return status;
     }
-    char *to = c->in.data + c->in.len;
-    if (c->stream) {
-        unsigned wait = 0;
-        status = cel_tls_read(c->stream, to, room, ret_n, &wait, err);
-    } else {
-        ssize_t n = recv(c->fd, to, room, 0);
-        if (n == 0) {
-            return cel_error_set(err, CELERY_ECLOSED, "closed by the server");
-        }
-        if (n < 0 && would_block(errno) == CELERY_NONE) {
-            return CELERY_NONE;
-        }
-        if (n < 0) {
-            return cel_error_sys(err, CELERY_ECLOSED, errno, "connection lost");
-        }
-        *ret_n = (size_t)n;
-    }
+    status = cel_sock_read(c->fd, c->stream, c->in.data + c->in.len, room, ret_n, err);
     if (status == CELERY_OK) {
         c->in.len += *ret_n;
         c->last_read = cel_loop_now(c->loop);
@@ -181,25 +157,6 @@ static void read_some(struct cel_conn *c)
     read_again(c);
 }
 
-static celery_status send_some(struct cel_conn *c, size_t *ret_n, celery_error *err)
-{
-    const char *from = c->out.data + c->out_done;
-    size_t len = c->out.len - c->out_done;
-
-    if (c->stream) {
-        unsigned wait = 0;
-        return cel_tls_write(c->stream, from, len, ret_n, &wait, err);
-    }
-    ssize_t n = send(c->fd, from, len, MSG_NOSIGNAL);
-    if (n < 0) {
-        return would_block(errno) == CELERY_NONE
-                   ? CELERY_NONE
-                   : cel_error_sys(err, CELERY_ECLOSED, errno, "connection lost");
-    }
-    *ret_n = (size_t)n;
-    return CELERY_OK;
-}
-
 static void tidy_out(struct cel_conn *c)
 {
     if (c->out_done == c->out.len) {
@@ -220,14 +177,16 @@ static celery_status write_out(struct cel_conn *c, celery_error *err)
     celery_status status = CELERY_OK;
 
     if (!cel_buf_ok(&c->out)) {
-        return cel_error_set(err, CELERY_ELIMIT,
-                             "the server does not take in what is sent: more than %zu bytes "
-                             "wait",
-                             c->out.max);
+        return cel_error_set(
+            err, CELERY_ELIMIT,
+            "the server does not take in what is sent: more than %zu bytes "
+            "wait",
+            c->out.max);
     }
     while (status == CELERY_OK && c->out_done < c->out.len) {
         size_t n = 0;
-        status = send_some(c, &n, err);
+        status = cel_sock_write(c->fd, c->stream, c->out.data + c->out_done,
+                                c->out.len - c->out_done, &n, err);
         c->out_done += n;
         c->sent += n;
     }
@@ -295,7 +254,8 @@ static void on_io(void *ctx, int fd, unsigned ready)
         if (ready & (CEL_READ | CEL_HANGUP)) {
             read_some(c);
         }
-        if (c->state == OPEN && c->out_done < c->out.len && (ready & CEL_WRITE || c->stream)) {
+        if (c->state == OPEN && c->out_done < c->out.len &&
+            (ready & CEL_WRITE || c->stream)) {
             write_or_finish(c);
         }
     }
@@ -404,7 +364,8 @@ celery_status cel_conn_open(struct cel_loop *loop, const struct cel_endpoint *en
     c->ctx = ctx;
     c->fd = -1;
     c->tls = endpoint->tls;
-    c->timeout = endpoint->connect_timeout > 0 ? endpoint->connect_timeout : CONNECT_TIMEOUT;
+    c->timeout =
+        endpoint->connect_timeout > 0 ? endpoint->connect_timeout : CONNECT_TIMEOUT;
     c->last_read = cel_loop_now(loop);
     c->deadline = c->last_read + c->timeout;
     cel_buf_init(&c->in, endpoint->in_max ? endpoint->in_max : BUFFER_MAX);

@@ -13,7 +13,7 @@
 struct cel_conn;
 
 struct cel_endpoint {
-    const char *host;       /* TCP; name or address */
+    const char *host; /* TCP; name or address */
     int port;
     const char *unix_path;  /* instead of host */
     struct cel_tls *tls;    /* NULL: plain.  Must outlive the connection */

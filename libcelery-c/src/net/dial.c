@@ -14,10 +14,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define MOST_ADDRESSES 16
-#define KEEPALIVE_IDLE 15 /* seconds */
+#define MOST_ADDRESSES     16
+#define KEEPALIVE_IDLE     15 /* seconds */
 #define KEEPALIVE_INTERVAL 5
-#define KEEPALIVE_COUNT 3
+#define KEEPALIVE_COUNT    3
 
 struct address {
     struct sockaddr_storage at;
@@ -195,8 +195,8 @@ static void on_timer(void *ctx)
 
     if (d->resolve) {
         celery_error err = {0};
-        cel_error_set(&err, CELERY_ETIMEOUT, "the host name was not looked up within %g s",
-                      d->timeout);
+        cel_error_set(&err, CELERY_ETIMEOUT,
+                      "the host name was not looked up within %g s", d->timeout);
         finish(d, -1, &err);
         return;
     }
@@ -233,9 +233,10 @@ static celery_status set_path(struct cel_dial *d, const char *path, celery_error
     size_t len = strlen(path);
 
     if (len == 0 || len >= sizeof un->sun_path) {
-        return cel_error_set(err, CELERY_ECONFIG,
-                             "the path of a Unix socket has 1 to %zu characters, this has %zu",
-                             sizeof un->sun_path - 1, len);
+        return cel_error_set(
+            err, CELERY_ECONFIG,
+            "the path of a Unix socket has 1 to %zu characters, this has %zu",
+            sizeof un->sun_path - 1, len);
     }
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path, len + 1);
@@ -269,11 +270,13 @@ celery_status cel_dial_start(struct cel_loop *loop, const struct cel_dial_to *to
     if (to->unix_path) {
         status = set_path(d, to->unix_path, err);
     } else {
-        status = cel_resolve_start(loop, to->host, to->port, on_resolved, d, &d->resolve, err);
+        status =
+            cel_resolve_start(loop, to->host, to->port, on_resolved, d, &d->resolve, err);
     }
     if (status == CELERY_OK) {
         /* A path needs no look-up: the next pass connects. */
-        status = cel_loop_add_timer(loop, &d->timer, d->resolve ? d->deadline : 0, on_timer, d);
+        status = cel_loop_add_timer(loop, &d->timer, d->resolve ? d->deadline : 0,
+                                    on_timer, d);
     }
     if (status < 0) {
         cel_dial_free(d);

@@ -15,16 +15,16 @@ struct cel_redis;
 
 /* Options that are not in the URL, from *_transport_options and redis_* settings. */
 struct cel_redis_options {
-    double connect_timeout;        /* seconds; 0: 4 */
-    double command_timeout;        /* a reply later than this is a dead peer; 0: 20 */
-    double health_check_interval;  /* PING after that much silence; 0: 10; < 0: never */
+    double connect_timeout;       /* seconds; 0: 4 */
+    double command_timeout;       /* a reply later than this is a dead peer; 0: 20 */
+    double health_check_interval; /* PING after that much silence; 0: 10; < 0: never */
     bool keepalive;
-    size_t max_reply;              /* bytes of one bulk; 0: 64 MiB */
-    const char *client_name;       /* CLIENT SETNAME; may be NULL */
-    const char *sentinel_master;   /* master_name; NULL: not through Sentinel */
+    size_t max_reply;            /* bytes of one bulk; 0: 64 MiB */
+    const char *client_name;     /* CLIENT SETNAME; may be NULL */
+    const char *sentinel_master; /* master_name; NULL: not through Sentinel */
     const char *sentinel_password;
-    bool require_ssl_cert_reqs;    /* result backend: rediss:// must name ssl_cert_reqs */
-    const char *setting;           /* for messages; NULL: "broker_url" */
+    bool require_ssl_cert_reqs; /* result backend: rediss:// must name ssl_cert_reqs */
+    const char *setting;        /* static, for messages; NULL: "broker_url" */
 };
 
 struct cel_redis_events {
@@ -68,8 +68,8 @@ typedef void (*cel_redis_fn)(void *ctx, const struct cel_resp *reply,
  * Queues a command; it is written at the end of this pass of the loop (or by
  * cel_redis_flush()), in order.  fn may be NULL.  Fails only without calling fn.
  */
-celery_status cel_redis_command(struct cel_redis *r, cel_redis_fn fn, void *ctx, size_t argc,
-                                const struct cel_slice *argv);
+celery_status cel_redis_command(struct cel_redis *r, cel_redis_fn fn, void *ctx,
+                                size_t argc, const struct cel_slice *argv);
 
 /* The same for words without blanks: cel_redis_commandf(r, fn, ctx, "LLEN %s", key) splits at
  * blanks of the format; %s takes const char *, %b takes struct cel_slice *, %d int,
@@ -96,9 +96,9 @@ celery_status cel_redis_unsubscribe(struct cel_redis *r, struct cel_slice channe
                                     bool pattern);
 
 celery_status cel_redis_flush(struct cel_redis *r);
-size_t cel_redis_pending(const struct cel_redis *r); /* commands without a reply */
+size_t cel_redis_pending(const struct cel_redis *r);    /* commands without a reply */
 int64_t cel_redis_client_id(const struct cel_redis *r); /* CLIENT ID, asked at log-in */
-int cel_redis_version(const struct cel_redis *r); /* 70015 for 7.0.15; 0 unknown */
+int cel_redis_version(const struct cel_redis *r);       /* 70015 for 7.0.15; 0 unknown */
 
 /* True for replies that mean "reconnect elsewhere": READONLY, LOADING, MASTERDOWN ... */
 bool cel_redis_error_is_failover(const struct cel_resp *reply);

@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <strings.h>
 
-#define REDIS_PORT 6379
-#define SENTINEL_PORT 26379
-#define HIGHEST_DB 65535
-#define CONNECT_TIMEOUT 4.0
-#define COMMAND_TIMEOUT 20.0
+#define REDIS_PORT            6379
+#define SENTINEL_PORT         26379
+#define HIGHEST_DB            65535
+#define CONNECT_TIMEOUT       4.0
+#define COMMAND_TIMEOUT       20.0
 #define HEALTH_CHECK_INTERVAL 10.0
-#define MAX_REPLY (64u * 1024 * 1024)
+#define MAX_REPLY             (64u * 1024 * 1024)
 
 enum value_kind { ANY, SECONDS, FLAG, DATABASE, CERT_REQS };
 
@@ -139,8 +139,9 @@ static const char *setting_name(const struct cel_redis_options *options)
     return options->setting ? options->setting : "broker_url";
 }
 
-static celery_status check_option(const struct cel_url *url, const struct cel_url_option *o,
-                                  const char *setting, celery_error *err)
+static celery_status check_option(const struct cel_url *url,
+                                  const struct cel_url_option *o, const char *setting,
+                                  celery_error *err)
 {
     for (size_t i = 0; i < sizeof known_options / sizeof known_options[0]; i++) {
         if (strcmp(o->name, known_options[i].name) != 0) {
@@ -156,19 +157,21 @@ static celery_status check_option(const struct cel_url *url, const struct cel_ur
         if (strncmp(o->name, "ssl_", 4) == 0 && strcmp(url->scheme, "rediss") != 0 &&
             !is_sentinel(url)) {
             return cel_error_set(err, CELERY_ECONFIG,
-                                 "%s: %s needs TLS: begin the URL with rediss://", setting,
-                                 o->name);
+                                 "%s: %s needs TLS: begin the URL with rediss://",
+                                 setting, o->name);
         }
         return CELERY_OK;
     }
-    return cel_error_set(err, CELERY_ECONFIG,
-                         "%s: the option %s does not belong in a Redis URL: use the transport "
-                         "options",
-                         setting, cel_log_safe(cel_slice_of(o->name)));
+    return cel_error_set(
+        err, CELERY_ECONFIG,
+        "%s: the option %s does not belong in a Redis URL: use the transport "
+        "options",
+        setting, cel_log_safe(cel_slice_of(o->name)));
 }
 
 static celery_status check_scheme(const struct cel_url *url,
-                                  const struct cel_redis_options *options, celery_error *err)
+                                  const struct cel_redis_options *options,
+                                  celery_error *err)
 {
     const char *setting = setting_name(options);
 
@@ -211,7 +214,8 @@ static bool read_db(const struct cel_url *url, int *ret)
 }
 
 celery_status cel_redis_check_url(const struct cel_url *url,
-                                  const struct cel_redis_options *options, celery_error *err)
+                                  const struct cel_redis_options *options,
+                                  celery_error *err)
 {
     const char *setting = setting_name(options);
     int db;
@@ -224,12 +228,11 @@ celery_status cel_redis_check_url(const struct cel_url *url,
         return status;
     }
     if (!read_db(url, &db)) {
-        return cel_error_set(err, CELERY_ECONFIG,
-                             "%s: \"%s\" is not a database number from 0 to %d, as in "
-                             "redis://host:6379/0",
-                             setting,
-                             cel_log_safe(cel_slice_of(url->path ? url->path : "")),
-                             HIGHEST_DB);
+        return cel_error_set(
+            err, CELERY_ECONFIG,
+            "%s: \"%s\" is not a database number from 0 to %d, as in "
+            "redis://host:6379/0",
+            setting, cel_log_safe(cel_slice_of(url->path ? url->path : "")), HIGHEST_DB);
     }
     if (options->require_ssl_cert_reqs && strcmp(url->scheme, "rediss") == 0 &&
         !cel_url_option(url, "ssl_cert_reqs")) {
@@ -247,7 +250,8 @@ int cel_redis_url_db(const struct cel_url *url)
     return read_db(url, &db) ? db : 0;
 }
 
-static double seconds(const struct cel_url *url, const char *name, double given, double normal)
+static double seconds(const struct cel_url *url, const char *name, double given,
+                      double normal)
 {
     const char *text = cel_url_option(url, name);
     double value = 0;
@@ -261,13 +265,15 @@ static double seconds(const struct cel_url *url, const char *name, double given,
 static void set_times(struct cel_redis_target *t, const struct cel_url *url,
                       const struct cel_redis_options *options)
 {
-    double connect = seconds(url, "connect_timeout", options->connect_timeout, CONNECT_TIMEOUT);
+    double connect =
+        seconds(url, "connect_timeout", options->connect_timeout, CONNECT_TIMEOUT);
 
     t->connect_timeout = seconds(url, "socket_connect_timeout", connect, connect);
     t->command_timeout =
         seconds(url, "socket_timeout", options->command_timeout, COMMAND_TIMEOUT);
-    t->health_check_interval = seconds(url, "health_check_interval",
-                                       options->health_check_interval, HEALTH_CHECK_INTERVAL);
+    t->health_check_interval =
+        seconds(url, "health_check_interval", options->health_check_interval,
+                HEALTH_CHECK_INTERVAL);
     t->keepalive = options->keepalive;
     const char *keepalive = cel_url_option(url, "socket_keepalive");
     if (keepalive) {

@@ -6,10 +6,10 @@
 #include "net/redis_conn.h"
 
 struct cel_redis_target {
-    char *host;      /* NULL: unix_path */
+    char *host; /* NULL: unix_path */
     char *unix_path;
-    char *user;      /* NULL: none */
-    char *password;  /* NULL: none */
+    char *user;     /* NULL: none */
+    char *password; /* NULL: none */
     char *client_name;
     int port;
     int db;
@@ -24,7 +24,8 @@ struct cel_redis_target {
 };
 
 /* Fills *target, which cel_redis_target_fini() empties even after a failure. */
-celery_status cel_redis_target_init(struct cel_redis_target *target, const struct cel_url *url,
+celery_status cel_redis_target_init(struct cel_redis_target *target,
+                                    const struct cel_url *url,
                                     const struct cel_redis_options *options,
                                     celery_error *err);
 void cel_redis_target_fini(struct cel_redis_target *target);

@@ -14,7 +14,7 @@
 
 /* A resolver that hangs must not collect threads as reconnects go on. */
 #define MOST_THREADS 16
-#define STACK_SIZE (512 * 1024)
+#define STACK_SIZE   (512 * 1024)
 
 static atomic_int running;
 
@@ -134,8 +134,8 @@ static void deliver(struct cel_resolve *r)
         cel_error_sys(&err, CELERY_ECONNECT, l->errnum, "cannot look up the host name %s",
                       l->host);
     } else if (l->failure) {
-        cel_error_set(&err, CELERY_ECONNECT, "cannot look up the host name %s: %s", l->host,
-                      gai_strerror(l->failure));
+        cel_error_set(&err, CELERY_ECONNECT, "cannot look up the host name %s: %s",
+                      l->host, gai_strerror(l->failure));
     }
     r->fn(r->ctx, l->failure ? NULL : l->list, l->failure ? &err : NULL);
     lookup_free(l);

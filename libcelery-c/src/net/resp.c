@@ -8,12 +8,12 @@
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 
-#define FEED_AT_ONCE (64u * 1024)
-#define MOST_ELEMENTS 1000000u /* of one reply, at all depths together */
-#define MOST_DEPTH 8
-#define MOST_BULKS_A_REPLY 8   /* a whole reply may be so many times the largest bulk */
-#define LONGEST_LINE (64u * 1024)
-#define KEEP_MEMORY (1024u * 1024)
+#define FEED_AT_ONCE       (64u * 1024)
+#define MOST_ELEMENTS      1000000u /* of one reply, at all depths together */
+#define MOST_DEPTH         8
+#define MOST_BULKS_A_REPLY 8 /* a whole reply may be so many times the largest bulk */
+#define LONGEST_LINE       (64u * 1024)
+#define KEEP_MEMORY        (1024u * 1024)
 
 /* createArray's second parameter was an int before hiredis 1.0. */
 #if HIREDIS_MAJOR >= 1
@@ -63,7 +63,8 @@ struct cel_slice cel_resp_text(const struct cel_resp *r)
     case CEL_RESP_STRING:
     case CEL_RESP_STATUS:
     case CEL_RESP_ERROR:
-        return cel_slice(((const redisReply *)r)->str, (size_t)((const redisReply *)r)->len);
+        return cel_slice(((const redisReply *)r)->str,
+                         (size_t)((const redisReply *)r)->len);
     default:
         return CEL_SLICE_NULL;
     }
@@ -172,16 +173,18 @@ celery_status cel_resp_feed(struct cel_resp_reader *reader, struct cel_slice byt
 
 static celery_status too_large(const struct cel_resp_reader *reader, celery_error *err)
 {
-    return cel_error_set(err, CELERY_EPROTO,
-                         "the server sends a reply that is too large (limit: %zu bytes a value)",
-                         reader->max_bulk);
+    return cel_error_set(
+        err, CELERY_EPROTO,
+        "the server sends a reply that is too large (limit: %zu bytes a value)",
+        reader->max_bulk);
 }
 
 /*
  * The reply is not complete.  What is left in hiredis's buffer begins behind the type
  * character of an item: a bulk's length and what came of it, or a line without an end.
  */
-static celery_status check_pending(const struct cel_resp_reader *reader, celery_error *err)
+static celery_status check_pending(const struct cel_resp_reader *reader,
+                                   celery_error *err)
 {
     const redisReader *redis = reader->redis;
     size_t len = redis->len - redis->pos;
@@ -192,7 +195,8 @@ static celery_status check_pending(const struct cel_resp_reader *reader, celery_
     const char *at = redis->buf + redis->pos;
     const char *end = memchr(at, '\r', len < LONGEST_LINE ? len : LONGEST_LINE);
     if (!end && len >= LONGEST_LINE) {
-        return cel_error_set(err, CELERY_EPROTO, "the server sends a line without an end");
+        return cel_error_set(err, CELERY_EPROTO,
+                             "the server sends a line without an end");
     }
     int64_t announced = 0;
     if (end && cel_slice_to_int(cel_slice(at, (size_t)(end - at)), &announced) &&
@@ -227,7 +231,8 @@ celery_status cel_resp_next(struct cel_resp_reader *reader, struct cel_resp **re
         if (reader->too_many) {
             return too_large(reader, err);
         }
-        return cel_error_set(err, CELERY_EPROTO, "not a Redis server, or its data is damaged: %s",
+        return cel_error_set(err, CELERY_EPROTO,
+                             "not a Redis server, or its data is damaged: %s",
                              cel_log_safe(cel_slice_of(reader->redis->errstr)));
     }
     if (!reply) {
@@ -288,7 +293,8 @@ celery_status cel_resp_word(struct cel_buf *out, struct cel_slice word)
     return CELERY_OK;
 }
 
-celery_status cel_resp_command(struct cel_buf *out, size_t argc, const struct cel_slice *argv)
+celery_status cel_resp_command(struct cel_buf *out, size_t argc,
+                               const struct cel_slice *argv)
 {
     size_t before = out->len;
     bool failed = out->failed;

@@ -99,7 +99,8 @@ static int no_pass_phrase(char *text, int size, int writing, void *arg)
 static celery_status bad_file(const char *option, const char *path, celery_error *err)
 {
     if (access(path, R_OK) < 0) {
-        return cel_error_sys(err, CELERY_ECONFIG, errno, "%s: cannot read %s", option, path);
+        return cel_error_sys(err, CELERY_ECONFIG, errno, "%s: cannot read %s", option,
+                             path);
     }
     return cel_error_set(err, CELERY_ECONFIG, "%s: cannot use %s: %s", option, path,
                          reason());
@@ -148,7 +149,8 @@ static celery_status load_own(SSL_CTX *ctx, const struct cel_tls_options *option
     return CELERY_OK;
 }
 
-static celery_status context_init(struct cel_tls *tls, const struct cel_tls_options *options,
+static celery_status context_init(struct cel_tls *tls,
+                                  const struct cel_tls_options *options,
                                   celery_error *err)
 {
     tls->bio = bio_method_new();
@@ -212,7 +214,8 @@ static bool expect_name(SSL *ssl, const char *host, bool check)
         return !check || X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
     }
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(ssl, host) == 1 && (!check || SSL_set1_host(ssl, host));
+    return SSL_set_tlsext_host_name(ssl, host) == 1 &&
+           (!check || SSL_set1_host(ssl, host));
 }
 
 static celery_status stream_init(struct cel_tls_stream *s, struct cel_tls *tls,
@@ -284,7 +287,8 @@ static celery_status refused(struct cel_tls_stream *s, celery_error *err)
                    verdict == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT) {
             hint = ": name its issuer with ssl_ca_certs";
         }
-        return cel_error_set(err, CELERY_ECONNECT, "the server's certificate is refused: %s%s",
+        return cel_error_set(err, CELERY_ECONNECT,
+                             "the server's certificate is refused: %s%s",
                              X509_verify_cert_error_string(verdict), hint);
     }
     return cel_error_set(err, CELERY_ECONNECT, "TLS failed: %s", reason());
@@ -337,8 +341,8 @@ static int clamp(size_t len)
     return len > INT_MAX ? INT_MAX : (int)len;
 }
 
-celery_status cel_tls_read(struct cel_tls_stream *s, void *bytes, size_t size, size_t *ret_n,
-                           unsigned *ret_wait, celery_error *err)
+celery_status cel_tls_read(struct cel_tls_stream *s, void *bytes, size_t size,
+                           size_t *ret_n, unsigned *ret_wait, celery_error *err)
 {
     ERR_clear_error();
     s->last_errno = 0;
