@@ -144,7 +144,7 @@ static void check_deadline(struct cel_redis *r, double now)
 static void on_timer(void *ctx)
 {
     struct cel_redis *r = ctx;
-    static const struct cel_slice ping[] = {CEL_SLICE("PING")};
+    const struct cel_slice ping[] = {CEL_SLICE("PING")};
     double now = cel_loop_now(r->loop);
 
     enter(r);
