@@ -94,6 +94,15 @@ void *cel_arena_alloc(struct cel_arena *a, size_t size)
     return block;
 }
 
+bool cel_arena_reserve(struct cel_arena *a, size_t size)
+{
+    char *block = cel_arena_alloc(a, size);
+    if (block) {
+        a->next = block;
+    }
+    return block != NULL;
+}
+
 char *cel_arena_strndup(struct cel_arena *a, const char *text, size_t len)
 {
     char *copy = len < SIZE_MAX ? cel_arena_alloc(a, len + 1) : NULL;

@@ -22,6 +22,9 @@ void cel_arena_fini(struct cel_arena *a);
 /* Frees all but one chunk and starts again. */
 void cel_arena_reset(struct cel_arena *a);
 
+/* Makes the next allocations, up to size bytes in all, come from one chunk. */
+bool cel_arena_reserve(struct cel_arena *a, size_t size);
+
 /* Aligned for any type, not zeroed.  NULL when out of memory or over the ceiling. */
 void *cel_arena_alloc(struct cel_arena *a, size_t size);
 

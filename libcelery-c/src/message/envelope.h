@@ -12,11 +12,13 @@
 struct cel_envelope {
     struct cel_arena arena;
     struct cel_slice raw;
+    const struct cel_node
+        *root; /* what raw says; NULL when it is no map or was not read */
 
     struct cel_slice content_type;
     struct cel_slice content_encoding;
     struct cel_slice body; /* after body_encoding; still compressed and serialized */
-    const struct cel_node *headers;    /* an object, or NULL; null when malformed */
+    const struct cel_node *headers;    /* an object, or NULL */
     const struct cel_node *properties; /* all of them, for what is not named below */
 
     struct cel_slice correlation_id;
@@ -31,10 +33,13 @@ struct cel_envelope {
     bool body_plain;  /* body_encoding null/"utf-8": the body is text in the JSON */
 };
 
-struct cel_envelope *cel_envelope_new(void);                      /* NULL: no memory */
+struct cel_envelope *cel_envelope_new(void); /* NULL: no memory */
+
+/* The same with room for size bytes in the arena's first chunk. */
+struct cel_envelope *cel_envelope_new_sized(size_t size);
 struct cel_envelope *cel_envelope_free(struct cel_envelope *env); /* NULL is harmless */
 
-/* A header of the message; NULL when absent or when headers are no map. */
+/* A header of the message; NULL when absent or when there are no headers. */
 const struct cel_node *cel_envelope_header(const struct cel_envelope *env,
                                            struct cel_slice name);
 

@@ -16,7 +16,8 @@ celery_status cel_envelope_read(struct cel_slice raw, struct cel_envelope **ret_
 
 /*
  * Writes kombu's bytes: keys in its order, ", " and ": ", body base64 unless body_plain,
- * delivery_tag as given (a new uuid4 when empty).  headers: NULL writes {}.
+ * delivery_tag as given (a new uuid4 when empty).  headers: NULL writes {}.  Properties that
+ * have no field of their own are taken from env->properties.
  */
 celery_status cel_envelope_write(struct cel_buf *out, const struct cel_envelope *env);
 

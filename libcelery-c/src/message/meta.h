@@ -13,8 +13,8 @@ bool cel_state_is_exception(struct cel_slice state); /* RETRY, FAILURE, REVOKED 
 struct cel_task_meta {
     struct cel_slice task_id;
     struct cel_slice status;
-    struct cel_slice result_json; /* JSON text; empty: null */
-    struct cel_slice traceback;   /* WTF-8; {NULL, 0}: null */
+    struct cel_slice result_json;   /* JSON text; empty: null */
+    struct cel_slice traceback;     /* WTF-8; {NULL, 0}: null */
     struct cel_slice children_json; /* JSON text; {NULL, 0}: null */
     int64_t date_done_us;           /* INT64_MIN: null */
     struct cel_slice group_id;      /* left out when empty */
@@ -23,7 +23,7 @@ struct cel_task_meta {
     /* result_extended */
     bool extended;
     struct cel_slice name;
-    struct cel_slice args_json;   /* JSON text */
+    struct cel_slice args_json; /* JSON text */
     struct cel_slice kwargs_json;
     struct cel_slice worker;
     int64_t retries;

@@ -19,8 +19,8 @@ struct cel_task_call {
     int64_t retries;
     struct cel_slice eta; /* text as sent; eta_us when it could be read */
     struct cel_slice expires;
-    int64_t eta_us;     /* microseconds since 1970 UTC; INT64_MIN: none */
-    int64_t expires_us; /* the same */
+    int64_t eta_us;         /* microseconds since 1970 UTC; INT64_MIN: none */
+    int64_t expires_us;     /* the same */
     double time_limit;      /* hard; < 0: none */
     double soft_time_limit; /* < 0: none */
     struct cel_slice argsrepr;
@@ -44,7 +44,7 @@ struct cel_task_call {
 
 struct cel_call_limits {
     struct cel_json_limits json;
-    size_t max_body; /* bytes after decompression; 0: 16 MiB */
+    size_t max_body;           /* bytes after decompression; 0: 16 MiB */
     const char *const *accept; /* accept_content */
 };
 
@@ -55,11 +55,16 @@ enum cel_call_fault {
     CEL_CALL_INVALID, /* id missing, eta unreadable, wrong type of a header */
     CEL_CALL_DECODE,  /* the body cannot be decoded */
     CEL_CALL_CONTENT, /* content type not accepted */
+    CEL_CALL_NOMEM,   /* out of memory: not the message's fault, it may be tried again */
 };
 
+/* A call with nothing set: unset numbers are not 0, see the fields. */
+void cel_task_call_init(struct cel_task_call *call);
+
 /*
- * Reads headers (protocol 2) or body (protocol 1).  Total; never looks at the body of a
- * protocol 2 message.  On a fault err says why and ret_call->id is set if it is legible.
+ * Reads headers (protocol 2) or body (protocol 1).  Total; looks at the body of a protocol 2
+ * message only when its headers have no id.  On a fault err says why, and ret_call->id (and
+ * task, root_id, parent_id, group) are set if they are legible.
  */
 enum cel_call_fault cel_task_call_read(struct cel_envelope *env,
                                        const struct cel_call_limits *limits,
@@ -79,13 +84,18 @@ enum cel_call_fault cel_task_call_body(struct cel_arena *a, struct cel_slice bod
 /* ---- sending (AMQP.as_task_v2) ---- */
 
 struct cel_task_send {
-    struct cel_task_call call; /* args, kwargs required; embed NULL: four nulls */
+    /*
+     * From cel_task_call_init() or a received call.  args and kwargs NULL: none; embed NULL:
+     * four nulls.  eta and expires: text, or made from eta_us and expires_us.
+     */
+    struct cel_task_call call;
+    int64_t expiration_ms; /* the property; 0: from the time left until expires */
     const struct cel_node *headers; /* extra ones, merged flat; or NULL */
     struct cel_slice reply_to;
     struct cel_slice exchange;
     struct cel_slice routing_key;
     int priority;
-    int delivery_mode;
+    int delivery_mode;       /* 0: 2 (persistent) */
     const char *serializer;  /* name; NULL: json */
     const char *compression; /* name; NULL: none */
 };
