@@ -6,11 +6,11 @@
 #include "codec/doc.h"
 
 enum cel_config_origin { /* a later one wins over an earlier one */
-    CEL_FROM_DEFAULT,
-    CEL_FROM_FILE,
-    CEL_FROM_ENV,
-    CEL_FROM_API,
-    CEL_FROM_CLI,
+                         CEL_FROM_DEFAULT,
+                         CEL_FROM_FILE,
+                         CEL_FROM_ENV,
+                         CEL_FROM_API,
+                         CEL_FROM_CLI,
 };
 
 enum cel_setting_type {
@@ -28,10 +28,14 @@ struct cel_setting {
     const char *name;     /* "task_acks_late" */
     const char *old_name; /* "CELERY_ACKS_LATE", or NULL */
     enum cel_setting_type type;
-    const char *def;      /* default as text; NULL: unset (None) */
-    double min, max;      /* of INT and DOUBLE; both 0: any */
-    const char *values;   /* of TEXT: "a|b|c"; NULL: any */
-    const char *help;     /* one line */
+    const char *def; /* default as text; NULL: unset (None) */
+    double min, max; /* of INT and DOUBLE; both 0: any */
+    /*
+     * "a|b|c": the words of a TEXT (NULL: any), or words that an INT may be instead of a
+     * number.  "word=value" is kept as value.
+     */
+    const char *values;
+    const char *help; /* one line */
 };
 
 extern const struct cel_setting cel_settings[];
@@ -44,7 +48,13 @@ struct cel_config *cel_config_free(struct cel_config *c);
 /* The row by name (new or old); NULL with err naming the nearest. */
 const struct cel_setting *cel_config_find(const char *name, celery_error *err);
 
-/* Checks and sets; a value of a weaker origin than what is there is checked and dropped. */
+/*
+ * A row of the table that a mistyped name may have meant, or NULL.  Looks at new names and, for
+ * words in capitals, at old ones; *ret_old tells which.
+ */
+const struct cel_setting *cel_config_nearest(const char *name, bool *ret_old);
+
+/* Checks and sets (NULL: None); a value of a weaker origin than what is there is checked and dropped. */
 celery_status cel_config_set(struct cel_config *c, const char *name, const char *value,
                              enum cel_config_origin origin, celery_error *err);
 
@@ -72,7 +82,7 @@ const char *const *cel_config_list(const struct cel_config *c, const char *name)
 /* A MAP, LIST or JSON as a document; NULL when unset. */
 const struct cel_node *cel_config_doc(const struct cel_config *c, const char *name);
 enum cel_config_origin cel_config_origin(const struct cel_config *c, const char *name);
-bool cel_config_is_set(const struct cel_config *c, const char *name);
+bool cel_config_is_set(const struct cel_config *c, const char *name); /* not None */
 
 /* Distance of two words, for hints (Damerau-Levenshtein, at most 99). */
 int cel_config_distance(const char *a, const char *b);
