@@ -36,6 +36,11 @@ bool cel_redis_error_is_failover(const struct cel_resp *reply)
     return false;
 }
 
+static bool contains(struct cel_slice text, const char *part)
+{
+    return text.len > 0 && memmem(text.data, text.len, part, strlen(part)) != NULL;
+}
+
 /* Errors that any command of the log-in can bring.  True when it was one: all is over. */
 static bool is_fatal(struct cel_redis *r, const struct cel_resp *reply)
 {
@@ -48,7 +53,9 @@ static bool is_fatal(struct cel_redis *r, const struct cel_resp *reply)
                        r->target.setting);
         return true;
     }
-    if (cel_redis_error_is_failover(reply)) {
+    if (cel_redis_error_is_failover(reply) ||
+        (cel_resp_kind(reply) == CEL_RESP_ERROR &&
+         contains(cel_resp_text(reply), "max number of clients"))) {
         cel_redis_fail(r, CELERY_ECONNECT, "%s", text_of(reply));
         return true;
     }
@@ -60,11 +67,6 @@ static bool is_fatal(struct cel_redis *r, const struct cel_resp *reply)
 }
 
 static void auth(struct cel_redis *r, bool with_user);
-
-static bool contains(struct cel_slice text, const char *part)
-{
-    return text.len > 0 && memmem(text.data, text.len, part, strlen(part)) != NULL;
-}
 
 static void on_auth(void *ctx, const struct cel_resp *reply, const celery_error *err)
 {
