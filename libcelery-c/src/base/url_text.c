@@ -28,6 +28,15 @@ static void add_quoted(struct cel_buf *out, const char *text, const char *safe)
     }
 }
 
+static void add_host(struct cel_buf *out, const char *host)
+{
+    if (strchr(host, ':')) {
+        cel_buf_addf(out, "[%s]", host);
+    } else {
+        add_quoted(out, host, "");
+    }
+}
+
 static int default_port(const char *scheme)
 {
     static const struct {
@@ -54,7 +63,7 @@ void cel_url_text(const struct cel_url *url, char *text, size_t size)
         if (url->user || url->password) {
             cel_buf_adds(&out, url->password ? ":" MASK "@" : "@");
         }
-        add_quoted(&out, url->host ? url->host : "", "");
+        add_host(&out, url->host ? url->host : "");
         add_quoted(&out, url->path ? url->path : "", "/");
         give(&out, text, size);
         return;
@@ -63,7 +72,7 @@ void cel_url_text(const struct cel_url *url, char *text, size_t size)
         add_quoted(&out, url->user ? url->user : "", "");
         cel_buf_adds(&out, url->password ? ":" MASK "@" : "@");
     }
-    add_quoted(&out, url->host ? url->host : "localhost", "");
+    add_host(&out, url->host ? url->host : "localhost");
     int port = url->port ? url->port : default_port(url->scheme);
     if (port > 0) {
         cel_buf_addf(&out, ":%d", port);
