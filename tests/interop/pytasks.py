@@ -141,6 +141,11 @@ def bytes_(n):
     return bytes(range(256))[:n]
 
 
+@app.task(name='t.pid')
+def pid():
+    return os.getpid()
+
+
 @app.task(name='t.mark', acks_late=True)
 def mark(key, seconds=0):
     """Says on a file that it ran: what counts executions in the fault tests."""

@@ -225,6 +225,11 @@ static celery_outcome bytes(celery_task *task)
     return celery_task_return_bytes(task, all, n < 0 ? 0 : n > 256 ? 256 : (size_t)n);
 }
 
+static celery_outcome pid(celery_task *task)
+{
+    return celery_task_return_int(task, getpid());
+}
+
 static celery_outcome mark(celery_task *task)
 {
     const char *key;
@@ -267,6 +272,7 @@ static const struct {
     {"t.soft", soft},
     {"t.request", request},
     {"t.bytes", bytes},
+    {"t.pid", pid},
     {"t.mark", mark},
 };
 
