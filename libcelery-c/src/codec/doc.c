@@ -170,6 +170,7 @@ static void merge_key(struct cel_node *object, struct cel_node *earlier,
     value->next = earlier->next->next;
     earlier->next = value;
     object->size--;
+    object->flags &= (uint8_t)~CEL_NODE_TAIL; /* the end may be another node now */
 }
 
 /* The node whose next is the key after k: k's present value. */

@@ -2,6 +2,7 @@
 /* Building documents node by node. */
 #include "codec/doc_build.h"
 
+#include "base/base64.h"
 #include "base/utf8.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,16 +149,49 @@ celery_status cel_node_put(struct cel_arena *a, struct cel_node *object,
             return CELERY_OK;
         }
     }
-    struct cel_node *k = cel_node_new_string(a, key);
-    if (!k) {
+    return cel_doc_add_member(object, cel_node_new_string(a, key), value);
+}
+
+celery_status cel_doc_add_member(struct cel_node *object, struct cel_node *key,
+                                 struct cel_node *value)
+{
+    if (!object || !key || !value || object->size == UINT32_MAX) {
         return CELERY_ENOMEM;
     }
-    *end_of(object) = k;
-    k->next = value;
+    *end_of(object) = key;
+    key->next = value;
     value->next = NULL;
     object->size++;
     set_last(object, value);
     return CELERY_OK;
+}
+
+struct cel_node *cel_doc_typed(struct cel_arena *a, const char *type,
+                               struct cel_node *value)
+{
+    struct cel_node *n = cel_node_new(a, CELERY_KIND_OBJECT);
+    struct cel_node *name = cel_node_new_string(a, cel_slice_of(type));
+    if (cel_doc_add_member(n, cel_node_new_string(a, CEL_SLICE("__type__")), name) < 0 ||
+        cel_doc_add_member(n, cel_node_new_string(a, CEL_SLICE("__value__")), value) <
+            0) {
+        return NULL;
+    }
+    return n;
+}
+
+struct cel_node *cel_doc_typed_bytes(struct cel_arena *a, struct cel_slice bytes)
+{
+    if (cel_utf8_valid(bytes)) {
+        return cel_doc_typed(a, "bytes", cel_node_new_string(a, bytes));
+    }
+    char *text =
+        bytes.len < UINT32_MAX / 2 ? cel_arena_alloc(a, CEL_BASE64_LEN(bytes.len)) : NULL;
+    if (!text) {
+        return NULL;
+    }
+    cel_base64_encode(bytes.data, bytes.len, text);
+    return cel_doc_typed(
+        a, "base64", cel_node_new_string(a, cel_slice(text, CEL_BASE64_LEN(bytes.len))));
 }
 
 struct cel_node *cel_node_copy(struct cel_arena *a, const struct cel_node *n)

@@ -17,6 +17,20 @@ struct cel_json_limits cel_doc_limits(const struct cel_json_limits *limits);
 /* Python's dict: the last of equal keys wins, in the place of the first.  Linear time. */
 celery_status cel_doc_unique_keys(struct cel_node *object);
 
+/*
+ * Appends a member without looking for an equal key; see cel_doc_unique_keys().  CELERY_ENOMEM
+ * when key or value is NULL.
+ */
+celery_status cel_doc_add_member(struct cel_node *object, struct cel_node *key,
+                                 struct cel_node *value);
+
+/* {"__type__": type, "__value__": value}; NULL when out of memory or when value is. */
+struct cel_node *cel_doc_typed(struct cel_arena *a, const char *type,
+                               struct cel_node *value);
+
+/* The typed value that JSON has for bytes. */
+struct cel_node *cel_doc_typed_bytes(struct cel_arena *a, struct cel_slice bytes);
+
 /* Whether a string of these bytes needs no escaping in JSON (CEL_NODE_PLAIN). */
 bool cel_doc_plain(const char *text, size_t len);
 

@@ -33,12 +33,52 @@ static celery_status convert_double(struct cel_arena *a, struct cel_slice in,
     return CELERY_OK;
 }
 
+/* A limit of 4 bytes, big endian, in front of the JSON. */
+static size_t take_limit(struct cel_slice *in)
+{
+    size_t limit = 0;
+    for (int i = 0; i < 4 && in->len > 0; i++) {
+        limit = limit << 8 | (unsigned char)in->data[0];
+        in->data++;
+        in->len--;
+    }
+    return limit;
+}
+
+static celery_status convert_repr(struct cel_arena *a, struct cel_slice in,
+                                  struct cel_buf *out, celery_error *err)
+{
+    size_t limit = take_limit(&in);
+    struct cel_node *n;
+    celery_status status = cel_json_parse(a, in, NULL, &n, err);
+    return status < 0 ? status : cel_repr(out, n, limit);
+}
+
+static celery_status convert_saferepr(struct cel_arena *a, struct cel_slice in,
+                                      struct cel_buf *out, celery_error *err)
+{
+    size_t limit = take_limit(&in);
+    bool tuple = in.len > 0 && in.data[0] == 't';
+    struct cel_node *n;
+    celery_status status =
+        cel_json_parse(a, cel_slice(in.data + 1, in.len - 1), NULL, &n, err);
+    return status < 0 ? status : cel_saferepr(out, n, limit, tuple);
+}
+
+static celery_status convert_types(struct cel_arena *a, struct cel_slice in,
+                                   struct cel_buf *out, celery_error *err)
+{
+    struct cel_node *n;
+    celery_status status = cel_json_parse(a, in, NULL, &n, err);
+    return status < 0 ? status : cel_json_check_types(n, err);
+}
+
 static const struct {
     const char *name;
     convert_fn convert;
 } conversions[] = {
-    {"json", convert_json},
-    {"double", convert_double},
+    {"json", convert_json},         {"double", convert_double}, {"repr", convert_repr},
+    {"saferepr", convert_saferepr}, {"types", convert_types},
 };
 
 static bool read_exactly(void *bytes, size_t len)
