@@ -13,26 +13,26 @@ struct cel_task_def {
     char *name;
     celery_task_fn fn;
     void *context;
-    char *function;         /* typing_name: name in TypeErrors; default: last part of name */
+    char *function; /* typing_name: name in TypeErrors; default: last part of name */
     enum cel_tristate acks_late;
     enum cel_tristate acks_on_failure_or_timeout;
     enum cel_tristate reject_on_worker_lost;
     enum cel_tristate ignore_result;
     enum cel_tristate store_errors_even_if_ignored;
     enum cel_tristate track_started;
-    double time_limit;      /* < 0: unset */
-    double soft_time_limit; /* < 0: unset */
-    int64_t max_retries;    /* -1: no limit; -2: unset (3) */
+    double time_limit;          /* < 0: unset */
+    double soft_time_limit;     /* < 0: unset */
+    int64_t max_retries;        /* -1: no limit; -2: unset (3) */
     double default_retry_delay; /* seconds; default 180 */
-    double rate;            /* starts per second; 0: none; < 0: unset */
-    char *rate_limit;       /* as written; NULL: unset */
+    double rate;                /* starts per second; 0: none; < 0: unset */
+    char *rate_limit;           /* as written; NULL: unset */
     char *serializer;
     char *compression;
     char *queue;
-    int priority;           /* -1: unset */
-    double expires;         /* < 0: unset */
-    char **throws;          /* exception types logged at INFO; NULL-terminated or NULL */
-    uint32_t index;         /* position in celery_app.tasks, the same in parent and child */
+    int priority;   /* -1: unset */
+    double expires; /* < 0: unset */
+    char **throws;  /* exception types logged at INFO; NULL-terminated or NULL */
+    uint32_t index; /* position in celery_app.tasks, the same in parent and child */
 };
 
 struct celery_app {
@@ -42,7 +42,7 @@ struct celery_app {
     struct cel_task_def **tasks;
     size_t n_tasks;
     bool frozen;
-    celery_error failed; /* first failed registration or setting */
+    celery_error failed; /* first failed registration, or setting that was not told */
 };
 
 /* NULL: not registered. */
@@ -50,6 +50,20 @@ struct cel_task_def *cel_app_find_task(const celery_app *app, struct cel_slice n
 
 /* Ends the writing phase; reports a remembered failure. */
 celery_status cel_app_freeze(celery_app *app, celery_error *err);
+
+/* A task with all options unset; NULL: no memory. */
+struct cel_task_def *cel_task_def_new(const char *name, celery_task_fn fn);
+struct cel_task_def *cel_task_def_free(struct cel_task_def *def);
+
+/* Sets one option by name, see celery_app_task_set(). */
+celery_status cel_task_def_set(struct cel_task_def *def, const char *option,
+                               const char *value, celery_error *err);
+
+/*
+ * Starts per second of "10/s", "100/m", "1000/h" or "5" (celery/utils/time.py rate); "0" and
+ * "none": 0, no limit.  False: it is none of these.
+ */
+bool cel_rate_parse(const char *text, double *ret);
 
 /* The option where the task says so, otherwise the setting. */
 bool cel_task_option(const celery_app *app, enum cel_tristate own, const char *setting);
@@ -67,24 +81,35 @@ struct cel_queue_def {
 
 struct cel_router;
 
-/* From task_queues, task_default_queue/_exchange/_routing_key, task_routes ... */
+/*
+ * From task_queues, task_default_queue/_exchange/_routing_key, task_routes ...  Borrows the
+ * settings, which must not change any more.
+ */
 celery_status cel_router_new(const struct cel_config *config, struct cel_router **ret,
                              celery_error *err);
 struct cel_router *cel_router_free(struct cel_router *router);
 
-/* The queues a worker consumes: all defined ones, or those of select/exclude (-Q, -X). */
+/*
+ * The queues a worker consumes: all defined ones, or those of select without those of exclude
+ * (-Q, -X; each NULL or NULL-terminated).  Unknown ones are made as for cel_router_route().
+ */
 celery_status cel_router_select(struct cel_router *router, const char *const *select,
                                 const char *const *exclude, celery_error *err);
 size_t cel_router_count(const struct cel_router *router);
 const struct cel_queue_def *cel_router_at(const struct cel_router *router, size_t i);
 
-/* Where a task goes.  Unknown queues are made if task_create_missing_queues. */
+/* Where a task goes; texts are the router's, not NULL. */
 struct cel_route {
     const struct cel_queue_def *queue;
     struct cel_slice exchange;
     struct cel_slice routing_key;
     int priority; /* -1: unset */
 };
+
+/*
+ * The route of a task to the given queue, or (NULL) to that of task_routes or the default
+ * one.  CELERY_ECONFIG: an unknown queue while task_create_missing_queues is off.
+ */
 celery_status cel_router_route(struct cel_router *router, struct cel_slice task,
                                const char *queue, struct cel_route *ret_route,
                                celery_error *err);
