@@ -138,7 +138,7 @@ static void test_wrong_queues_are_refused(void **state)
         "{\"a\": 7}",
         "{\"\": {}}",
         "[{\"name\": \"a\", \"exchange\": 7}]",
-        "[{\"name\": \"a\", \"routing_key\": []}]",
+        "[{\"name\": \"a\", \"routing_key\": [1]}]",
         "[{\"name\": \"a\", \"max_priority\": 256}]",
         "[{\"name\": \"a\", \"queue_arguments\": []}]",
     };
