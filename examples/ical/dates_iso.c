@@ -265,7 +265,7 @@ static enum zone parse(const struct text *t, struct datetime *d)
     if (!parse_date(t->data, separator, d)) {
         return ZONE_BAD;
     }
-    if (t->len <= separator + 1) {
+    if (t->len <= separator) {
         return ZONE_NONE;
     }
     const char *p = t->data + separator;
