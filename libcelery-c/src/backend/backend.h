@@ -13,7 +13,8 @@ enum cel_backend_flags {
     CEL_BACKEND_PUSHES = 1 << 0, /* watch() reports changes without polling */
     CEL_BACKEND_SHARED = 1 << 1, /* any process can read any result; rpc cannot */
     CEL_BACKEND_COUNTS = 1 << 2, /* add_chord_part() is atomic: no unlock task needed */
-    CEL_BACKEND_THREAD = 1 << 3, /* its client library blocks: runs on a thread of its own */
+    CEL_BACKEND_THREAD =
+        1 << 3, /* its client library blocks: runs on a thread of its own */
 };
 
 struct cel_backend_events {
@@ -72,13 +73,20 @@ struct cel_backend {
     const struct cel_codec *codec; /* result_serializer; set by cel_backend_new() */
 };
 
+/* By URL scheme; NULL with err listing what this build has. */
 const struct cel_backend_ops *cel_backend_find(const char *scheme, celery_error *err);
 const char *const *cel_backend_names(void);
 
-celery_status cel_backend_new(struct cel_loop *loop, struct cel_url *const *urls, size_t n,
-                              const struct cel_config *config,
+/*
+ * Allocates, sets the shared part and calls init().  urls, events and config (NULL: all
+ * defaults) must outlive the backend.
+ */
+celery_status cel_backend_new(struct cel_loop *loop, struct cel_url *const *urls,
+                              size_t n, const struct cel_config *config,
                               const struct cel_backend_events *events, void *ctx,
                               struct cel_backend **ret_b, celery_error *err);
+
+/* close(), fini(), free.  Not from inside meta().  Returns NULL. */
 struct cel_backend *cel_backend_free(struct cel_backend *b);
 
 #endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "backend/backend.h"
+#include "backend/builtin.h"
+#include "base/alloc.h"
+#include "base/error.h"
+
+static const struct cel_backend_ops *const builtin[] = {
+    &cel_backend_redis,
+    &cel_backend_memory,
+};
+
+enum { BUILTIN = sizeof builtin / sizeof builtin[0] };
+
+static bool has_scheme(const struct cel_backend_ops *ops, const char *scheme)
+{
+    for (const char *const *s = ops->schemes; *s; s++) {
+        if (strcmp(*s, scheme) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct cel_backend_ops *cel_backend_find(const char *scheme, celery_error *err)
+{
+    for (size_t i = 0; i < BUILTIN; i++) {
+        if (has_scheme(builtin[i], scheme)) {
+            return builtin[i];
+        }
+    }
+    struct cel_buf known = {0};
+    for (size_t i = 0; i < BUILTIN; i++) {
+        for (const char *const *s = builtin[i]->schemes; *s; s++) {
+            cel_buf_addf(&known, " %s://", *s);
+        }
+    }
+    cel_error_set(err, CELERY_ENOTSUP,
+                  "result_backend: no backend for %s:// in this build; it has%s", scheme,
+                  cel_buf_cstr(&known));
+    cel_buf_fini(&known);
+    return NULL;
+}
+
+const char *const *cel_backend_names(void)
+{
+    static const char *names[BUILTIN + 1];
+    for (size_t i = 0; i < BUILTIN; i++) {
+        names[i] = builtin[i]->name;
+    }
+    return names;
+}
+
+/* The codec that documents are written and read with; they carry no content type. */
+static const struct cel_codec *result_codec(const struct cel_config *config,
+                                            celery_error *err)
+{
+    const char *name = config ? cel_config_text(config, "result_serializer") : NULL;
+    const struct cel_codec *codec = cel_codec_find(cel_slice_of(name ? name : "json"));
+    if (!codec) {
+        cel_error_set(err, CELERY_ENOTSUP,
+                      "result_serializer: %s is not in this build; use json", name);
+    }
+    return codec;
+}
+
+celery_status cel_backend_new(struct cel_loop *loop, struct cel_url *const *urls,
+                              size_t n, const struct cel_config *config,
+                              const struct cel_backend_events *events, void *ctx,
+                              struct cel_backend **ret_b, celery_error *err)
+{
+    const struct cel_backend_ops *ops = cel_backend_find(urls[0]->scheme, err);
+    const struct cel_codec *codec = result_codec(config, err);
+    if (!ops || !codec) {
+        return CELERY_ENOTSUP;
+    }
+    struct cel_backend *b = cel_calloc(1, ops->size);
+    if (!b) {
+        return cel_error_nomem(err);
+    }
+    b->ops = ops;
+    b->events = events;
+    b->events_ctx = ctx;
+    b->loop = loop;
+    b->codec = codec;
+    celery_status status = ops->init(b, urls, n, config, err);
+    if (status < 0) {
+        cel_backend_free(b);
+        return status;
+    }
+    *ret_b = b;
+    return CELERY_OK;
+}
+
+struct cel_backend *cel_backend_free(struct cel_backend *b)
+{
+    if (b) {
+        b->ops->close(b);
+        b->ops->fini(b);
+        cel_free(b);
+    }
+    return NULL;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The implementations of this build. */
+#ifndef CEL_BACKEND_BUILTIN_H
+#define CEL_BACKEND_BUILTIN_H
+
+#include "backend/backend.h"
+
+extern const struct cel_backend_ops cel_backend_redis;
+extern const struct cel_backend_ops cel_backend_memory;
+
+#endif
