@@ -262,8 +262,8 @@ def main():
     options.build = os.path.abspath(options.build)
     if options.serve and options.port == 0:
         options.port = 6400
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     demo = Demo(options)
     code = 1
     try:
