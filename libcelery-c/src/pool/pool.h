@@ -28,8 +28,8 @@ struct cel_job {
     struct cel_slice routing_key;
     int priority;
     bool redelivered;
-    bool extended;    /* send args and kwargs back as JSON (result_extended) */
-    bool want_repr;   /* send repr of the result back (log line, events) */
+    bool extended;     /* send args and kwargs back as JSON (result_extended) */
+    bool want_repr;    /* send repr of the result back (log line, events) */
     double soft_limit; /* seconds; 0: none */
     double hard_limit;
     unsigned long number; /* job number of this worker, for "Job: N" */
@@ -43,12 +43,12 @@ enum cel_outcome_kind {
     CEL_OUTCOME_FAILURE,
     CEL_OUTCOME_RETRY,
     CEL_OUTCOME_IGNORE,
-    CEL_OUTCOME_REJECT,  /* without requeue */
-    CEL_OUTCOME_REQUEUE, /* reject with requeue */
+    CEL_OUTCOME_REJECT,    /* without requeue */
+    CEL_OUTCOME_REQUEUE,   /* reject with requeue */
     CEL_OUTCOME_MALFORMED, /* the body could not be decoded: cel_outcome.fault, reason */
-    CEL_OUTCOME_REVOKED, /* made by the worker, not by pools */
-    CEL_OUTCOME_TIMEOUT, /* made by the worker */
-    CEL_OUTCOME_LOST,    /* made by the worker */
+    CEL_OUTCOME_REVOKED,   /* made by the worker, not by pools */
+    CEL_OUTCOME_TIMEOUT,   /* made by the worker */
+    CEL_OUTCOME_LOST,      /* made by the worker */
 };
 
 /* What came of one execution; texts are borrowed for the call. */
@@ -60,13 +60,13 @@ struct cel_outcome {
     struct cel_slice exc_module;  /* "builtins" */
     struct cel_slice exc_args;    /* JSON array text */
     struct cel_slice traceback;
-    struct cel_slice reason;      /* REJECT, MALFORMED */
-    enum cel_call_fault fault;    /* MALFORMED */
-    double countdown;             /* RETRY: seconds */
-    double runtime;               /* seconds in the task function */
-    struct cel_slice args_json;   /* if job.extended */
+    struct cel_slice reason;    /* REJECT, MALFORMED */
+    enum cel_call_fault fault;  /* MALFORMED */
+    double countdown;           /* RETRY: seconds */
+    double runtime;             /* seconds in the task function */
+    struct cel_slice args_json; /* if job.extended */
     struct cel_slice kwargs_json;
-    long max_rss_kib;             /* of the child; 0 unknown */
+    long max_rss_kib; /* of the child; 0 unknown */
 };
 
 /* Told on the loop's thread, in this order, once each per submitted job. */
@@ -99,7 +99,7 @@ struct cel_pool_options {
     celery_app *app;
     const char *hostname; /* node name */
     unsigned slots;
-    int64_t max_tasks_per_child; /* 0: no limit */
+    int64_t max_tasks_per_child;  /* 0: no limit */
     int64_t max_memory_per_child; /* KiB; 0: no limit */
     struct cel_call_limits limits;
     double proc_alive_timeout; /* worker_proc_alive_timeout */
@@ -144,8 +144,14 @@ struct cel_pool_ops {
     /* Changes the number of slots; running jobs are never interrupted for it. */
     celery_status (*resize)(struct cel_pool *p, unsigned slots);
 
-    /* Ends children and threads.  Jobs still running are lost without an event. */
+    /*
+     * Ends children and threads.  Jobs still running are lost without an event.  Idempotent;
+     * legal inside accepted(), finished(), lost() and room(), unlike cel_pool_free().
+     */
     void (*stop)(struct cel_pool *p);
+
+    /* Frees what stop() left; called by cel_pool_free() after stop().  May be NULL. */
+    void (*fini)(struct cel_pool *p);
 
     /* For stats: pids of the children; returns how many were written. */
     size_t (*pids)(const struct cel_pool *p, int *ret_pids, size_t max);

@@ -4,6 +4,13 @@
 #define CEL_POOL_RUN_TASK_H
 
 #include "pool/pool.h"
+#include <celery/log.h>
+
+/* Reasons for celery_task_should_stop(). */
+enum cel_stop {
+    CEL_STOP_ASKED = 1 << 0, /* cel_pool_ops.interrupt(), or the worker goes down */
+    CEL_STOP_SOFT = 1 << 1,  /* the soft time limit passed */
+};
 
 /* What the surroundings lend to a running task. */
 struct cel_run_hooks {
@@ -11,9 +18,12 @@ struct cel_run_hooks {
     /* update_state() while the task runs. */
     void (*state)(void *ctx, struct cel_job *job, struct cel_slice state,
                   struct cel_slice meta_json);
-    /* A log line of the task, already with name and id. */
+    /* A log line of the task, already with name and id; NULL: cel_log_text(). */
     void (*log)(void *ctx, celery_log_level level, struct cel_slice text);
-    const volatile int *stop; /* not 0: should_stop() is true; may be NULL */
+    /* enum cel_stop bits: why the running task should stop; any time, may be NULL. */
+    unsigned (*stopping)(void *ctx);
+    /* Nobody watches the clock for us (solo): look at it when asked. */
+    bool soft_by_clock;
 };
 
 /* Reused from task to task in one thread or child: memory stays warm. */
@@ -27,7 +37,13 @@ struct cel_runner *cel_runner_free(struct cel_runner *runner);
 void cel_runner_run(struct cel_runner *runner, struct cel_job *job,
                     struct cel_outcome *ret_outcome);
 
-/* Soft limit reached (signal handler or loop): runs the task's at_once callback. */
+/* Soft limit reached; for signal handlers: runs the task's at_once callback, once. */
 void cel_runner_soft_limit(struct cel_runner *runner);
+
+/*
+ * Task.retry(): whether a task that ran with this many retries may be tried once more.
+ * max_retries as in cel_task_def: -1 no limit, -2 unset.
+ */
+bool cel_retry_allowed(int64_t max_retries, int64_t retries);
 
 #endif

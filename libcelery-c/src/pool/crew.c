@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pool/crew.h"
+#include "base/error.h"
+#include "pool/run_task.h"
+
+#define TICK       0.005 /* seconds: a member without progress for so long is slow */
+#define HELD_BYTES (256 * 1024) /* read-ahead ends at so many bytes of bodies */
+
+/* Lies in cel_job.pool_data. */
+struct seat {
+    struct cel_list node; /* in crew.waiting */
+    struct cel_member *member;
+    uint32_t seq;
+    uint32_t accepted;
+};
+_Static_assert(sizeof(struct seat) <= sizeof(((struct cel_job *)0)->pool_data),
+               "a seat fits in pool_data");
+
+static struct seat *seat_of(struct cel_job *job)
+{
+    return (struct seat *)(void *)job->pool_data;
+}
+
+static struct cel_job *job_of(struct cel_list *node)
+{
+    return cel_container_of(node, struct cel_job, pool_data);
+}
+
+static struct cel_job **place(struct cel_member *m, uint32_t seq)
+{
+    return &m->jobs[seq % CEL_BOARD_RING];
+}
+
+static struct cel_job *head_of(struct cel_member *m)
+{
+    return m->held > 0 ? *place(m, m->first) : NULL;
+}
+
+/* ---- who holds what ---- */
+
+static void wait_first(struct cel_crew *c, struct cel_job *job)
+{
+    seat_of(job)->member = NULL;
+    cel_list_prepend(&c->waiting, &seat_of(job)->node);
+    c->n_waiting++;
+}
+
+static void stop_waiting(struct cel_crew *c, struct cel_job *job)
+{
+    cel_list_remove(&seat_of(job)->node);
+    c->n_waiting--;
+}
+
+/* The member has nothing more to do with the job. */
+static void let_go(struct cel_member *m, uint32_t seq)
+{
+    struct cel_job *job = *place(m, seq);
+    *place(m, seq) = NULL;
+    m->held--;
+    m->crew->held--;
+    m->held_bytes -= job->body.len;
+    seat_of(job)->member = NULL;
+    while (m->first != m->next && !*place(m, m->first)) {
+        m->first++;
+    }
+}
+
+/* Takes back what the member has not started, but for its head if keep_head. */
+static void take_back(struct cel_member *m, bool keep_head)
+{
+    uint32_t head = m->first;
+    for (uint32_t seq = m->next; seq-- != head;) {
+        struct cel_job *job = *place(m, seq);
+        if (!job || (keep_head && seq == head) || !cel_board_take_back(m->board, seq)) {
+            continue;
+        }
+        let_go(m, seq);
+        m->given--;
+        wait_first(m->crew, job);
+    }
+}
+
+/* ---- events ---- */
+
+static void accept(struct cel_member *m, struct cel_job *job)
+{
+    struct cel_crew *c = m->crew;
+    if (!seat_of(job)->accepted) {
+        seat_of(job)->accepted = true;
+        c->pool->events->accepted(c->pool->events_ctx, job, m->pid);
+    }
+}
+
+/* The clock starts when a job comes to the head of its member. */
+static void start_head(struct cel_member *m)
+{
+    struct cel_job *job = head_of(m);
+    if (!job) {
+        return;
+    }
+    if (job->soft_limit > 0 || job->hard_limit > 0) {
+        cel_limits_begin(&m->crew->limits, &m->limit, job->soft_limit, job->hard_limit);
+    }
+    accept(m, job);
+}
+
+static void on_soft(void *ctx, struct cel_limit *limit)
+{
+    struct cel_crew *c = ctx;
+    struct cel_member *m = cel_container_of(limit, struct cel_member, limit);
+    struct cel_job *job = head_of(m);
+    if (!job) {
+        return;
+    }
+    uint32_t seq = m->first;
+    cel_board_ask_stop(m->board, seq, CEL_STOP_SOFT);
+    c->ops->nudge(m, seq);
+    c->pool->events->soft_limit(c->pool->events_ctx, job);
+}
+
+static void on_hard(void *ctx, struct cel_limit *limit)
+{
+    struct cel_crew *c = ctx;
+    struct cel_member *m = cel_container_of(limit, struct cel_member, limit);
+    uint32_t seq = m->first;
+    c->ops->harvest(m);
+    struct cel_job *job = head_of(m);
+    if (!job || m->first != seq) {
+        return; /* it ended at the last moment */
+    }
+    take_back(m, true);
+    m->doomed = true;
+    c->ops->overdue(m, job, seq);
+    cel_crew_wake(c);
+}
+
+/* ---- handing out ---- */
+
+static bool has_place(const struct cel_member *m)
+{
+    uint32_t passed = atomic_load_explicit(&m->board->passed, memory_order_acquire);
+    return m->next - passed < CEL_BOARD_RING && !m->jobs[m->next % CEL_BOARD_RING];
+}
+
+static bool may_take(const struct cel_member *m, const struct cel_job *job,
+                     unsigned quota)
+{
+    const struct cel_pool_options *o = &m->crew->pool->options;
+    if (!m->up || m->leaving || m->doomed || !has_place(m) ||
+        cel_limits_jobs_left(o->max_tasks_per_child, m->given) == 0) {
+        return false;
+    }
+    if (m->held == 0) {
+        return true;
+    }
+    unsigned ahead = cel_pace_ahead(&m->crew->pace, job->task);
+    return m->brief && m->held < ahead && m->held < quota &&
+           m->held_bytes + job->body.len <= HELD_BYTES;
+}
+
+/* A job that cannot even be written down fails; there is nobody else to say so. */
+static void fail_unsent(struct cel_crew *c, struct cel_job *job)
+{
+    struct cel_outcome outcome = {
+        .kind = CEL_OUTCOME_FAILURE,
+        .exc_type = CEL_SLICE("MemoryError"),
+        .exc_module = CEL_SLICE("builtins"),
+        .exc_args = CEL_SLICE("[\"no memory to hand the task to the pool\"]"),
+    };
+    if (!seat_of(job)->accepted) {
+        seat_of(job)->accepted = true;
+        c->pool->events->accepted(c->pool->events_ctx, job, 0);
+    }
+    c->pool->events->finished(c->pool->events_ctx, job, &outcome);
+}
+
+static void give(struct cel_member *m, struct cel_job *job)
+{
+    struct cel_crew *c = m->crew;
+    uint32_t seq = m->next;
+    bool brief = cel_pace_ahead(&c->pace, job->task) > 1;
+    stop_waiting(c, job);
+    if (cel_wire_write_job(&m->out, ++m->number_out, seq, brief, job) < 0) {
+        fail_unsent(c, job);
+        return;
+    }
+    struct seat *seat = seat_of(job);
+    seat->member = m;
+    seat->seq = seq;
+    *place(m, seq) = job;
+    cel_board_give(m->board, seq);
+    m->next++;
+    m->given++;
+    m->brief = m->held == 0 ? brief : m->brief && brief;
+    m->held++;
+    m->held_bytes += job->body.len;
+    c->held++;
+    if (m->held == 1) {
+        m->first = seq;
+        m->stalled = seq - 1;
+        start_head(m);
+    } else if (!c->ticking) {
+        c->ticking = true;
+        cel_source_rearm(c->tick, cel_loop_now(c->pool->loop) + TICK);
+    }
+}
+
+static unsigned count_ready(const struct cel_crew *c)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->n_members; i++) {
+        const struct cel_member *m = c->members[i];
+        n += m->up && !m->leaving && !m->doomed;
+    }
+    return n;
+}
+
+/* Spreads evenly: a member is filled to its share, then it is the next one's turn. */
+static void hand_out(struct cel_crew *c)
+{
+    unsigned ready = count_ready(c);
+    if (ready == 0) {
+        return;
+    }
+    unsigned quota = (c->held + c->n_waiting + ready - 1) / ready;
+    unsigned refused = 0;
+    while (!c->stopped && c->n_waiting > 0 && refused < c->n_members) {
+        struct cel_member *m = c->members[c->cursor % c->n_members];
+        struct cel_job *job = job_of(cel_list_first(&c->waiting));
+        if ((m->held > 0 && m->held >= quota) || !may_take(m, job, quota)) {
+            c->cursor = (c->cursor + 1) % c->n_members;
+            refused++;
+        } else {
+            give(m, job);
+            refused = 0;
+        }
+    }
+}
+
+static void on_hook(void *ctx)
+{
+    struct cel_crew *c = ctx;
+    hand_out(c);
+    if (!c->stopped && c->room_news) {
+        c->room_news = false;
+        if (cel_crew_room(c) > 0) {
+            c->pool->events->room(c->pool->events_ctx);
+            if (!c->stopped) {
+                hand_out(c);
+            }
+        }
+    }
+    for (unsigned i = 0; !c->stopped && i < c->n_members; i++) {
+        struct cel_member *m = c->members[i];
+        if (m->out.len > 0) {
+            c->ops->send(m);
+        }
+        if (m->leaving && m->up && m->held == 0) {
+            c->ops->dismiss(m);
+        }
+    }
+}
+
+/* No task waits behind a slow one: what its member has not started goes to others. */
+static void relieve(struct cel_member *m)
+{
+    struct cel_crew *c = m->crew;
+    c->ops->harvest(m);
+    if (c->stopped || m->held < 2 || m->first != m->stalled) {
+        return;
+    }
+    if (cel_board_claim_of(m->board, m->first) == CEL_CLAIM_RUNNING) {
+        cel_pace_note(&c->pace, head_of(m)->task, TICK);
+        m->brief = false;
+    }
+    take_back(m, true);
+    cel_crew_wake(c);
+}
+
+static void on_tick(void *ctx)
+{
+    struct cel_crew *c = ctx;
+    bool again = false;
+    c->ticking = false;
+    for (unsigned i = 0; !c->stopped && i < c->n_members; i++) {
+        struct cel_member *m = c->members[i];
+        if (m->held > 1 && m->first == m->stalled) {
+            relieve(m);
+        }
+        m->stalled = m->first;
+        again = again || m->held > 1;
+    }
+    if (!c->stopped && again) {
+        c->ticking = true;
+        cel_source_rearm(c->tick, cel_loop_now(c->pool->loop) + TICK);
+    }
+}
+
+/* ---- what members tell ---- */
+
+static void check_service(struct cel_member *m, const struct cel_outcome *outcome)
+{
+    const struct cel_pool_options *o = &m->crew->pool->options;
+    bool fat =
+        o->max_memory_per_child > 0 && outcome->max_rss_kib > o->max_memory_per_child;
+    bool old =
+        m->held == 0 && cel_limits_jobs_left(o->max_tasks_per_child, m->given) == 0;
+    if (fat || old) {
+        cel_crew_leave(m);
+    }
+}
+
+static void done(struct cel_member *m, uint32_t seq, const struct cel_outcome *outcome)
+{
+    struct cel_crew *c = m->crew;
+    struct cel_job *job = *place(m, seq);
+    if (!job || seat_of(job)->seq != seq) {
+        m->doomed = false; /* a thread came back that was given up */
+        cel_crew_wake(c);
+        return;
+    }
+    if (m->limit.node.index) {
+        cel_limits_end(&c->limits, &m->limit);
+    }
+    accept(m, job);
+    let_go(m, seq);
+    m->doomed = false;
+    cel_pace_note(&c->pace, job->task, outcome->runtime);
+    c->ahead = cel_pace_ahead(&c->pace, job->task);
+    check_service(m, outcome);
+    c->room_news = true;
+    cel_crew_wake(c);
+    c->pool->events->finished(c->pool->events_ctx, job, outcome);
+    if (!c->stopped) {
+        start_head(m);
+    }
+}
+
+static void tell_state(struct cel_member *m, const struct cel_wire_state *state)
+{
+    struct cel_crew *c = m->crew;
+    struct cel_job *job = *place(m, state->seq);
+    if (job && seat_of(job)->seq == state->seq) {
+        accept(m, job);
+        c->pool->events->state(c->pool->events_ctx, job, state->state, state->meta_json);
+    }
+}
+
+static bool handle(struct cel_member *m, const struct cel_frame *frame)
+{
+    struct cel_wire_state state;
+    struct cel_outcome outcome;
+    uint32_t seq;
+    switch (frame->type) {
+    case CEL_FRAME_UP:
+        m->up = true;
+        m->crew->room_news = true;
+        cel_crew_wake(m->crew);
+        return true;
+    case CEL_FRAME_STATE:
+        if (!cel_wire_read_state(frame->payload, &state)) {
+            return false;
+        }
+        tell_state(m, &state);
+        return true;
+    case CEL_FRAME_DONE:
+        if (!cel_wire_read_done(frame->payload, &seq, &outcome)) {
+            return false;
+        }
+        done(m, seq, &outcome);
+        return true;
+    default:
+        return false;
+    }
+}
+
+celery_status cel_crew_input(struct cel_member *m, struct cel_slice *rest)
+{
+    struct cel_frame frame;
+    for (;;) {
+        celery_status status = cel_frame_next(rest, &frame);
+        if (status != CELERY_OK) {
+            return status < 0 ? status : CELERY_OK;
+        }
+        if ((int32_t)(frame.number - m->number_in) <= 0) {
+            continue; /* harvested before it came this way */
+        }
+        if (frame.number != m->number_in + 1) {
+            return CELERY_NONE;
+        }
+        m->number_in = frame.number;
+        if (!handle(m, &frame)) {
+            return CELERY_EPROTO;
+        }
+        if (m->crew->stopped) {
+            return CELERY_OK;
+        }
+    }
+}
+
+/* ---- members come and go ---- */
+
+void cel_crew_reset_member(struct cel_member *m)
+{
+    cel_buf_clear(&m->out);
+    m->up = false;
+    m->leaving = false;
+    m->brief = false;
+    m->doomed = false;
+    m->given = 0;
+    m->number_in = 0;
+    m->number_out = 0;
+    m->first = m->next;
+    cel_board_reset(m->board, m->next - 1);
+}
+
+void cel_crew_leave(struct cel_member *m)
+{
+    m->leaving = true;
+    take_back(m, true);
+    cel_crew_wake(m->crew);
+}
+
+static void lose(struct cel_member *m, uint32_t seq, int wait_status, bool timed_out)
+{
+    struct cel_crew *c = m->crew;
+    struct cel_job *job = *place(m, seq);
+    accept(m, job);
+    let_go(m, seq);
+    c->pool->events->lost(c->pool->events_ctx, job, wait_status, timed_out);
+}
+
+void cel_crew_gone(struct cel_member *m, int wait_status, bool timed_out)
+{
+    struct cel_crew *c = m->crew;
+    m->up = false;
+    cel_limits_end(&c->limits, &m->limit);
+    take_back(m, false);
+    /* At most one is left: the one it ran. */
+    while (!c->stopped && m->held > 0) {
+        lose(m, m->first, wait_status, timed_out);
+    }
+    c->room_news = true;
+    cel_crew_wake(c);
+}
+
+void cel_crew_give_up(struct cel_member *m, uint32_t seq)
+{
+    cel_limits_end(&m->crew->limits, &m->limit);
+    lose(m, seq, 0, true);
+}
+
+/* ---- slots of the pool ---- */
+
+celery_status cel_crew_submit(struct cel_crew *c, struct cel_job *job)
+{
+    struct seat *seat = seat_of(job);
+    *seat = (struct seat){0};
+    cel_list_append(&c->waiting, &seat->node);
+    c->n_waiting++;
+    cel_crew_wake(c);
+    return CELERY_OK;
+}
+
+unsigned cel_crew_room(const struct cel_crew *c)
+{
+    unsigned used = c->held + c->n_waiting;
+    unsigned all = c->seats * c->ahead;
+    return used < all ? all - used : 0;
+}
+
+celery_status cel_crew_recall(struct cel_crew *c, struct cel_job *job)
+{
+    struct seat *seat = seat_of(job);
+    if (seat->accepted) {
+        return CELERY_NONE;
+    }
+    if (!seat->member) {
+        stop_waiting(c, job);
+    } else if (cel_board_take_back(seat->member->board, seat->seq)) {
+        seat->member->given--;
+        let_go(seat->member, seat->seq);
+    } else {
+        return CELERY_NONE;
+    }
+    c->room_news = true;
+    cel_crew_wake(c);
+    return CELERY_OK;
+}
+
+void cel_crew_interrupt(struct cel_crew *c, struct cel_job *job)
+{
+    struct seat *seat = seat_of(job);
+    if (seat->member) {
+        cel_board_ask_stop(seat->member->board, seat->seq, CEL_STOP_ASKED);
+        c->ops->nudge(seat->member, seat->seq);
+    }
+}
+
+struct cel_member *cel_crew_single_out(struct cel_crew *c, struct cel_job *job, int signo)
+{
+    struct seat *seat = seat_of(job);
+    struct cel_member *m = seat->member;
+    cel_crew_wake(c);
+    if (m && !cel_board_take_back(m->board, seat->seq)) {
+        m->doomed = true;
+        take_back(m, true);
+        return m;
+    }
+    if (m) {
+        cel_limits_end(&c->limits, &m->limit);
+        m->given--;
+        let_go(m, seat->seq);
+    } else {
+        stop_waiting(c, job);
+    }
+    c->pool->events->lost(c->pool->events_ctx, job, signo, false);
+    return NULL;
+}
+
+void cel_crew_wake(struct cel_crew *c)
+{
+    if (!c->stopped) {
+        cel_source_schedule(c->hook);
+    }
+}
+
+celery_status cel_crew_init(struct cel_crew *c, struct cel_pool *pool,
+                            const struct cel_crew_ops *ops, celery_error *err)
+{
+    *c = (struct cel_crew){.pool = pool, .ops = ops, .ahead = 1};
+    cel_list_init(&c->waiting);
+    if (cel_pace_init(&c->pace, pool->options.app) < 0 ||
+        cel_limits_init(&c->limits, pool->loop, on_soft, on_hard, c) < 0 ||
+        cel_loop_add_hook(pool->loop, &c->hook, on_hook, c) < 0 ||
+        cel_loop_add_timer(pool->loop, &c->tick, 0, on_tick, c) < 0) {
+        cel_crew_fini(c);
+        return cel_error_nomem(err);
+    }
+    cel_source_disarm(c->tick);
+    return CELERY_OK;
+}
+
+void cel_crew_fini(struct cel_crew *c)
+{
+    c->stopped = true;
+    c->hook = cel_source_free(c->hook);
+    c->tick = cel_source_free(c->tick);
+    cel_limits_fini(&c->limits);
+    cel_pace_fini(&c->pace);
+}

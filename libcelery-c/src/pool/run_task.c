@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pool/run_task.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "message/meta.h"
+#include "pool/task.h"
+
+#define DEFAULT_MAX_RETRIES 3            /* celery/app/task.py Task.max_retries */
+#define KEEP_BUFFER         (256 * 1024) /* memory a buffer may keep from task to task */
+#define CELERY_ERRORS       "celery.exceptions"
+
+struct cel_runner {
+    struct celery_task task;
+    struct cel_buf args_json;
+    struct cel_buf kwargs_json;
+    struct cel_job *volatile running; /* for the signal handler */
+};
+
+struct cel_runner *cel_runner_new(celery_app *app, const char *hostname,
+                                  const struct cel_call_limits *limits,
+                                  const struct cel_run_hooks *hooks)
+{
+    struct cel_runner *r = cel_calloc(1, sizeof *r);
+    if (!r) {
+        return NULL;
+    }
+    r->task.app = app;
+    r->task.limits = *limits;
+    if (hooks) {
+        r->task.hooks = *hooks;
+    }
+    cel_arena_init(&r->task.arena, 0);
+    r->task.hostname = cel_strdup(hostname ? hostname : "");
+    return r->task.hostname ? r : cel_runner_free(r);
+}
+
+static void each_buffer(struct cel_runner *r, void (*fn)(struct cel_buf *b))
+{
+    struct cel_buf *buffers[] = {
+        &r->task.scratch,  &r->task.result,   &r->task.repr,
+        &r->task.exc_name, &r->task.exc_args, &r->task.traceback,
+        &r->task.reason,   &r->args_json,     &r->kwargs_json,
+    };
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
+        fn(buffers[i]);
+    }
+}
+
+struct cel_runner *cel_runner_free(struct cel_runner *r)
+{
+    if (r) {
+        each_buffer(r, cel_buf_fini);
+        cel_arena_fini(&r->task.arena);
+        cel_free(r->task.hostname);
+        cel_free(r);
+    }
+    return NULL;
+}
+
+bool cel_retry_allowed(int64_t max_retries, int64_t retries)
+{
+    if (max_retries == -1) {
+        return true;
+    }
+    return retries < (max_retries < 0 ? DEFAULT_MAX_RETRIES : max_retries);
+}
+
+/* ---- before ---- */
+
+/* One huge result must not be kept for ever. */
+static void renew(struct cel_buf *b)
+{
+    if (b->cap > KEEP_BUFFER) {
+        cel_buf_fini(b);
+        cel_buf_init(b, 0);
+    } else {
+        cel_buf_clear(b);
+    }
+}
+
+static void begin(struct cel_runner *r, struct cel_job *job)
+{
+    struct celery_task *task = &r->task;
+    each_buffer(r, renew);
+    cel_arena_reset(&task->arena);
+    task->job = job;
+    task->call = job->call;
+    task->headers = NULL;
+    task->headers_read = false;
+    memset(task->texts, 0, sizeof task->texts);
+    task->soft_fn = NULL;
+    task->soft_called = 0;
+    task->record = CEL_RECORD_NONE;
+    task->countdown = 0;
+}
+
+static bool malformed(struct cel_runner *r, struct cel_outcome *out,
+                      enum cel_call_fault fault, const char *reason)
+{
+    out->kind = CEL_OUTCOME_MALFORMED;
+    out->fault = fault;
+    cel_buf_adds(&r->task.reason, reason);
+    out->reason = cel_buf_slice(&r->task.reason);
+    return false;
+}
+
+/* Protocol 1 comes with its arguments; the body of protocol 2 is read here. */
+static bool decode(struct cel_runner *r, struct cel_outcome *out)
+{
+    struct celery_task *task = &r->task;
+    const struct cel_job *job = task->job;
+    if (!task->call.args) {
+        celery_error err = {0};
+        enum cel_call_fault fault =
+            cel_task_call_body(&task->arena, job->body, job->content_type,
+                               job->call.compression, &task->limits, &task->call, &err);
+        if (fault != CEL_CALL_OK) {
+            return malformed(r, out, fault, err.message);
+        }
+    }
+    if (!task->call.args || task->call.args->kind != CELERY_KIND_ARRAY) {
+        return malformed(r, out, CEL_CALL_INVALID, "args of the message are not a list");
+    }
+    if (!task->call.kwargs || task->call.kwargs->kind != CELERY_KIND_OBJECT) {
+        return malformed(r, out, CEL_CALL_INVALID, "kwargs of the message are not a map");
+    }
+    return true;
+}
+
+/* ---- after ---- */
+
+/* What the function said and what it returned may differ; a failure is never dropped. */
+static void reconcile(struct celery_task *task, celery_outcome returned)
+{
+    enum cel_record record = task->record;
+    if (record == CEL_RECORD_BAD_ARGS) {
+        task->record = CEL_RECORD_FAILURE;
+        return;
+    }
+    if (record == CEL_RECORD_SUCCESS && task->result.failed) {
+        cel_task_fail_line(task, "MemoryError", CEL_SLICE("no memory for the result"));
+        return;
+    }
+    if (returned == CELERY_FAILED &&
+        (record == CEL_RECORD_NONE || record == CEL_RECORD_SUCCESS)) {
+        cel_task_fail_line(task, "RuntimeError",
+                           CEL_SLICE("task failed without saying why"));
+        return;
+    }
+    if (record != CEL_RECORD_NONE) {
+        return;
+    }
+    switch (returned) {
+    case CELERY_RETRY:
+        celery_task_retry(task, -1);
+        break;
+    case CELERY_IGNORED:
+        celery_task_ignore(task);
+        break;
+    case CELERY_REJECTED:
+        celery_task_reject(task, false, NULL);
+        break;
+    default:
+        celery_task_return_none(task);
+    }
+}
+
+static void add_tuple(struct cel_buf *out, const struct cel_node *array)
+{
+    cel_buf_addc(out, '(');
+    for (const struct cel_node *n = cel_node_first(array); n; n = n->next) {
+        cel_repr(out, n, 0);
+        cel_buf_adds(out, n->next ? ", " : array->size == 1 ? "," : "");
+    }
+    cel_buf_addc(out, ')');
+}
+
+/* Task.retry(): the given exception, or else one that says what could not be retried. */
+static void give_up(struct celery_task *task)
+{
+    task->record = CEL_RECORD_FAILURE;
+    if (task->exc_name.len > 0) {
+        return;
+    }
+    struct cel_buf text = {0};
+    cel_buf_addf(&text, "Can't retry %s[", task->job->task->name);
+    cel_buf_add_slice(&text, task->call.id);
+    cel_buf_adds(&text, "] args:");
+    add_tuple(&text, task->call.args);
+    cel_buf_adds(&text, " kwargs:");
+    cel_repr(&text, task->call.kwargs, 0);
+    cel_task_fail_line(task, CELERY_ERRORS ".MaxRetriesExceededError",
+                       cel_buf_slice(&text));
+    cel_buf_fini(&text);
+}
+
+/* celery.exceptions.Retry.__str__: "Retry in 1s: ValueError('x')". */
+static void add_retry_line(struct cel_buf *out, const struct celery_task *task,
+                           const struct cel_outcome *o)
+{
+    char seconds[32];
+    size_t len = cel_repr_double(task->countdown, seconds);
+    /* Python shows 1 and not 1.0: countdowns are written as ints there. */
+    if (len > 2 && memcmp(seconds + len - 2, ".0", 2) == 0) {
+        len -= 2;
+    }
+    cel_buf_adds(out, CELERY_ERRORS ".Retry: Retry in ");
+    cel_buf_add(out, seconds, len);
+    cel_buf_addc(out, 's');
+    if (o->exc_type.len > 0) {
+        cel_buf_adds(out, ": ");
+        cel_exception_repr(out, o->exc_type, o->exc_args);
+    }
+}
+
+/* As much of a Python traceback as there is truth in: the task, and the exception's line. */
+static void make_traceback(struct celery_task *task, const struct cel_outcome *o)
+{
+    struct cel_buf *out = &task->traceback;
+    cel_buf_adds(out, "Traceback (most recent call last):\n  C task \"");
+    cel_buf_adds(out, task->job->task->name);
+    cel_buf_adds(out, "\"\n");
+    if (o->kind == CEL_OUTCOME_RETRY) {
+        add_retry_line(out, task, o);
+    } else {
+        if (!cel_slice_is(o->exc_module, "builtins")) {
+            cel_buf_add_slice(out, o->exc_module);
+            cel_buf_addc(out, '.');
+        }
+        cel_exception_line(out, o->exc_type, o->exc_args);
+    }
+    cel_buf_addc(out, '\n');
+}
+
+static void fill_exception(struct celery_task *task, struct cel_outcome *out)
+{
+    if (task->exc_name.len > 0) {
+        cel_exception_split(cel_buf_slice(&task->exc_name), &out->exc_module,
+                            &out->exc_type);
+        out->exc_args = task->exc_args.failed || task->exc_args.len == 0
+                            ? CEL_SLICE("[\"out of memory\"]")
+                            : cel_buf_slice(&task->exc_args);
+    }
+    if (task->traceback.len == 0) {
+        make_traceback(task, out);
+    }
+    out->traceback = cel_buf_slice(&task->traceback);
+}
+
+static void fill(struct celery_task *task, struct cel_outcome *out)
+{
+    if (task->record == CEL_RECORD_RETRY &&
+        !cel_retry_allowed(task->job->task->max_retries, task->call.retries)) {
+        give_up(task);
+    }
+    switch (task->record) {
+    case CEL_RECORD_SUCCESS:
+        out->kind = CEL_OUTCOME_SUCCESS;
+        out->result_json = cel_buf_slice(&task->result);
+        out->repr = cel_buf_slice(&task->repr);
+        break;
+    case CEL_RECORD_RETRY:
+        out->kind = CEL_OUTCOME_RETRY;
+        out->countdown = task->countdown;
+        fill_exception(task, out);
+        break;
+    case CEL_RECORD_IGNORE:
+        out->kind = CEL_OUTCOME_IGNORE;
+        break;
+    case CEL_RECORD_REJECT:
+    case CEL_RECORD_REQUEUE:
+        out->kind =
+            task->record == CEL_RECORD_REJECT ? CEL_OUTCOME_REJECT : CEL_OUTCOME_REQUEUE;
+        out->reason = cel_buf_slice(&task->reason);
+        break;
+    default:
+        out->kind = CEL_OUTCOME_FAILURE;
+        fill_exception(task, out);
+    }
+}
+
+static void add_arguments(struct cel_runner *r, struct cel_outcome *out)
+{
+    if (cel_json_write(&r->args_json, r->task.call.args) >= 0) {
+        out->args_json = cel_buf_slice(&r->args_json);
+    }
+    if (cel_json_write(&r->kwargs_json, r->task.call.kwargs) >= 0) {
+        out->kwargs_json = cel_buf_slice(&r->kwargs_json);
+    }
+}
+
+void cel_runner_run(struct cel_runner *r, struct cel_job *job,
+                    struct cel_outcome *ret_outcome)
+{
+    struct celery_task *task = &r->task;
+    memset(ret_outcome, 0, sizeof *ret_outcome);
+    begin(r, job);
+    if (!decode(r, ret_outcome)) {
+        return;
+    }
+    task->started = cel_clock_mono();
+    r->running = job;
+    celery_outcome returned = job->task->fn(task);
+    r->running = NULL;
+    ret_outcome->runtime = cel_clock_mono() - task->started;
+    reconcile(task, returned);
+    fill(task, ret_outcome);
+    if (job->extended) {
+        add_arguments(r, ret_outcome);
+    }
+    json_decref(task->json);
+    json_decref(task->json_owner);
+    task->json = NULL;
+    task->json_owner = NULL;
+}
+
+void cel_runner_soft_limit(struct cel_runner *r)
+{
+    if (r && r->running) {
+        cel_task_soft_signal(&r->task);
+    }
+}

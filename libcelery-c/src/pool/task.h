@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The inside of a celery_task: what run_task.c lends to the public task_*.c functions. */
+#ifndef CEL_POOL_TASK_H
+#define CEL_POOL_TASK_H
+
+#include "pool/run_task.h"
+#include <celery/task.h>
+#include <signal.h>
+
+/* What the function said about its end.  The last word counts. */
+enum cel_record {
+    CEL_RECORD_NONE,
+    CEL_RECORD_BAD_ARGS, /* FAILURE by celery_task_args(); a later good call takes it back */
+    CEL_RECORD_SUCCESS,
+    CEL_RECORD_FAILURE,
+    CEL_RECORD_RETRY,
+    CEL_RECORD_IGNORE,
+    CEL_RECORD_REJECT,
+    CEL_RECORD_REQUEUE,
+};
+
+/* Texts of the request that were asked for, NUL-terminated in the task's arena. */
+enum cel_task_text {
+    CEL_TEXT_ID,
+    CEL_TEXT_ROOT_ID,
+    CEL_TEXT_PARENT_ID,
+    CEL_TEXT_GROUP,
+    CEL_TEXT_ETA,
+    CEL_TEXT_EXPIRES,
+    CEL_TEXT_CORRELATION_ID,
+    CEL_TEXT_REPLY_TO,
+    CEL_TEXT_EXCHANGE,
+    CEL_TEXT_ROUTING_KEY,
+    CEL_TEXT_COUNT,
+};
+
+/* One per runner, used again for every task: its buffers stay warm. */
+struct celery_task {
+    /* Of the runner. */
+    celery_app *app;
+    char *hostname;
+    struct cel_call_limits limits;
+    struct cel_run_hooks hooks;
+    struct cel_arena arena; /* emptied before every task */
+    struct cel_buf scratch;
+
+    /* Of the running task. */
+    struct cel_job *job;
+    struct cel_task_call call; /* with args, kwargs, embed */
+    const struct cel_node *headers;
+    bool headers_read;
+    json_t *json;       /* celery_task_json() */
+    json_t *json_owner; /* j arguments of celery_task_args() */
+    const char *texts[CEL_TEXT_COUNT];
+    double started;
+
+    /* Soft limit.  Also read by the signal handler. */
+    void (*volatile soft_fn)(void *ctx);
+    void *volatile soft_ctx;
+    volatile sig_atomic_t soft_at_once;
+    volatile sig_atomic_t soft_called;
+
+    /* How it ended. */
+    enum cel_record record;
+    double countdown;
+    struct cel_buf result;    /* JSON text */
+    struct cel_buf repr;      /* of the result */
+    struct cel_buf exc_name;  /* "module.Type"; empty: none */
+    struct cel_buf exc_args;  /* JSON array */
+    struct cel_buf traceback; /* empty: to be made */
+    struct cel_buf reason;
+};
+
+/* The at_once callback of the soft limit; async-signal-safe. */
+void cel_task_soft_signal(celery_task *task);
+
+/* Records a FAILURE with one text as argument. */
+celery_outcome cel_task_fail_line(celery_task *task, const char *type,
+                                  struct cel_slice text);
+
+/* Records an exception, for FAILURE or RETRY. */
+void cel_task_set_exception(celery_task *task, const char *type,
+                            const struct cel_node *args, const char *traceback);
+
+/* "package.module.Error" into its parts; without a module it is one of builtins. */
+void cel_exception_split(struct cel_slice name, struct cel_slice *ret_module,
+                         struct cel_slice *ret_type);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* celery/task.h: what the task may ask about its request (celery/app/task.py Context). */
+#include "base/error.h"
+#include "pool/task.h"
+#include <limits.h>
+
+/* Copies are made on demand: most tasks ask for none. */
+static const char *text_of(const celery_task *task, enum cel_task_text which,
+                           struct cel_slice text)
+{
+    celery_task *mine = (celery_task *)task;
+    if (!text.data) {
+        return NULL;
+    }
+    if (!mine->texts[which]) {
+        mine->texts[which] = cel_arena_strndup(&mine->arena, text.data, text.len);
+    }
+    return mine->texts[which];
+}
+
+const char *celery_task_id(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_ID, task->call.id);
+}
+
+const char *celery_task_name(const celery_task *task)
+{
+    return task->job->task->name;
+}
+
+const char *celery_task_root_id(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_ROOT_ID, task->call.root_id);
+}
+
+const char *celery_task_parent_id(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_PARENT_ID, task->call.parent_id);
+}
+
+const char *celery_task_group_id(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_GROUP, task->call.group);
+}
+
+const char *celery_task_hostname(const celery_task *task)
+{
+    return task->hostname;
+}
+
+const char *celery_task_eta(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_ETA, task->call.eta);
+}
+
+const char *celery_task_expires(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_EXPIRES, task->call.expires);
+}
+
+const char *celery_task_correlation_id(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_CORRELATION_ID, task->job->correlation_id);
+}
+
+const char *celery_task_reply_to(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_REPLY_TO, task->job->reply_to);
+}
+
+const char *celery_task_exchange(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_EXCHANGE, task->job->exchange);
+}
+
+const char *celery_task_routing_key(const celery_task *task)
+{
+    return text_of(task, CEL_TEXT_ROUTING_KEY, task->job->routing_key);
+}
+
+int celery_task_priority(const celery_task *task)
+{
+    return task->job->priority;
+}
+
+bool celery_task_redelivered(const celery_task *task)
+{
+    return task->job->redelivered;
+}
+
+int celery_task_retries(const celery_task *task)
+{
+    return task->call.retries > INT_MAX ? INT_MAX : (int)task->call.retries;
+}
+
+const celery_value *celery_task_header(celery_task *task, const char *name)
+{
+    if (!task->headers_read) {
+        task->headers_read = true;
+        struct cel_node *headers = NULL;
+        if (task->job->headers.len > 0 &&
+            cel_json_parse(&task->arena, task->job->headers, &task->limits.json, &headers,
+                           NULL) >= 0) {
+            task->headers = headers;
+        }
+    }
+    return cel_node_get(task->headers, cel_slice_of(name));
+}
+
+void *celery_task_context(const celery_task *task)
+{
+    return task->job->task->context;
+}
+
+/* ---- the arguments as values ---- */
+
+const json_t *celery_task_json(celery_task *task, celery_error *err)
+{
+    if (task->json) {
+        return task->json;
+    }
+    json_t *args = cel_doc_to_json(task->call.args, "args", err);
+    json_t *kwargs = args ? cel_doc_to_json(task->call.kwargs, "kwargs", err) : NULL;
+    if (!kwargs) {
+        json_decref(args);
+        return NULL;
+    }
+    json_t *both = json_array();
+    if (json_array_append_new(both, args) != 0 ||
+        json_array_append_new(both, kwargs) != 0) {
+        json_decref(both);
+        cel_error_nomem(err);
+        return NULL;
+    }
+    task->json = both;
+    return both;
+}
+
+const celery_value *celery_task_positional(celery_task *task)
+{
+    return task->call.args;
+}
+
+const celery_value *celery_task_keywords(celery_task *task)
+{
+    return task->call.kwargs;
+}
