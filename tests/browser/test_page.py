@@ -12,13 +12,14 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-BUILD = os.environ.get('CELERY_BUILD', os.path.join(ROOT, 'build'))
-SHOTS = os.path.join(BUILD, 'tests', 'browser')
-sys.path[:0] = [HERE, os.path.join(ROOT, 'examples', 'taskoverflow')]
+sys.path[:0] = [HERE, os.path.join(ROOT, 'tests', 'interop'),
+                os.path.join(ROOT, 'examples', 'taskoverflow')]
 
 import demo  # noqa: E402
+import lib  # noqa: E402
 import webdriver  # noqa: E402
 
+SHOTS = os.path.join(lib.BUILD, 'tests', 'browser')
 UNICODE = 'Überprüfung 日本語 😀 ; , \\'
 MARKUP = '<b>bold</b><img src=x onerror="window.hacked=1"> & "quotes"'
 
@@ -31,8 +32,8 @@ class Page(unittest.TestCase):
         cls.downloads = os.path.join(folder.name, 'downloads')
         os.makedirs(cls.downloads)
         os.makedirs(SHOTS, exist_ok=True)
-        python = os.environ.get('TEST_WORKER') == 'python'
-        cls.demo = demo.Demo(argparse.Namespace(build=BUILD, python=python, port=0))
+        python = lib.KIND == 'python'
+        cls.demo = demo.Demo(argparse.Namespace(build=lib.BUILD, python=python, port=0))
         cls.addClassCleanup(cls.demo.stop)
         broker = cls.demo.start_broker()
         env = cls.demo.environment(broker)
@@ -136,4 +137,4 @@ if __name__ == '__main__':
     except ImportError as error:
         print('skipped: %s' % error)
         sys.exit(77)
-    unittest.main(verbosity=2)
+    lib.main()
