@@ -11,6 +11,8 @@
  * a mismatch writes the TypeError's text to why and returns CELERY_ETASK; CELERY_EINVAL for a
  * malformed fmt.  What it has to allocate (NUL-terminated strings) goes to a; json_t values
  * (type j) are collected in *json_owner, an array made on first use that the caller frees.
+ * Names behind "*" are keyword-only, required until another "|".  Variables are written only
+ * when all arguments are bound; a type mismatch may leave those before it written.
  */
 celery_status cel_unpack(struct cel_arena *a, const char *function,
                          const struct cel_node *args, const struct cel_node *kwargs,

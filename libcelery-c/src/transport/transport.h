@@ -8,6 +8,12 @@
 #include "loop/loop.h"
 #include "message/envelope.h"
 
+/* max_message of a new transport, bytes. */
+#define CEL_TRANSPORT_MAX_MESSAGE ((size_t)16 << 20)
+
+/* max_dead of a new transport. */
+#define CEL_TRANSPORT_MAX_DEAD 10000
+
 enum cel_transport_flags {
     CEL_TRANSPORT_CONFIRMS = 1 << 0,   /* publish() is done when the broker has it */
     CEL_TRANSPORT_DELAYS = 1 << 1,     /* the broker can hold a message until its ETA */
@@ -23,8 +29,8 @@ struct cel_delivery {
     const char *queue;             /* borrowed from the consumer's queue table; or NULL */
     uint64_t tag;                  /* what ack() and reject() name it by; never 0 */
     bool redelivered;
-    bool malformed;     /* the envelope could not be read; envelope->raw has the bytes */
-    char why[120];      /* if malformed */
+    bool malformed; /* the envelope could not be read; envelope->raw has the bytes */
+    char why[120];  /* if malformed */
 };
 
 /* What a transport tells its owner (the worker's consumer, or a client). */
@@ -86,7 +92,7 @@ struct cel_transport_ops {
     /*
      * Checks the URLs (several: a failover list, or sentinels) and the options
      * (broker_transport_options, may be NULL).  Opens nothing.  fini() follows even if this
-     * fails.
+     * fails.  The URLs must outlive the transport, the options need not.
      */
     celery_status (*init)(struct cel_transport *t, struct cel_url *const *urls, size_t n,
                           const struct cel_node *options, celery_error *err);
@@ -107,17 +113,21 @@ struct cel_transport_ops {
     void (*close)(struct cel_transport *t);
 
     /* Makes the queue, its exchange and its binding exist.  Idempotent. */
-    void (*declare)(struct cel_transport *t, const struct cel_queue *q, struct cel_done done);
+    void (*declare)(struct cel_transport *t, const struct cel_queue *q,
+                    struct cel_done done);
 
     /* Routes the envelope.  Borrows it until done is called. */
-    void (*publish)(struct cel_transport *t, const char *exchange, const char *routing_key,
-                    const struct cel_envelope *envelope, struct cel_done done);
+    void (*publish)(struct cel_transport *t, const char *exchange,
+                    const char *routing_key, const struct cel_envelope *envelope,
+                    struct cel_done done);
 
     /* Starts the flow of delivered() events from one declared queue. */
-    celery_status (*consume)(struct cel_transport *t, const char *queue, celery_error *err);
+    celery_status (*consume)(struct cel_transport *t, const char *queue,
+                             celery_error *err);
 
     /* Ends it.  What was delivered already must still be settled. */
-    celery_status (*cancel)(struct cel_transport *t, const char *queue, celery_error *err);
+    celery_status (*cancel)(struct cel_transport *t, const char *queue,
+                            celery_error *err);
 
     /*
      * Upper bound on unsettled deliveries; 0 lifts it (the transport keeps a sane ceiling).
@@ -160,6 +170,7 @@ struct cel_transport {
     void *events_ctx;
     struct cel_loop *loop;
     size_t max_message; /* bytes; larger ones are parked unread.  Set before connect */
+    size_t max_dead;    /* entries kept in a dead-letter list; the oldest make room */
 };
 
 /* The implementation for a URL scheme; NULL with err listing what this build has. */
@@ -167,8 +178,8 @@ const struct cel_transport_ops *cel_transport_find(const char *scheme, celery_er
 const char *const *cel_transport_names(void);
 
 /* Allocates, sets the shared part and calls init(). */
-celery_status cel_transport_new(struct cel_loop *loop, struct cel_url *const *urls, size_t n,
-                                const struct cel_node *options,
+celery_status cel_transport_new(struct cel_loop *loop, struct cel_url *const *urls,
+                                size_t n, const struct cel_node *options,
                                 const struct cel_transport_events *events, void *ctx,
                                 struct cel_transport **ret_t, celery_error *err);
 

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Two connections: one for all commands, one that is told of changed queues and broadcasts
+ * (only while something is consumed).  On any doubt about either both are dropped.
+ */
+#include "transport/redis.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "message/envelope_json.h"
+#include "transport/redis_claim.h"
+#include "transport/redis_lease.h"
+#include "transport/redis_publish.h"
+#include "transport/redis_settle.h"
+#include "transport/redis_state.h"
+#include "transport/redis_wait.h"
+
+/* An answer later than this is a dead peer, unless socket_timeout says otherwise. */
+#define COMMAND_TIMEOUT 10.0
+
+/* ---- what all parts use ---- */
+
+celery_status cel_redis_check(struct cel_redis_transport *r, const struct cel_resp *reply,
+                              const celery_error *err, const char *what,
+                              celery_error *ret_err)
+{
+    struct cel_slice text;
+    celery_status status = CELERY_EPROTO;
+
+    if (err) {
+        if (ret_err) {
+            *ret_err = *err;
+        }
+        return cel_error_prefix(ret_err, err->status, "%s: ", what);
+    }
+    r->last_answer = cel_loop_now(r->base.loop);
+    if (cel_resp_kind(reply) != CEL_RESP_ERROR) {
+        return CELERY_OK;
+    }
+    text = cel_resp_text(reply);
+    if (cel_redis_error_is_failover(reply)) {
+        status = CELERY_ECLOSED;
+    } else if (cel_slice_starts(text, CEL_SLICE("NOAUTH")) ||
+               cel_slice_starts(text, CEL_SLICE("NOPERM")) ||
+               cel_slice_starts(text, CEL_SLICE("WRONGPASS"))) {
+        status = CELERY_EAUTH;
+    } else if (cel_slice_starts(text, CEL_SLICE("OOM"))) {
+        status = CELERY_ESYSTEM;
+    }
+    return cel_error_set(ret_err, status, "%s: %.*s", what,
+                         (int)(text.len < 160 ? text.len : 160), text.data);
+}
+
+celery_status cel_redis_send(struct cel_redis_transport *r, cel_redis_fn fn, void *ctx)
+{
+    if (r->args.failed) {
+        return CELERY_ENOMEM;
+    }
+    return cel_redis_command(r->main, fn, ctx, r->args.n, r->args.words);
+}
+
+celery_status cel_redis_send_script(struct cel_redis_transport *r,
+                                    struct cel_redis_script *script, size_t n_keys,
+                                    cel_redis_fn fn, void *ctx)
+{
+    if (r->args.failed) {
+        return CELERY_ENOMEM;
+    }
+    return cel_redis_eval(r->main, script, fn, ctx, n_keys, r->args.n, r->args.words);
+}
+
+static void free_queue(struct cel_redis_queue *q)
+{
+    cel_free(q->name);
+    cel_free(q->dead_key);
+    cel_free(q->exchange);
+    cel_free(q->routing_key);
+    for (size_t i = 0; i < CEL_REDIS_MAX_STEPS; i++) {
+        cel_free(q->keys[i]);
+    }
+    cel_free(q);
+}
+
+static bool name_queue(struct cel_redis_transport *r, struct cel_redis_queue *q,
+                       const char *name)
+{
+    struct cel_slice text = cel_slice_of(name);
+
+    q->name = cel_strdup(name);
+    q->dead_key = cel_redis_dead_key(&r->keys, text);
+    q->exchange = cel_strdup("");
+    q->routing_key = cel_strdup(name);
+    for (size_t i = 0; i < r->keys.n_steps; i++) {
+        q->keys[i] = cel_redis_queue_key(&r->keys, text, i);
+        if (!q->keys[i]) {
+            return false;
+        }
+    }
+    return q->name && q->dead_key && q->exchange && q->routing_key;
+}
+
+struct cel_redis_queue *cel_redis_find_queue(struct cel_redis_transport *r,
+                                             const char *name)
+{
+    struct cel_list *it, *tmp;
+    struct cel_redis_queue *q;
+
+    cel_list_foreach(it, tmp, &r->queues) {
+        q = cel_container_of(it, struct cel_redis_queue, node);
+        if (strcmp(q->name, name) == 0) {
+            return q;
+        }
+    }
+    q = cel_calloc(1, sizeof *q);
+    if (!q) {
+        return NULL;
+    }
+    if (!name_queue(r, q, name)) {
+        free_queue(q);
+        return NULL;
+    }
+    cel_list_append(&r->queues, &q->node);
+    return q;
+}
+
+/* ---- the end of a connection ---- */
+
+/* Everything of this connection is void.  Pending operations end in here. */
+static void drop(struct cel_redis_transport *r)
+{
+    struct cel_redis *main = r->main, *sub = r->sub;
+    struct cel_list *it, *tmp;
+
+    r->connected = false;
+    r->main = r->sub = NULL;
+    r->connects++;
+    cel_redis_lease_stop(r);
+    cel_redis_wait_stop(r);
+    cel_source_disarm(r->fail);
+    cel_redis_free(main);
+    cel_redis_free(sub);
+    cel_redis_settle_reset(r);
+    cel_redis_claim_reset(r);
+    cel_list_foreach(it, tmp, &r->queues) {
+        cel_container_of(it, struct cel_redis_queue, node)->consuming = false;
+    }
+    memcpy(r->leasing.former, r->worker, sizeof r->worker);
+}
+
+static void connection_failed(struct cel_redis_transport *r, const celery_error *why)
+{
+    struct cel_done done = r->on_connected;
+    bool was_connected = r->connected;
+    celery_error copy = *why;
+
+    r->on_connected = (struct cel_done){0};
+    drop(r);
+    if (was_connected) {
+        r->base.events->lost(r->base.events_ctx, &copy);
+    } else {
+        cel_done(done, &copy, 0);
+    }
+}
+
+static void on_fail(void *ctx)
+{
+    struct cel_redis_transport *r = ctx;
+
+    if (r->main) {
+        connection_failed(r, &r->failure);
+    }
+}
+
+void cel_redis_abandon(struct cel_redis_transport *r, const celery_error *why)
+{
+    if (r->main && r->failure.status == CELERY_OK) {
+        r->failure = *why;
+        cel_source_rearm(r->fail, cel_loop_now(r->base.loop));
+    }
+}
+
+void cel_redis_abandon_text(struct cel_redis_transport *r, celery_status status,
+                            const char *what)
+{
+    celery_error why = {0};
+
+    cel_error_set(&why, status, "%s: %s", what, celery_status_text(status));
+    cel_redis_abandon(r, &why);
+}
+
+/* ---- connecting ---- */
+
+static void on_closed(void *ctx, const celery_error *why)
+{
+    connection_failed(ctx, why);
+}
+
+static void on_main_opened(void *ctx)
+{
+    struct cel_redis_transport *r = ctx;
+    struct cel_done done = r->on_connected;
+
+    r->connected = true;
+    r->last_answer = cel_loop_now(r->base.loop);
+    r->on_connected = (struct cel_done){0};
+    cel_done(done, NULL, 0);
+}
+
+static const struct cel_redis_events main_events = {
+    .opened = on_main_opened,
+    .closed = on_closed,
+};
+
+/* The worker's id and lease: new with each connection, since the old one's holdings are void. */
+static celery_status new_identity(struct cel_redis_transport *r)
+{
+    char *lease_key;
+
+    cel_uuid4(r->worker);
+    lease_key = cel_redis_lease_key(&r->keys, r->worker);
+    if (!lease_key) {
+        return CELERY_ENOMEM;
+    }
+    cel_free(r->lease_key);
+    r->lease_key = lease_key;
+    return CELERY_OK;
+}
+
+/* Sentinels are asked together; other URLs one after the other, as the owner chooses. */
+static celery_status open_connection(struct cel_redis_transport *r,
+                                     const struct cel_redis_events *events,
+                                     struct cel_redis **ret, celery_error *err)
+{
+    bool all = strcmp(r->urls[0]->scheme, "sentinel") == 0;
+
+    return cel_redis_open(r->base.loop, all ? r->urls : r->urls + r->url_index,
+                          all ? r->n_urls : 1, &r->set.net, events, r, ret, err);
+}
+
+static void on_flush(void *ctx)
+{
+    struct cel_redis_transport *r = ctx;
+
+    cel_redis_settle_flush(r);
+    cel_redis_claim_flush(r);
+}
+
+static celery_status add_sources(struct cel_redis_transport *r)
+{
+    struct cel_loop *loop = r->base.loop;
+
+    if (!r->flush && cel_loop_add_hook(loop, &r->flush, on_flush, r) < 0) {
+        return CELERY_ENOMEM;
+    }
+    if (!r->fail) {
+        if (cel_loop_add_timer(loop, &r->fail, cel_loop_now(loop), on_fail, r) < 0) {
+            return CELERY_ENOMEM;
+        }
+        cel_source_disarm(r->fail);
+    }
+    return CELERY_OK;
+}
+
+static void redis_close(struct cel_transport *t);
+
+static void redis_connect(struct cel_transport *t, size_t url_index, struct cel_done done)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    celery_error err = {0};
+    celery_status status;
+
+    redis_close(t);
+    r->url_index = r->n_urls ? url_index % r->n_urls : 0;
+    r->failure = (celery_error){0};
+    /* A claim may bring one message of the largest size and what else fits its budget. */
+    if (r->set.net.max_reply < t->max_message + ((size_t)1 << 20)) {
+        r->set.net.max_reply = t->max_message + ((size_t)1 << 20);
+    }
+    status = new_identity(r);
+    if (status == 0) {
+        status = add_sources(r);
+    }
+    if (status < 0) {
+        cel_error_nomem(&err);
+    } else {
+        status = open_connection(r, &main_events, &r->main, &err);
+    }
+    if (status < 0) {
+        cel_done(done, &err, 0);
+        return;
+    }
+    r->on_connected = done;
+}
+
+static void redis_close(struct cel_transport *t)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    struct cel_done done = r->on_connected;
+    celery_error err = {0};
+
+    if (!r->main) {
+        return;
+    }
+    r->on_connected = (struct cel_done){0};
+    drop(r);
+    cel_error_set(&err, CELERY_ECLOSED, "connection closed");
+    cel_done(done, &err, 0);
+}
+
+/* ---- the second connection ---- */
+
+static void listen_to(struct cel_redis_transport *r, const struct cel_redis_queue *q,
+                      bool on)
+{
+    char *channel = cel_redis_channel(&r->keys, cel_slice_of(q->exchange),
+                                      cel_slice_of(q->routing_key), true);
+
+    if (!channel) {
+        cel_redis_abandon_text(r, CELERY_ENOMEM, "subscribing");
+    } else if (on) {
+        cel_redis_subscribe(r->sub, cel_slice_of(channel), true);
+    } else {
+        cel_redis_unsubscribe(r->sub, cel_slice_of(channel), true);
+    }
+    cel_free(channel);
+}
+
+static void on_sub_opened(void *ctx)
+{
+    struct cel_redis_transport *r = ctx;
+    struct cel_list *it, *tmp;
+
+    r->sub_open = true;
+    cel_redis_subscribe(r->sub, CEL_SLICE("__redis__:invalidate"), false);
+    cel_list_foreach(it, tmp, &r->queues) {
+        struct cel_redis_queue *q = cel_container_of(it, struct cel_redis_queue, node);
+
+        if (q->consuming && q->type == CEL_EXCHANGE_FANOUT) {
+            listen_to(r, q, true);
+        }
+    }
+    cel_redis_wait_ready(r);
+}
+
+static void on_message(void *ctx, struct cel_slice channel, struct cel_slice payload)
+{
+    struct cel_redis_transport *r = ctx;
+    struct cel_slice exchange, routing_key;
+    struct cel_envelope *env = NULL;
+    char name[256];
+
+    if (!r->base.events->broadcast || payload.len > r->base.max_message ||
+        !cel_redis_channel_split(&r->keys, channel, &exchange, &routing_key) ||
+        exchange.len >= sizeof name) {
+        return;
+    }
+    memcpy(name, exchange.data, exchange.len);
+    name[exchange.len] = 0;
+    if (cel_envelope_read(payload, &env, NULL) < 0) {
+        cel_envelope_free(env); /* a broadcast is nobody's to keep */
+        return;
+    }
+    r->base.events->broadcast(r->base.events_ctx, name, routing_key, env);
+}
+
+static void on_invalidated(void *ctx, const struct cel_resp *keys)
+{
+    cel_redis_wait_report(ctx, keys);
+}
+
+static const struct cel_redis_events sub_events = {
+    .opened = on_sub_opened,
+    .closed = on_closed,
+    .message = on_message,
+    .invalidated = on_invalidated,
+};
+
+/* ---- consuming ---- */
+
+static celery_status redis_consume(struct cel_transport *t, const char *queue,
+                                   celery_error *err)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    struct cel_redis_queue *q;
+    celery_status status;
+
+    if (!r->connected) {
+        return cel_error_set(err, CELERY_ECLOSED, "not connected to the broker");
+    }
+    q = cel_redis_find_queue(r, queue);
+    if (!q) {
+        return cel_error_nomem(err);
+    }
+    if (q->consuming) {
+        return CELERY_OK;
+    }
+    if (!r->sub) {
+        r->sub_open = false;
+        status = open_connection(r, &sub_events, &r->sub, err);
+        if (status < 0) {
+            return status;
+        }
+    }
+    q->consuming = true;
+    if (q->type == CEL_EXCHANGE_FANOUT) {
+        if (r->sub_open) {
+            listen_to(r, q, true);
+        }
+        return CELERY_OK;
+    }
+    if (cel_redis_claim_add_queue(r, q) < 0 || cel_redis_wait_start(r, err) < 0 ||
+        cel_redis_lease_start(r, err) < 0) {
+        return cel_error_nomem(err);
+    }
+    cel_redis_wait_changed(r);
+    return CELERY_OK;
+}
+
+static celery_status redis_cancel(struct cel_transport *t, const char *queue,
+                                  celery_error *err)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    struct cel_redis_queue *q = cel_redis_find_queue(r, queue);
+
+    if (!q) {
+        return cel_error_nomem(err);
+    }
+    if (!q->consuming) {
+        return CELERY_OK;
+    }
+    if (q->type != CEL_EXCHANGE_FANOUT) {
+        cel_redis_claim_remove_queue(r, q);
+        cel_redis_wait_changed(r);
+    } else if (r->sub_open) {
+        listen_to(r, q, false);
+    }
+    q->consuming = false;
+    return CELERY_OK;
+}
+
+static celery_status redis_set_prefetch(struct cel_transport *t, unsigned count)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+
+    r->claiming.prefetch = count;
+    if (r->flush) {
+        cel_source_schedule(r->flush);
+    }
+    return CELERY_OK;
+}
+
+static double redis_silence(const struct cel_transport *t)
+{
+    const struct cel_redis_transport *r = (const struct cel_redis_transport *)t;
+
+    return cel_loop_now(t->loop) - r->last_answer;
+}
+
+/* ---- life ---- */
+
+static celery_status redis_init(struct cel_transport *t, struct cel_url *const *urls,
+                                size_t n, const struct cel_node *options,
+                                celery_error *err)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    celery_status status;
+
+    r->urls = urls;
+    r->n_urls = n;
+    cel_list_init(&r->queues);
+    cel_list_init(&r->settling.finished);
+    cel_hold_init(&r->hold, sizeof(struct cel_redis_held));
+    cel_redis_scripts_init(&r->scripts);
+    cel_redis_wait_stop(r);
+    cel_redis_claim_reset(r);
+    status = cel_redis_options_read(options, cel_redis_url_db(urls[0]), &r->set, &r->keys,
+                                    err);
+    for (size_t i = 0; i < n && status == 0; i++) {
+        status = cel_redis_check_url(urls[i], &r->set.net, err);
+    }
+    if (r->set.net.command_timeout <= 0) {
+        r->set.net.command_timeout = COMMAND_TIMEOUT;
+    }
+    return status;
+}
+
+static void redis_fini(struct cel_transport *t)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    struct cel_list *first;
+
+    for (first = cel_list_first(&r->queues); first; first = cel_list_first(&r->queues)) {
+        cel_list_remove(first);
+        free_queue(cel_container_of(first, struct cel_redis_queue, node));
+    }
+    r->flush = cel_source_free(r->flush);
+    r->fail = cel_source_free(r->fail);
+    cel_redis_settle_fini(r);
+    cel_redis_claim_fini(r);
+    cel_redis_args_fini(&r->args);
+    cel_redis_keys_fini(&r->keys);
+    cel_redis_settings_fini(&r->set);
+    cel_free(r->lease_key);
+}
+
+static const char *const redis_schemes[] = {"redis", "rediss", "redis+socket", "sentinel",
+                                            NULL};
+
+const struct cel_transport_ops cel_transport_redis = {
+    .name = "redis",
+    .schemes = redis_schemes,
+    .flags = CEL_TRANSPORT_CONFIRMS | CEL_TRANSPORT_FANOUT | CEL_TRANSPORT_PRIORITIES |
+             CEL_TRANSPORT_REDELIVERS,
+    .size = sizeof(struct cel_redis_transport),
+    .init = redis_init,
+    .fini = redis_fini,
+    .connect = redis_connect,
+    .close = redis_close,
+    .declare = cel_redis_declare,
+    .publish = cel_redis_publish,
+    .consume = redis_consume,
+    .cancel = redis_cancel,
+    .set_prefetch = redis_set_prefetch,
+    .ack = cel_redis_ack,
+    .reject = cel_redis_reject,
+    .park = cel_redis_park,
+    .purge = cel_redis_purge,
+    .count = cel_redis_count,
+    .silence = redis_silence,
+};

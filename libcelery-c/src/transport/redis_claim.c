@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transport/redis_claim.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "message/envelope_json.h"
+#include "transport/redis_settle.h"
+#include "transport/redis_wait.h"
+#include <stdio.h>
+
+/* Of one claim: messages, and bytes after which it stops popping. */
+enum { MAX_BATCH = 256, MAX_BYTES = 8 << 20 };
+
+/* The lease is set by a claim when it was not for so many seconds. */
+#define LEASE_FRESH 5.0
+
+size_t cel_redis_claim_room(const struct cel_redis_transport *r)
+{
+    size_t limit = r->claiming.n_held + r->claiming.requested;
+    size_t prefetch = r->claiming.prefetch ? r->claiming.prefetch : CEL_REDIS_UNLIMITED;
+
+    return limit < prefetch ? prefetch - limit : 0;
+}
+
+/* ---- the order of queues ---- */
+
+/* queue_order_strategy=sorted: by name. */
+static void sort_in(struct cel_redis_transport *r, size_t i)
+{
+    struct cel_redis_queue **order = r->claiming.order;
+
+    for (; i > 0 && strcmp(order[i - 1]->name, order[i]->name) > 0; i--) {
+        struct cel_redis_queue *q = order[i];
+
+        order[i] = order[i - 1];
+        order[i - 1] = q;
+    }
+}
+
+celery_status cel_redis_claim_add_queue(struct cel_redis_transport *r,
+                                        struct cel_redis_queue *q)
+{
+    struct cel_redis_claiming *c = &r->claiming;
+
+    if (c->n_order == c->cap_order) {
+        size_t cap = c->cap_order ? c->cap_order * 2 : 4;
+        struct cel_redis_queue **order = cel_realloc(c->order, cap, sizeof *order);
+
+        if (!order) {
+            return CELERY_ENOMEM;
+        }
+        c->order = order;
+        c->cap_order = cap;
+    }
+    c->order[c->n_order++] = q;
+    if (r->set.order == CEL_REDIS_SORTED) {
+        sort_in(r, c->n_order - 1);
+    }
+    return CELERY_OK;
+}
+
+static void move_to_end(struct cel_redis_claiming *c, const struct cel_redis_queue *q)
+{
+    for (size_t i = 0; i < c->n_order; i++) {
+        if (c->order[i] == q) {
+            struct cel_redis_queue *moved = c->order[i];
+
+            memmove(c->order + i, c->order + i + 1,
+                    (c->n_order - i - 1) * sizeof *c->order);
+            c->order[c->n_order - 1] = moved;
+            return;
+        }
+    }
+}
+
+void cel_redis_claim_remove_queue(struct cel_redis_transport *r,
+                                  struct cel_redis_queue *q)
+{
+    if (q->consuming) {
+        move_to_end(&r->claiming, q);
+        r->claiming.n_order--;
+    }
+}
+
+/* ---- what came ---- */
+
+/* kombu's bytes end with ..."delivery_tag": "<tag>"}}; the claim script saw to it. */
+static struct cel_slice tail_tag(struct cel_slice raw)
+{
+    size_t end, at;
+
+    if (raw.len < 4 || memcmp(raw.data + raw.len - 3, "\"}}", 3) != 0) {
+        return CEL_SLICE_NULL;
+    }
+    end = raw.len - 3;
+    at = end;
+    while (at > 0 && raw.data[at - 1] != '"') {
+        at--;
+    }
+    return cel_slice(raw.data + at, end - at);
+}
+
+static celery_status set_field(struct cel_redis_held *h, struct cel_slice field)
+{
+    if (field.len < sizeof h->field) {
+        memcpy(h->field, field.data, field.len);
+        h->field[field.len] = 0;
+        return CELERY_OK;
+    }
+    h->long_field = cel_strndup(field.data, field.len);
+    return h->long_field ? CELERY_OK : CELERY_ENOMEM;
+}
+
+/* What is common to the messages of one answer. */
+struct arrival {
+    struct cel_redis_transport *r;
+    struct cel_redis_score *score;
+    struct cel_redis_queue *queue;
+    size_t step;
+};
+
+static celery_status deliver(struct arrival *a, struct cel_slice field,
+                             struct cel_slice raw, const char *parked)
+{
+    struct cel_redis_transport *r = a->r;
+    struct cel_delivery d = {.queue = a->queue->name};
+    celery_error err = {0};
+    struct cel_redis_held *h;
+
+    d.malformed = cel_envelope_read(raw, &d.envelope, &err) < 0 || parked;
+    h = d.envelope ? cel_hold_add(&r->hold, &d.tag) : NULL;
+    if (!h) {
+        cel_envelope_free(d.envelope);
+        return CELERY_ENOMEM;
+    }
+    h->queue = a->queue;
+    h->step = (uint8_t)a->step;
+    h->raw_len = raw.len;
+    h->state = parked ? CEL_REDIS_PARKED : CEL_REDIS_HELD;
+    if (!parked) {
+        if (set_field(h, field) < 0) {
+            cel_hold_remove(&r->hold, d.tag);
+            cel_envelope_free(d.envelope);
+            return CELERY_ENOMEM;
+        }
+        h->score = a->score;
+        a->score->count++;
+    }
+    r->claiming.n_held++;
+    d.redelivered = d.envelope->redelivered;
+    snprintf(d.why, sizeof d.why, "%.119s", parked ? parked : err.message);
+    r->base.events->delivered(r->base.events_ctx, &d);
+    return CELERY_OK;
+}
+
+/* One element of the answer that is a message; see the script for its forms. */
+static celery_status deliver_reply(struct arrival *a, const struct cel_resp *reply)
+{
+    struct cel_slice field, raw;
+    char why[100];
+
+    if (cel_resp_kind(reply) == CEL_RESP_STRING) {
+        raw = cel_resp_text(reply);
+        return deliver(a, tail_tag(raw), raw, NULL);
+    }
+    field = cel_resp_text(cel_resp_at(reply, 0));
+    raw = cel_resp_text(cel_resp_at(reply, 1));
+    if (cel_resp_size(reply) == 2) {
+        return deliver(a, field, raw, NULL);
+    }
+    field = cel_resp_text(cel_resp_at(reply, 2));
+    snprintf(why, sizeof why, "%.*s", (int)(field.len < 99 ? field.len : 99), field.data);
+    return deliver(a, CEL_SLICE_NULL, raw, why);
+}
+
+static struct cel_redis_score *new_score(struct cel_slice text)
+{
+    struct cel_redis_score *score = cel_calloc(1, sizeof *score);
+
+    if (score && text.len < sizeof score->text) {
+        memcpy(score->text, text.data, text.len);
+        cel_list_init(&score->node);
+    }
+    return score;
+}
+
+/* How large messages are lately: asking for many large ones at once would flood both sides. */
+static void note_size(struct cel_redis_claiming *c, const struct cel_resp *reply)
+{
+    size_t len = cel_resp_text(reply).len;
+
+    c->largest = len > c->largest ? len : c->largest - (c->largest - len) / 64;
+}
+
+/* Gives out everything of an answer; answers how many messages came. */
+static size_t deliver_all(struct cel_redis_transport *r, const struct cel_redis_claim *c,
+                          const struct cel_resp *reply, struct cel_redis_score *score)
+{
+    struct arrival a = {r, score, NULL, 0};
+    unsigned connects = r->connects;
+    size_t got = 0;
+
+    for (size_t i = 2; i < cel_resp_size(reply); i++) {
+        const struct cel_resp *entry = cel_resp_at(reply, i);
+
+        if (cel_resp_kind(entry) == CEL_RESP_INT) {
+            size_t key = (size_t)cel_resp_int(entry);
+
+            a.queue = c->queues[key % c->n_queues];
+            a.step = key / c->n_queues % r->keys.n_steps;
+            if (r->set.order == CEL_REDIS_ROUND_ROBIN) {
+                move_to_end(&r->claiming, a.queue);
+            }
+            continue;
+        }
+        note_size(&r->claiming, entry);
+        got++;
+        if (!a.queue || deliver_reply(&a, entry) < 0) {
+            cel_redis_abandon_text(r, CELERY_ENOMEM, "taking messages");
+            break;
+        }
+        if (r->connects != connects) {
+            break; /* closed by its owner */
+        }
+    }
+    return got;
+}
+
+struct claim_ctx {
+    struct cel_redis_transport *r;
+    struct cel_redis_claim *claim;
+};
+
+static void on_claimed(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct claim_ctx x = *(struct claim_ctx *)ctx;
+    struct cel_redis_transport *r = x.r;
+    unsigned connects = r->connects;
+    struct cel_redis_score *score;
+    celery_error why = {0};
+    size_t got;
+
+    cel_free(ctx);
+    x.claim->in_flight = false;
+    r->claiming.in_flight--;
+    r->claiming.requested -= x.claim->max;
+    if (cel_redis_check(r, reply, err, "claiming messages", &why) < 0) {
+        if (!err) {
+            cel_redis_abandon(r, &why);
+        }
+        return;
+    }
+    r->claiming.answered = cel_loop_now(r->base.loop);
+    score = new_score(cel_resp_text(cel_resp_at(reply, 0)));
+    if (!score) {
+        cel_redis_abandon_text(r, CELERY_ENOMEM, "taking messages");
+        return;
+    }
+    if (score->text[0]) {
+        r->claiming.lease_at = cel_loop_now(r->base.loop);
+        score->count++; /* ours while messages are given out */
+    }
+    got = deliver_all(r, x.claim, reply, score);
+    if (score->text[0] && r->connects == connects) {
+        cel_redis_score_release(r, score);
+    } else {
+        cel_free(score);
+    }
+    if (r->connects == connects) {
+        cel_redis_wait_answered(r, x.claim, got,
+                                cel_resp_int(cel_resp_at(reply, 1)) != 0);
+    }
+}
+
+/* ---- asking ---- */
+
+static bool copy_order(struct cel_redis_transport *r, struct cel_redis_claim *claim)
+{
+    size_t n = r->claiming.n_order;
+
+    if (n > claim->cap_queues) {
+        struct cel_redis_queue **queues = cel_realloc(claim->queues, n, sizeof *queues);
+
+        if (!queues) {
+            return false;
+        }
+        claim->queues = queues;
+        claim->cap_queues = n;
+    }
+    memcpy(claim->queues, r->claiming.order, n * sizeof *claim->queues);
+    claim->n_queues = n;
+    return true;
+}
+
+static void claim_words(struct cel_redis_transport *r,
+                        const struct cel_redis_claim *claim)
+{
+    bool lease = cel_loop_now(r->base.loop) - r->claiming.lease_at > LEASE_FRESH;
+    size_t chunk = MAX_BYTES / (r->claiming.largest + 1);
+    struct cel_redis_args *a = &r->args;
+
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->keys.unacked);
+    cel_redis_args_adds(a, r->keys.unacked_index);
+    cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, r->lease_key);
+    for (size_t i = 0; i < claim->n_queues; i++) {
+        cel_redis_args_adds(a, claim->queues[i]->dead_key);
+    }
+    for (size_t s = 0; s < r->keys.n_steps; s++) {
+        for (size_t i = 0; i < claim->n_queues; i++) {
+            cel_redis_args_adds(a, claim->queues[i]->keys[s]);
+        }
+    }
+    cel_redis_args_add_int(a, (int64_t)claim->max);
+    cel_redis_args_add_int(a, chunk ? (int64_t)chunk : 1);
+    cel_redis_args_add_int(a, MAX_BYTES);
+    cel_redis_args_add_int(a, (int64_t)r->base.max_message);
+    cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
+    cel_redis_args_adds(a, r->worker);
+    cel_redis_args_add_int(a, lease ? CEL_REDIS_LEASE : 0);
+    cel_redis_args_add_int(a, (int64_t)claim->n_queues);
+    cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
+    for (size_t i = 0; i < claim->n_queues; i++) {
+        cel_redis_args_adds(a, claim->queues[i]->name);
+    }
+}
+
+static celery_status send_claim(struct cel_redis_transport *r,
+                                struct cel_redis_claim *claim, size_t max)
+{
+    struct claim_ctx *ctx = cel_alloc(sizeof *ctx);
+    celery_status status;
+
+    if (!ctx || !copy_order(r, claim)) {
+        cel_free(ctx);
+        return CELERY_ENOMEM;
+    }
+    *ctx = (struct claim_ctx){r, claim};
+    claim->max = max;
+    claim->wakes = r->waiting.wakes;
+    claim->armed = r->waiting.tracking == CEL_REDIS_TRACKING_ON;
+    claim->by_wake = r->waiting.woken;
+    claim_words(r, claim);
+    status = cel_redis_send_script(r, &r->scripts.claim,
+                                   4 + claim->n_queues * (1 + r->keys.n_steps),
+                                   on_claimed, ctx);
+    if (status < 0) {
+        cel_free(ctx);
+        return status;
+    }
+    r->waiting.woken = false;
+    claim->in_flight = true;
+    r->claiming.in_flight++;
+    r->claiming.requested += max;
+    return CELERY_OK;
+}
+
+void cel_redis_claim_flush(struct cel_redis_transport *r)
+{
+    struct cel_redis_claiming *c = &r->claiming;
+
+    /* While a renewal is on its way, releases wait for it and claims for them. */
+    if (!r->connected || c->n_order == 0 || r->waiting.waiting || r->settling.renewing) {
+        return;
+    }
+    for (size_t i = 0; i < CEL_REDIS_CLAIMS; i++) {
+        size_t room = cel_redis_claim_room(r);
+
+        if (room == 0 || c->claims[i].in_flight) {
+            continue;
+        }
+        if (c->in_flight == 0) {
+            c->answered = cel_loop_now(r->base.loop);
+        }
+        if (send_claim(r, &c->claims[i], room < MAX_BATCH ? room : MAX_BATCH) < 0) {
+            cel_redis_abandon_text(r, CELERY_ENOMEM, "claiming messages");
+            return;
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+void cel_redis_claim_reset(struct cel_redis_transport *r)
+{
+    struct cel_redis_claiming *c = &r->claiming;
+    struct cel_redis_held *h;
+    uint64_t tag;
+
+    for (size_t at = 0; (h = cel_hold_next(&r->hold, &at, &tag)) != NULL;) {
+        if (h->score && --h->score->count == 0) {
+            cel_free(h->score);
+        }
+        cel_free(h->long_field);
+        cel_hold_remove(&r->hold, tag);
+    }
+    c->n_order = c->n_held = 0;
+    c->lease_at = -1e9;
+}
+
+void cel_redis_claim_fini(struct cel_redis_transport *r)
+{
+    for (size_t i = 0; i < CEL_REDIS_CLAIMS; i++) {
+        cel_free(r->claiming.claims[i].queues);
+    }
+    cel_free(r->claiming.order);
+    cel_hold_fini(&r->hold);
+}

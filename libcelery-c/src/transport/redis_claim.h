@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Taking messages out of queues and registering them as held, in one step. */
+#ifndef CEL_TRANSPORT_REDIS_CLAIM_H
+#define CEL_TRANSPORT_REDIS_CLAIM_H
+
+#include "transport/redis_state.h"
+
+/* Sends claims as long as there is room and reason. */
+void cel_redis_claim_flush(struct cel_redis_transport *r);
+
+/* Room for further deliveries now. */
+size_t cel_redis_claim_room(const struct cel_redis_transport *r);
+
+celery_status cel_redis_claim_add_queue(struct cel_redis_transport *r,
+                                        struct cel_redis_queue *q);
+void cel_redis_claim_remove_queue(struct cel_redis_transport *r,
+                                  struct cel_redis_queue *q);
+
+/* Everything held is void: forgets it. */
+void cel_redis_claim_reset(struct cel_redis_transport *r);
+void cel_redis_claim_fini(struct cel_redis_transport *r);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A round, every ten seconds at most: renew, then ask whose lease is gone and put back what
+ * they held.  Every tenth round also puts back what is older than visibility_timeout and
+ * nobody's, as kombu's QoS.restore_visible does for workers that renew nothing.
+ */
+#include "transport/redis_lease.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/uuid.h"
+#include "transport/redis_renew.h"
+#include "transport/redis_restore.h"
+#include <stdio.h>
+
+/* Scores of one look, entries and bytes of one fetch, fetches of one sweep. */
+enum { MAX_SCORES = 64, MAX_ENTRIES = 100, MAX_BYTES = 8 << 20, MAX_FETCHES = 1000 };
+enum { VISIBILITY_ROUNDS = 10 };
+
+enum phase { PHASE_ORPHANS, PHASE_OLD };
+
+struct cel_redis_sweep {
+    struct cel_redis_transport *r;
+    enum phase phase;
+    bool old_too; /* this one also looks for what is too old */
+    bool locked;  /* unacked_mutex is ours */
+    char token[CEL_UUID_SIZE];
+    size_t n_scores;
+    char (*scores)[32];
+    size_t pending; /* entries being put back */
+    size_t moved;
+    unsigned fetches;
+    int64_t left; /* of unacked_restore_limit */
+};
+
+static void fetch(struct cel_redis_sweep *s);
+static void start_old(struct cel_redis_sweep *s);
+
+static void end_sweep(struct cel_redis_sweep *s)
+{
+    struct cel_redis_transport *r = s->r;
+
+    if (s->locked && r->connected) {
+        cel_redis_args_clear(&r->args);
+        cel_redis_args_adds(&r->args, r->keys.unacked_mutex);
+        cel_redis_args_adds(&r->args, s->token);
+        cel_redis_send_script(r, &r->scripts.unlock, 1, NULL, NULL);
+    }
+    r->leasing.sweeping = false;
+    cel_free(s->scores);
+    cel_free(s);
+}
+
+/* No answer, or a bad one: this sweep is over, the next round tries again. */
+static bool is_over(struct cel_redis_sweep *s, const struct cel_resp *reply,
+                    const celery_error *err)
+{
+    if (cel_redis_check(s->r, reply, err, "restoring messages", NULL) == 0) {
+        return false;
+    }
+    end_sweep(s);
+    return true;
+}
+
+static void next_phase(struct cel_redis_sweep *s)
+{
+    if (s->phase == PHASE_ORPHANS && s->old_too && s->r->connected) {
+        start_old(s);
+    } else {
+        end_sweep(s);
+    }
+}
+
+/* ---- putting back ---- */
+
+static void on_restored(void *ctx, bool moved)
+{
+    struct cel_redis_sweep *s = ctx;
+
+    s->moved += moved;
+    if (--s->pending > 0) {
+        return;
+    }
+    if (!s->r->connected) {
+        end_sweep(s);
+    } else if (s->moved == 0 || ++s->fetches == MAX_FETCHES) {
+        next_phase(s); /* nothing gives way: do not turn in circles */
+    } else {
+        fetch(s);
+    }
+}
+
+static void on_entries(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct cel_redis_sweep *s = ctx;
+    size_t n = cel_resp_size(reply) / 3;
+
+    if (is_over(s, reply, err)) {
+        return;
+    }
+    if (n == 0) {
+        next_phase(s);
+        return;
+    }
+    s->moved = 0;
+    s->pending = n + 1; /* one for this loop */
+    s->left -= (int64_t)n;
+    for (size_t i = 0; i < 3 * n; i += 3) {
+        cel_redis_restore(s->r, cel_resp_text(cel_resp_at(reply, i)),
+                          cel_resp_text(cel_resp_at(reply, i + 1)),
+                          cel_resp_text(cel_resp_at(reply, i + 2)), on_restored, s);
+    }
+    on_restored(s, false);
+}
+
+static void fetch(struct cel_redis_sweep *s)
+{
+    struct cel_redis_transport *r = s->r;
+    struct cel_redis_args *a = &r->args;
+    char seconds[32] = "";
+    int64_t entries = MAX_ENTRIES;
+
+    if (s->phase == PHASE_OLD) {
+        snprintf(seconds, sizeof seconds, "%.6f", r->set.visibility_timeout);
+        if (r->set.restore_limit && s->left < entries) {
+            entries = s->left;
+        }
+        if (entries <= 0) {
+            next_phase(s);
+            return;
+        }
+    }
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->keys.unacked);
+    cel_redis_args_adds(a, r->keys.unacked_index);
+    cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, seconds);
+    cel_redis_args_add_int(a, entries);
+    cel_redis_args_add_int(a, MAX_BYTES);
+    for (size_t i = 0; s->phase == PHASE_ORPHANS && i < s->n_scores; i++) {
+        cel_redis_args_adds(a, s->scores[i]);
+    }
+    if (cel_redis_send_script(r, &r->scripts.fetch, 3, on_entries, s) < 0) {
+        end_sweep(s);
+    }
+}
+
+/* ---- what is too old ---- */
+
+static void on_locked(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct cel_redis_sweep *s = ctx;
+
+    if (is_over(s, reply, err)) {
+        return;
+    }
+    if (cel_resp_kind(reply) != CEL_RESP_STATUS) {
+        end_sweep(s); /* another worker is at it */
+        return;
+    }
+    s->locked = true;
+    fetch(s);
+}
+
+static void start_old(struct cel_redis_sweep *s)
+{
+    struct cel_redis_transport *r = s->r;
+
+    s->phase = PHASE_OLD;
+    s->fetches = 0;
+    s->left = r->set.restore_limit;
+    cel_uuid4(s->token);
+    if (cel_redis_commandf(r->main, on_locked, s, "SET %s %s PX %lld NX",
+                           r->keys.unacked_mutex, s->token,
+                           (long long)(r->set.mutex_expire * 1000)) < 0) {
+        end_sweep(s);
+    }
+}
+
+/* ---- whose lease is gone ---- */
+
+static void on_orphans(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct cel_redis_sweep *s = ctx;
+    size_t n = cel_resp_size(reply);
+
+    if (is_over(s, reply, err)) {
+        return;
+    }
+    if (n == 0) {
+        next_phase(s);
+        return;
+    }
+    s->scores = cel_calloc(n, sizeof *s->scores);
+    if (!s->scores) {
+        end_sweep(s);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct cel_slice score = cel_resp_text(cel_resp_at(reply, i));
+
+        if (score.len < sizeof *s->scores) {
+            memcpy(s->scores[s->n_scores++], score.data, score.len);
+        }
+    }
+    fetch(s);
+}
+
+static void start_sweep(struct cel_redis_transport *r)
+{
+    struct cel_redis_sweep *s = cel_calloc(1, sizeof *s);
+    struct cel_redis_args *a = &r->args;
+
+    if (!s) {
+        return;
+    }
+    s->r = r;
+    s->old_too = r->leasing.rounds % VISIBILITY_ROUNDS == 0;
+    r->leasing.rounds++;
+    r->leasing.sweeping = true;
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, r->keys.leases);
+    cel_redis_args_add_int(a, MAX_SCORES);
+    if (r->leasing.former[0]) {
+        cel_redis_args_adds(a,
+                            r->leasing.former); /* that connection is gone for certain */
+    }
+    if (cel_redis_send_script(r, &r->scripts.orphans, 1, on_orphans, s) < 0) {
+        end_sweep(s);
+    }
+}
+
+/* ---- rounds ---- */
+
+static double period(const struct cel_redis_transport *r)
+{
+    double quarter = r->set.visibility_timeout / 4;
+    double most = quarter < CEL_REDIS_RENEW ? quarter : CEL_REDIS_RENEW;
+
+    return most * (0.8 + 0.2 * cel_random_double());
+}
+
+static void on_round(void *ctx)
+{
+    struct cel_redis_transport *r = ctx;
+    double now = cel_loop_now(r->base.loop);
+
+    cel_source_rearm(r->leasing.timer, now + period(r));
+    cel_redis_renew(r);
+    if (!r->leasing.sweeping && now >= r->leasing.sweep_at) {
+        r->leasing.sweep_at =
+            now + CEL_REDIS_RENEW * (0.8 + 0.2 * cel_random_double()) - 0.5;
+        start_sweep(r);
+    }
+}
+
+celery_status cel_redis_lease_start(struct cel_redis_transport *r, celery_error *err)
+{
+    if (r->leasing.timer) {
+        return CELERY_OK;
+    }
+    r->leasing.sweep_at = 0;
+    return cel_loop_add_timer(r->base.loop, &r->leasing.timer, cel_loop_now(r->base.loop),
+                              on_round, r);
+}
+
+void cel_redis_lease_stop(struct cel_redis_transport *r)
+{
+    r->leasing.timer = cel_source_free(r->leasing.timer);
+    r->leasing.rounds = 0;
+    r->leasing.sweeping = false;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sending messages, and finding the queues of an exchange. */
+#ifndef CEL_TRANSPORT_REDIS_PUBLISH_H
+#define CEL_TRANSPORT_REDIS_PUBLISH_H
+
+#include "transport/redis_state.h"
+
+/* The slots of the interface. */
+void cel_redis_publish(struct cel_transport *t, const char *exchange,
+                       const char *routing_key, const struct cel_envelope *envelope,
+                       struct cel_done done);
+void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,
+                       struct cel_done done);
+void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done done);
+void cel_redis_count(struct cel_transport *t, const char *queue, struct cel_done done);
+
+/* queues[n]: without doubles, borrowed for the call; or err. */
+typedef void (*cel_redis_route_fn)(void *ctx, const struct cel_slice *queues, size_t n,
+                                   const celery_error *err);
+
+/*
+ * The queues a message of this exchange and key reaches.  The default exchange is answered
+ * from inside the call, others by their binding set; texts are copied.
+ */
+void cel_redis_route(struct cel_redis_transport *r, struct cel_slice exchange,
+                     struct cel_slice routing_key, cel_redis_route_fn fn, void *ctx);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A score is half of the proof that a delivery is ours.  While a renewal is on its way the
+ * valid score is unknown, so nothing is settled until the answer is there: one round trip in
+ * ten seconds.
+ */
+#include "transport/redis_renew.h"
+#include "base/alloc.h"
+#include "transport/redis_settle.h"
+
+/* Deliveries of one call of the script. */
+enum { MAX_BATCH = 500 };
+
+struct batch {
+    struct cel_redis_transport *r;
+    size_t n;
+    uint64_t tags[MAX_BATCH];
+};
+
+static void taken(struct cel_redis_transport *r, uint64_t tag, struct cel_redis_held *h)
+{
+    if (h->state != CEL_REDIS_HELD) {
+        return; /* being settled: the answer to that tells */
+    }
+    r->claiming.n_held--;
+    cel_redis_hold_drop(r, tag);
+    if (r->base.events->taken) {
+        r->base.events->taken(r->base.events_ctx, tag);
+    }
+}
+
+static void apply(struct batch *b, struct cel_redis_score *score, struct cel_slice answer)
+{
+    unsigned connects = b->r->connects;
+
+    for (size_t i = 0; i < b->n && b->r->connects == connects; i++) {
+        struct cel_redis_held *h = cel_hold_get(&b->r->hold, b->tags[i]);
+
+        if (!h || !h->score) {
+            continue;
+        }
+        if (i < answer.len && answer.data[i] == '1') {
+            cel_redis_score_release(b->r, h->score);
+            h->score = score;
+            score->count++;
+        } else {
+            taken(b->r, b->tags[i], h);
+        }
+    }
+}
+
+static void on_renewed(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct batch *b = ctx;
+    struct cel_redis_transport *r = b->r;
+    struct cel_slice text = cel_resp_text(cel_resp_at(reply, 0));
+    unsigned connects = r->connects;
+    struct cel_redis_score *score;
+    celery_error why = {0};
+
+    if (cel_redis_check(r, reply, err, "renewing messages", &why) < 0) {
+        if (!err) {
+            cel_redis_abandon(r, &why);
+        }
+        cel_free(b);
+        return;
+    }
+    score = cel_calloc(1, sizeof *score);
+    if (!score || text.len >= sizeof score->text) {
+        cel_redis_abandon_text(r, CELERY_ENOMEM, "renewing messages");
+        cel_free(score);
+        cel_free(b);
+        return;
+    }
+    memcpy(score->text, text.data, text.len);
+    cel_list_init(&score->node);
+    score->count = 1; /* ours meanwhile */
+    r->settling.renewing--;
+    apply(b, score, cel_resp_text(cel_resp_at(reply, 1)));
+    if (text.len && r->connects == connects) {
+        cel_redis_score_release(r, score);
+    } else {
+        cel_free(score);
+    }
+    cel_free(b);
+    if (r->flush) {
+        cel_source_schedule(r->flush);
+    }
+}
+
+static void send_batch(struct cel_redis_transport *r, struct batch *b)
+{
+    struct cel_redis_args *a = &r->args;
+
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->keys.unacked_index);
+    cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, r->lease_key);
+    cel_redis_args_adds(a, r->worker);
+    cel_redis_args_add_int(a, CEL_REDIS_LEASE);
+    for (size_t i = 0; i < b->n; i++) {
+        struct cel_redis_held *h = cel_hold_get(&r->hold, b->tags[i]);
+
+        cel_redis_args_adds(a, cel_redis_field(h));
+        cel_redis_args_adds(a, h->score->text);
+    }
+    if (cel_redis_send_script(r, &r->scripts.renew, 3, on_renewed, b) < 0) {
+        cel_free(b);
+        cel_redis_abandon_text(r, CELERY_ENOMEM, "renewing messages");
+        return;
+    }
+    r->settling.renewing++;
+    r->claiming.lease_at = cel_loop_now(r->base.loop);
+}
+
+void cel_redis_renew(struct cel_redis_transport *r)
+{
+    struct cel_redis_held *h;
+    struct batch *b = NULL;
+    size_t at = 0;
+    uint64_t tag;
+
+    if (r->settling.renewing) {
+        return; /* the one before is not answered; the connection's deadline watches it */
+    }
+    cel_redis_settle_flush(r); /* with scores that are still valid */
+    while ((h = cel_hold_next(&r->hold, &at, &tag)) != NULL) {
+        if (!h->score) {
+            continue;
+        }
+        if (!b) {
+            b = cel_alloc(sizeof *b);
+            if (!b) {
+                cel_redis_abandon_text(r, CELERY_ENOMEM, "renewing messages");
+                return;
+            }
+            b->r = r;
+            b->n = 0;
+        }
+        b->tags[b->n++] = tag;
+        if (b->n == MAX_BATCH) {
+            send_batch(r, b);
+            b = NULL;
+        }
+    }
+    if (b) {
+        send_batch(r, b);
+    }
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * RPOP comes first in claim: a Redis at its maxmemory refuses a script's first write if it
+ * needs memory, but never a later one, so what was popped can always be registered.
+ */
+#include "transport/redis_scripts.h"
+
+/* A score no one else has: microseconds of the server's clock, counted on if taken. */
+#define TAKE_SCORE                                                                  \
+    "local function take_score(held, worker)\n"                                     \
+    "  local t = redis.call('TIME')\n"                                              \
+    "  local s, us = tonumber(t[1]), tonumber(t[2])\n"                              \
+    "  while true do\n"                                                             \
+    "    local score = string.format('%d.%06d', s, us)\n"                           \
+    "    if redis.call('HSETNX', held, score, worker) == 1 then return score end\n" \
+    "    us = us + 1\n"                                                             \
+    "    if us == 1000000 then s, us = s + 1, 0 end\n"                              \
+    "  end\n"                                                                       \
+    "end\n"
+
+/* The entry of a dead-letter list: one line of JSON, a newline, the bytes as they were. */
+#define DEAD_ENTRY                                                                      \
+    "local function dead_entry(why, queue, raw)\n"                                      \
+    "  local t = redis.call('TIME')\n"                                                  \
+    "  return string.format('{\"reason\": %s, \"time\": %d.%06d, \"queue\": %s}\\n',\n" \
+    "    cjson.encode(why), t[1], t[2], cjson.encode(queue)) .. raw\n"                  \
+    "end\n"
+
+/*
+ * KEYS: unacked, index, held, lease, a dead-letter list per queue, then the queue keys in the
+ * order to be asked.  ARGV: 1 messages at most, 2 how many to pop at once, 3 bytes at most,
+ * 4 bytes of the largest message, 5 entries of a dead-letter list, 6 worker, 7 seconds of the
+ * lease or 0, 8 number of queues, 9 "1" if RPOP takes a count, then the names of the queues.
+ *
+ * Answers {score, more, then: the number of a queue key, and what came from it}: a text is a
+ * message whose field is the delivery tag at its end; {field, text} a message; {"", text,
+ * reason} one that was parked, or of a too large one what may tell its id.
+ */
+/* Longer than C99 promises to take: hence __extension__. */
+static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
+    "local max, chunk, budget = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\n"
+    "local largest, nq, counted = tonumber(ARGV[4]), tonumber(ARGV[8]), ARGV[9] == '1'\n"
+    "local first = 4 + nq\n"
+    "local popped, from, bytes, more, failure = {}, {}, 0, 0, nil\n"
+    "for k = first + 1, #KEYS do\n"
+    "  while #popped < max do\n"
+    "    if bytes >= budget then more = 1 break end\n"
+    "    local want, got = math.min(chunk, max - #popped), nil\n"
+    "    if counted then\n"
+    "      got = redis.pcall('RPOP', KEYS[k], want)\n"
+    "    else\n"
+    "      got, want = redis.pcall('RPOP', KEYS[k]), 1\n"
+    "      if type(got) == 'string' then got = {got} end\n"
+    "    end\n"
+    "    if not got then break end\n"
+    "    if got.err then failure = got break end\n"
+    "    for _, raw in ipairs(got) do\n"
+    "      popped[#popped + 1] = raw\n"
+    "      from[#popped] = k - first\n"
+    "      bytes = bytes + #raw\n"
+    "    end\n"
+    "    if #got < want then break end\n"
+    "  end\n"
+    "end\n"
+    "if #popped == 0 then return failure or {'', more} end\n"
+    /* kombu's own bytes end in a known way, which saves decoding the message. */
+    "local function tail(raw)\n"
+    "  local at = string.find(raw, '\"delivery_info\": {\"exchange\": \"', -400, true)\n"
+    "  if at then return string.match(raw, '^\"delivery_info\": {\"exchange\": "
+    "\"([^\"\\\\]*)\", \"routing_key\": \"([^\"\\\\]*)\"[^{}]*}, \"priority\": %w+, "
+    "\"body_encoding\": [^,{}]+, \"delivery_tag\": \"([^\"\\\\]+)\"}}$', at) end\n"
+    "end\n"
+    "local function decode(raw)\n"
+    "  local ok, m = pcall(cjson.decode, raw)\n"
+    "  local p = ok and type(m) == 'table' and m.properties\n"
+    "  local tag = type(p) == 'table' and p.delivery_tag\n"
+    "  if type(tag) ~= 'string' or tag == '' then return end\n"
+    "  local info = type(p.delivery_info) == 'table' and p.delivery_info or {}\n"
+    "  local ex = type(info.exchange) == 'string' and info.exchange or ''\n"
+    "  local rk = type(info.routing_key) == 'string' and info.routing_key or nil\n"
+    "  return cjson.encode(ex), rk and cjson.encode(rk), tag\n"
+    "end\n"
+    /* The headers come behind the body: they tell whose message it was. */
+    "local function summary(raw)\n"
+    "  local rest = string.sub(raw, -65536)\n"
+    "  local at = string.find(rest, '\"content-encoding\": ', 1, true)\n"
+    "  return at and '{\"body\": \"\", ' .. string.sub(rest, at) or ''\n"
+    "end\n"
+    "local score, n, last = '', 0, 0\n"
+    "local z, h, out, place, parked = {KEYS[2], 'NX'}, {KEYS[1]}, {'', more}, {}, {}\n"
+    "local function register()\n"
+    "  for j, raw in ipairs(popped) do\n"
+    "    local q = (from[j] - 1) % nq + 1\n"
+    "    local ex, rk, tag, why, decoded\n"
+    "    if from[j] ~= last then out[#out + 1] = from[j] - 1 last = from[j] end\n"
+    "    if #raw > largest then\n"
+    "      why = 'larger than ' .. ARGV[4] .. ' bytes'\n"
+    "    else\n"
+    "      ex, rk, tag = tail(raw)\n"
+    "      if tag then\n"
+    "        ex, rk = '\"' .. ex .. '\"', '\"' .. rk .. '\"'\n"
+    "      else\n"
+    "        ex, rk, tag = decode(raw)\n"
+    "        decoded = true\n"
+    "        if not tag then why = 'not JSON, or no properties.delivery_tag' end\n"
+    "      end\n"
+    "    end\n"
+    "    if why then\n"
+    "      parked[#parked + 1] = {q, why, raw}\n"
+    "      out[#out + 1] = {'', #raw > largest and summary(raw) or raw, why}\n"
+    "    else\n"
+    "      if n == 0 then score = take_score(KEYS[3], ARGV[6]) end\n"
+    "      n = n + 1\n"
+    "      z[2 * n + 1], z[2 * n + 2] = score, tag\n"
+    "      h[2 * n] = tag\n"
+    "      h[2 * n + 1] = '[' .. raw .. ', ' .. ex .. ', ' .. "
+    "(rk or cjson.encode(ARGV[9 + q])) .. ']'\n"
+    "      out[#out + 1] = decoded and {tag, raw} or raw\n"
+    "      place[n] = #out\n"
+    "    end\n"
+    "  end\n"
+    "  if n == 0 then return end\n"
+    "  if ARGV[7] ~= '0' then redis.call('SET', KEYS[4], '1', 'EX', ARGV[7]) end\n"
+    /* Two messages with one tag are both kept, the later one under a field of its own. */
+    "  if redis.call('ZADD', unpack(z)) < n then\n"
+    "    local seen = {}\n"
+    "    for j = 1, n do\n"
+    "      local tag = z[2 * j + 2]\n"
+    "      if seen[tag] or tonumber(redis.call('ZSCORE', KEYS[2], tag)) ~= tonumber(score) "
+    "then\n"
+    "        local field, at = tag .. '/' .. score .. '/' .. j, place[j]\n"
+    "        redis.call('ZADD', KEYS[2], score, field)\n"
+    "        h[2 * j] = field\n"
+    "        out[at] = {field, type(out[at]) == 'table' and out[at][2] or out[at]}\n"
+    "      end\n"
+    "      seen[tag] = true\n"
+    "    end\n"
+    "  end\n"
+    "  redis.call('HSET', unpack(h))\n"
+    "end\n"
+    "local ok, why = pcall(register)\n"
+    "if not ok then\n"
+    "  for j = 1, n do\n"
+    "    if tonumber(redis.pcall('ZSCORE', KEYS[2], h[2 * j]) or nil) == tonumber(score) then\n"
+    "      redis.pcall('ZREM', KEYS[2], h[2 * j])\n"
+    "    end\n"
+    "  end\n"
+    "  redis.pcall('HDEL', KEYS[3], score)\n"
+    "  for j = #popped, 1, -1 do redis.call('RPUSH', KEYS[first + from[j]], popped[j]) end\n"
+    "  return redis.error_reply(type(why) == 'table' and why.err or tostring(why))\n"
+    "end\n"
+    "for _, p in ipairs(parked) do\n"
+    "  redis.call('LPUSH', KEYS[4 + p[1]], dead_entry(p[2], ARGV[9 + p[1]], p[3]))\n"
+    "  redis.call('LTRIM', KEYS[4 + p[1]], 0, tonumber(ARGV[5]) - 1)\n"
+    "end\n"
+    "out[1] = score\n"
+    "return out\n";
+
+/*
+ * KEYS: unacked, index, held.  ARGV: "1" if there is ZMSCORE, number of scores that nothing is
+ * held by any more, those scores, then field and score of each delivery.  Answers a text
+ * with 1 for each that was still held by that score and is gone now, 0 for the others.
+ */
+static const char settle[] =
+    "local s = tonumber(ARGV[2])\n"
+    "local fields, ours, answer = {}, {}, {}\n"
+    "for i = s + 3, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end\n"
+    "if #fields > 0 then\n"
+    "  local now = {}\n"
+    "  if ARGV[1] == '1' then\n"
+    "    now = redis.call('ZMSCORE', KEYS[2], unpack(fields))\n"
+    "  else\n"
+    "    for j, field in ipairs(fields) do now[j] = redis.call('ZSCORE', KEYS[2], field) end\n"
+    "  end\n"
+    "  for j, field in ipairs(fields) do\n"
+    "    if now[j] and tonumber(now[j]) == tonumber(ARGV[s + 2 + 2 * j]) then\n"
+    "      ours[#ours + 1] = field\n"
+    "      answer[j] = '1'\n"
+    "    else\n"
+    "      answer[j] = '0'\n"
+    "    end\n"
+    "  end\n"
+    "  if #ours > 0 then\n"
+    "    redis.call('ZREM', KEYS[2], unpack(ours))\n"
+    "    redis.call('HDEL', KEYS[1], unpack(ours))\n"
+    "  end\n"
+    "end\n"
+    "if s > 0 then redis.call('HDEL', KEYS[3], unpack(ARGV, 3, s + 2)) end\n"
+    "return table.concat(answer)\n";
+
+/*
+ * KEYS: unacked, index.  ARGV: field, its score, LPUSH or RPUSH, text, the keys it goes to.
+ * Answers 1, or 0 if the score is another by now.
+ */
+static const char move[] =
+    "local score = redis.call('ZSCORE', KEYS[2], ARGV[1])\n"
+    "if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end\n"
+    "for i = 5, #ARGV do\n"
+    "  local kind = redis.call('TYPE', ARGV[i]).ok\n"
+    "  if kind ~= 'list' and kind ~= 'none' then\n"
+    "    return redis.error_reply('WRONGTYPE ' .. ARGV[i] .. ' is no list')\n"
+    "  end\n"
+    "end\n"
+    "redis.call('ZREM', KEYS[2], ARGV[1])\n"
+    "redis.call('HDEL', KEYS[1], ARGV[1])\n"
+    "for i = 5, #ARGV do redis.call(ARGV[3], ARGV[i], ARGV[4]) end\n"
+    "return 1\n";
+
+/*
+ * KEYS: unacked, index, dead-letter list.  ARGV: field, its score, bytes of the message, reason,
+ * queue, entries at most.
+ */
+static const char park[] = DEAD_ENTRY
+    "local score = redis.call('ZSCORE', KEYS[2], ARGV[1])\n"
+    "if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end\n"
+    "local raw = redis.call('HGET', KEYS[1], ARGV[1])\n"
+    "if raw then\n"
+    "  local entry = dead_entry(ARGV[4], ARGV[5], string.sub(raw, 2, 1 + tonumber(ARGV[3])))\n"
+    "  redis.call('LPUSH', KEYS[3], entry)\n"
+    "  redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[6]) - 1)\n"
+    "end\n"
+    "redis.call('ZREM', KEYS[2], ARGV[1])\n"
+    "redis.call('HDEL', KEYS[1], ARGV[1])\n"
+    "return 1\n";
+
+/*
+ * KEYS: index, held, lease.  ARGV: worker, seconds of the lease, then field and score of each
+ * delivery.  All that is still ours moves to one new score.  Answers {it, text of 1 and 0}.
+ */
+static const char renew[] =
+    TAKE_SCORE "redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])\n"
+               "local z, answer = {}, {}\n"
+               "for i = 3, #ARGV, 2 do\n"
+               "  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])\n"
+               "  if score and tonumber(score) == tonumber(ARGV[i + 1]) then\n"
+               "    z[#z + 1] = ARGV[i]\n"
+               "    answer[#answer + 1] = '1'\n"
+               "  else\n"
+               "    answer[#answer + 1] = '0'\n"
+               "  end\n"
+               "end\n"
+               "local score = ''\n"
+               "if #z > 0 then\n"
+               "  local args = {KEYS[1], 'XX'}\n"
+               "  score = take_score(KEYS[2], ARGV[1])\n"
+               "  for _, field in ipairs(z) do\n"
+               "    args[#args + 1] = score\n"
+               "    args[#args + 1] = field\n"
+               "  end\n"
+               "  redis.call('ZADD', unpack(args))\n"
+               "end\n"
+               "return {score, table.concat(answer)}\n";
+
+/*
+ * KEYS: held.  ARGV: front of the lease keys, scores at most, then workers known to be gone.
+ * Answers the scores whose worker has no lease.
+ */
+static const char orphans[] =
+    "local all, alive, out = redis.call('HGETALL', KEYS[1]), {}, {}\n"
+    "for i = 3, #ARGV do alive[ARGV[i]] = false end\n"
+    "for i = 1, #all, 2 do\n"
+    "  local worker = all[i + 1]\n"
+    "  if alive[worker] == nil then\n"
+    "    alive[worker] = redis.call('EXISTS', ARGV[1] .. worker) == 1\n"
+    "  end\n"
+    "  if not alive[worker] then\n"
+    "    out[#out + 1] = all[i]\n"
+    "    if #out >= tonumber(ARGV[2]) then break end\n"
+    "  end\n"
+    "end\n"
+    "return out\n";
+
+/*
+ * KEYS: unacked, index, held.  ARGV: seconds or "", entries at most, bytes at most, scores.
+ * Answers field, score and value of what is older than so many seconds, or has one of these
+ * scores.  Forgets scores nothing has any more, and fields without a value, which an
+ * orderly shutdown of kombu leaves in the index (redis.py _restore).
+ */
+static const char fetch[] =
+    "local n, budget, out = tonumber(ARGV[2]), tonumber(ARGV[3]), {}\n"
+    "local function add(list)\n"
+    "  for i = 1, #list, 2 do\n"
+    "    local value = redis.call('HGET', KEYS[1], list[i])\n"
+    "    if not value then\n"
+    "      redis.call('ZREM', KEYS[2], list[i])\n"
+    "    elseif budget > 0 then\n"
+    "      out[#out + 1] = list[i]\n"
+    "      out[#out + 1] = list[i + 1]\n"
+    "      out[#out + 1] = value\n"
+    "      budget = budget - #value\n"
+    "      n = n - 1\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "if ARGV[1] ~= '' then\n"
+    "  local t = redis.call('TIME')\n"
+    "  local old = string.format('%.6f', t[1] + t[2] / 1000000 - tonumber(ARGV[1]))\n"
+    "  add(redis.call('ZREVRANGEBYSCORE', KEYS[2], old, 0, 'WITHSCORES', 'LIMIT', 0, n))\n"
+    "end\n"
+    "for i = 4, #ARGV do\n"
+    "  if n <= 0 or budget <= 0 then break end\n"
+    "  local list = redis.call('ZRANGEBYSCORE', KEYS[2], ARGV[i], ARGV[i], 'WITHSCORES', "
+    "'LIMIT', 0, n)\n"
+    "  if #list == 0 then redis.call('HDEL', KEYS[3], ARGV[i]) end\n"
+    "  add(list)\n"
+    "end\n"
+    "return out\n";
+
+/* KEYS: mutex.  ARGV: token.  As redis-py's Lock releases it. */
+static const char unlock[] =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+    "return redis.call('DEL', KEYS[1])\n";
+
+void cel_redis_scripts_init(struct cel_redis_scripts *s)
+{
+    *s = (struct cel_redis_scripts){
+        .claim = {.text = claim},
+        .settle = {.text = settle},
+        .move = {.text = move},
+        .park = {.text = park},
+        .renew = {.text = renew},
+        .orphans = {.text = orphans},
+        .fetch = {.text = fetch},
+        .unlock = {.text = unlock},
+    };
+}

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transport/redis_settle.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "message/envelope_json.h"
+
+/* Deliveries of one call of the settle script. */
+enum { MAX_BATCH = 500 };
+
+enum op_kind {
+    OP_ACK,
+    OP_FETCH, /* put back, first half: get the text to be rewritten */
+    OP_MOVE,  /* second half: there it goes */
+    OP_PARK,
+};
+
+struct cel_redis_settle_op {
+    uint64_t tag;
+    enum op_kind kind;
+    bool front;
+    struct cel_done done;
+    char *text; /* FETCH: name of a header or NULL; MOVE: the message; PARK: the reason */
+    size_t len;
+    int64_t value; /* of the header */
+};
+
+/* One operation on its way. */
+struct sent {
+    struct cel_redis_transport *r;
+    struct cel_redis_settle_op op;
+};
+
+/* Acknowledgements on their way: only who wants to know is left. */
+struct batch {
+    struct cel_redis_transport *r;
+    size_t n;
+    struct cel_done done[];
+};
+
+/* ---- scores ---- */
+
+void cel_redis_score_release(struct cel_redis_transport *r, struct cel_redis_score *score)
+{
+    if (--score->count == 0) {
+        cel_list_append(&r->settling.finished, &score->node);
+        r->settling.n_finished++;
+        cel_source_schedule(r->flush);
+    }
+}
+
+void cel_redis_hold_drop(struct cel_redis_transport *r, uint64_t tag)
+{
+    struct cel_redis_held *h = cel_hold_get(&r->hold, tag);
+
+    if (h) {
+        if (h->score) {
+            cel_redis_score_release(r, h->score);
+        }
+        cel_free(h->long_field);
+        cel_hold_remove(&r->hold, tag);
+    }
+}
+
+/* ---- asking ---- */
+
+static void fail_op(struct cel_done done, celery_status status, const char *text)
+{
+    celery_error err = {0};
+
+    cel_error_set(&err, status, "%s", text);
+    cel_done(done, &err, 0);
+}
+
+static struct cel_redis_settle_op *new_op(struct cel_redis_transport *r)
+{
+    struct cel_redis_settling *s = &r->settling;
+
+    if (s->n_ops == s->cap_ops) {
+        size_t cap = s->cap_ops ? s->cap_ops * 2 : 64;
+        struct cel_redis_settle_op *ops = cel_realloc(s->ops, cap, sizeof *ops);
+
+        if (!ops) {
+            return NULL;
+        }
+        s->ops = ops;
+        s->cap_ops = cap;
+    }
+    cel_source_schedule(r->flush);
+    return &s->ops[s->n_ops++];
+}
+
+/* Queues an operation on a delivery.  give_text may be NULL. */
+static void settle(struct cel_redis_transport *r, uint64_t tag, enum op_kind kind,
+                   bool front, char *give_text, int64_t value, struct cel_done done)
+{
+    struct cel_redis_held *h = r->connected ? cel_hold_get(&r->hold, tag) : NULL;
+    struct cel_redis_settle_op *op;
+
+    if (!h || h->state == CEL_REDIS_SETTLING) {
+        cel_free(give_text);
+        if (r->connected) {
+            cel_done(done, NULL, 0);
+        } else {
+            fail_op(done, CELERY_ECLOSED, "the connection of this delivery is gone");
+        }
+        return;
+    }
+    if (h->state == CEL_REDIS_PARKED) { /* in the dead-letter list since it was claimed */
+        cel_free(give_text);
+        r->claiming.n_held--;
+        cel_redis_hold_drop(r, tag);
+        cel_source_schedule(r->flush);
+        cel_done(done, NULL, 1);
+        return;
+    }
+    op = new_op(r);
+    if (!op) {
+        cel_free(give_text);
+        fail_op(done, CELERY_ENOMEM, "out of memory");
+        return;
+    }
+    *op = (struct cel_redis_settle_op){
+        .tag = tag,
+        .kind = kind,
+        .front = front,
+        .done = done,
+        .text = give_text,
+        .len = give_text ? strlen(give_text) : 0,
+        .value = value,
+    };
+    h->state = CEL_REDIS_SETTLING;
+    r->claiming.n_held--;
+}
+
+void cel_redis_ack(struct cel_transport *t, uint64_t tag, struct cel_done done)
+{
+    settle(cel_redis_transport(t), tag, OP_ACK, false, NULL, 0, done);
+}
+
+/* Without requeue kombu's reject removes the message as ack does. */
+void cel_redis_reject(struct cel_transport *t, uint64_t tag, bool requeue, bool front,
+                      const char *header, int64_t value, struct cel_done done)
+{
+    char *copy = NULL;
+
+    if (requeue && header) {
+        copy = cel_strdup(header);
+        if (!copy) {
+            fail_op(done, CELERY_ENOMEM, "out of memory");
+            return;
+        }
+    }
+    settle(cel_redis_transport(t), tag, requeue ? OP_FETCH : OP_ACK, front, copy, value,
+           done);
+}
+
+void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
+                    struct cel_done done)
+{
+    char *copy = cel_strdup(reason ? reason : "");
+
+    if (!copy) {
+        fail_op(done, CELERY_ENOMEM, "out of memory");
+        return;
+    }
+    settle(cel_redis_transport(t), tag, OP_PARK, false, copy, 0, done);
+}
+
+/* ---- acknowledgements, many at once ---- */
+
+static void on_settled(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct batch *b = ctx;
+    celery_error why = {0};
+    celery_status status = cel_redis_check(b->r, reply, err, "settling messages", &why);
+    struct cel_slice answer = cel_resp_text(reply);
+
+    if (status < 0 && !err) {
+        cel_redis_abandon(b->r, &why);
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        if (status < 0) {
+            cel_done(b->done[i], &why, 0);
+        } else {
+            cel_done(b->done[i], NULL, i < answer.len && answer.data[i] == '1');
+        }
+    }
+    cel_free(b);
+}
+
+static void settle_words(struct cel_redis_transport *r)
+{
+    struct cel_redis_args *a = &r->args;
+    struct cel_list *it, *tmp;
+
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->keys.unacked);
+    cel_redis_args_adds(a, r->keys.unacked_index);
+    cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
+    cel_redis_args_add_int(a, (int64_t)r->settling.n_finished);
+    cel_list_foreach(it, tmp, &r->settling.finished) {
+        cel_redis_args_adds(a, cel_container_of(it, struct cel_redis_score, node)->text);
+    }
+}
+
+static void free_finished(struct cel_redis_transport *r)
+{
+    struct cel_list *first;
+
+    for (first = cel_list_first(&r->settling.finished); first;
+         first = cel_list_first(&r->settling.finished)) {
+        cel_list_remove(first);
+        cel_free(cel_container_of(first, struct cel_redis_score, node));
+    }
+    r->settling.n_finished = 0;
+}
+
+static void add_field(struct cel_redis_args *a, const struct cel_redis_held *h)
+{
+    cel_redis_args_adds(a, cel_redis_field(h));
+    cel_redis_args_adds(a, h->score->text);
+}
+
+static void fail_acks(struct cel_redis_transport *r,
+                      const struct cel_redis_settle_op *ops, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fail_op(ops[i].done, CELERY_ENOMEM, "settling messages: out of memory");
+    }
+    cel_redis_abandon_text(r, CELERY_ENOMEM, "settling messages");
+}
+
+/*
+ * Sends acknowledgements, at most MAX_BATCH, and all finished scores: also those that these
+ * deliveries are the last of, for the script forgets scores after it has released.
+ */
+static void send_acks(struct cel_redis_transport *r,
+                      const struct cel_redis_settle_op *ops, size_t n)
+{
+    struct batch *b = cel_alloc(sizeof *b + n * sizeof b->done[0]);
+    celery_status status = CELERY_ENOMEM;
+
+    if (b) {
+        *b = (struct batch){r, n};
+        for (size_t i = 0; i < n; i++) {
+            struct cel_redis_held *h = cel_hold_get(&r->hold, ops[i].tag);
+
+            b->done[i] = ops[i].done;
+            cel_redis_score_release(r, h->score);
+        }
+        settle_words(r);
+        for (size_t i = 0; i < n; i++) {
+            add_field(&r->args, cel_hold_get(&r->hold, ops[i].tag));
+        }
+        status = cel_redis_send_script(r, &r->scripts.settle, 3, on_settled, b);
+    }
+    for (size_t i = 0; b && i < n; i++) {
+        struct cel_redis_held *h = cel_hold_get(&r->hold, ops[i].tag);
+
+        h->score = NULL;
+        cel_redis_hold_drop(r, ops[i].tag);
+    }
+    if (status < 0) {
+        cel_free(b);
+        fail_acks(r, ops, n);
+        return;
+    }
+    free_finished(r);
+}
+
+/* ---- putting back, and parking ---- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Cuts the JSON string or null at the end of s, and a comma in front of it. */
+static bool cut_last(struct cel_slice *s, struct cel_slice *ret_last)
+{
+    size_t end = s->len, at;
+
+    while (end > 0 && is_blank(s->data[end - 1])) {
+        end--;
+    }
+    at = end;
+    if (at > 1 && s->data[at - 1] == '"') {
+        size_t slashes;
+
+        at--;
+        do { /* back to the first quote that is not escaped */
+            slashes = 0;
+            if (at == 0) {
+                return false;
+            }
+            at--;
+            while (slashes < at && s->data[at - 1 - slashes] == '\\') {
+                slashes++;
+            }
+        } while (s->data[at] != '"' || slashes % 2 != 0);
+    } else if (at > 4 && memcmp(s->data + at - 4, "null", 4) == 0) {
+        at -= 4;
+    } else {
+        return false;
+    }
+    *ret_last = cel_slice(s->data + at, end - at);
+    while (at > 0 && is_blank(s->data[at - 1])) {
+        at--;
+    }
+    if (at == 0 || s->data[at - 1] != ',') {
+        return false;
+    }
+    s->len = at - 1;
+    return true;
+}
+
+bool cel_redis_value_split(struct cel_slice value, struct cel_slice *ret_raw,
+                           struct cel_slice *ret_exchange,
+                           struct cel_slice *ret_routing_key)
+{
+    value = cel_slice_trim(value);
+    if (value.len < 2 || value.data[0] != '[' || value.data[value.len - 1] != ']') {
+        return false;
+    }
+    value = cel_slice(value.data + 1, value.len - 2);
+    if (!cut_last(&value, ret_routing_key) || !cut_last(&value, ret_exchange)) {
+        return false;
+    }
+    *ret_raw = value;
+    return true;
+}
+
+/* The text to be delivered again.  A message that cannot be read goes back as it is. */
+static celery_status rewrite(struct cel_slice value, const struct cel_redis_settle_op *op,
+                             struct cel_buf *out)
+{
+    struct cel_slice raw, exchange, routing_key;
+    struct cel_envelope *env = NULL;
+    celery_status status;
+
+    if (!cel_redis_value_split(value, &raw, &exchange, &routing_key)) {
+        return CELERY_EPROTO;
+    }
+    status = cel_envelope_read(raw, &env, NULL);
+    if (status == 0) {
+        status = cel_envelope_write_redelivered(out, env, op->text, op->value);
+    } else if (status == CELERY_EMESSAGE) {
+        status = cel_buf_add_slice(out, raw);
+    }
+    cel_envelope_free(env);
+    return status;
+}
+
+/* Ends an operation on its own; answer 1: it was ours. */
+static void finish(struct sent *s, const celery_error *err, int64_t answer)
+{
+    struct cel_done done = s->op.done;
+
+    cel_redis_hold_drop(s->r, s->op.tag);
+    cel_free(s->op.text);
+    cel_free(s);
+    cel_done(done, err, answer);
+}
+
+static void on_fetched(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct sent *s = ctx;
+    struct cel_redis_settle_op *op = NULL;
+    struct cel_buf text = {0};
+    celery_error why = {0};
+
+    if (cel_redis_check(s->r, reply, err, "putting a message back", &why) < 0) {
+        finish(s, &why, 0);
+        return;
+    }
+    if (cel_resp_kind(reply) != CEL_RESP_STRING) {
+        finish(s, NULL, 0);
+        return;
+    }
+    if (rewrite(cel_resp_text(reply), &s->op, &text) == 0) {
+        op = new_op(s->r);
+    }
+    if (!op) {
+        cel_buf_fini(&text);
+        cel_error_set(&why, CELERY_ENOMEM, "putting a message back: out of memory");
+        finish(s, &why, 0);
+        return;
+    }
+    *op = s->op;
+    cel_free(op->text);
+    op->kind = OP_MOVE;
+    op->len = text.len;
+    op->text = cel_buf_steal(&text);
+    cel_free(s);
+}
+
+static void on_finished(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct sent *s = ctx;
+    celery_error why = {0};
+    bool failed = cel_redis_check(s->r, reply, err, "settling a message", &why) < 0;
+
+    finish(s, failed ? &why : NULL, cel_resp_int(reply));
+}
+
+/* Sends FETCH, MOVE or PARK. */
+static void send_one(struct cel_redis_transport *r, const struct cel_redis_settle_op *op)
+{
+    const struct cel_redis_held *h = cel_hold_get(&r->hold, op->tag);
+    struct cel_redis_args *a = &r->args;
+    struct sent *s = cel_alloc(sizeof *s);
+    celery_status status = CELERY_ENOMEM;
+
+    cel_redis_args_clear(a);
+    if (s) {
+        *s = (struct sent){r, *op};
+        if (op->kind == OP_FETCH) {
+            cel_redis_args_adds(a, "HGET");
+            cel_redis_args_adds(a, r->keys.unacked);
+            cel_redis_args_adds(a, cel_redis_field(h));
+            status = cel_redis_send(r, on_fetched, s);
+        } else {
+            cel_redis_args_adds(a, r->keys.unacked);
+            cel_redis_args_adds(a, r->keys.unacked_index);
+            if (op->kind == OP_PARK) {
+                cel_redis_args_adds(a, h->queue->dead_key);
+            }
+            add_field(a, h);
+            if (op->kind == OP_PARK) {
+                cel_redis_args_add_int(a, (int64_t)h->raw_len);
+                cel_redis_args_adds(a, op->text);
+                cel_redis_args_adds(a, h->queue->name);
+                cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
+                status = cel_redis_send_script(r, &r->scripts.park, 3, on_finished, s);
+            } else {
+                cel_redis_args_adds(a, op->front ? "RPUSH" : "LPUSH");
+                cel_redis_args_add(a, cel_slice(op->text, op->len));
+                cel_redis_args_adds(a, h->queue->keys[h->step]);
+                status = cel_redis_send_script(r, &r->scripts.move, 2, on_finished, s);
+            }
+        }
+    }
+    if (status < 0) {
+        cel_free(s);
+        cel_free(op->text);
+        fail_op(op->done, status, "settling a message: out of memory");
+        cel_redis_abandon_text(r, status, "settling a message");
+    }
+}
+
+void cel_redis_settle_flush(struct cel_redis_transport *r)
+{
+    struct cel_redis_settling *s = &r->settling;
+    struct cel_redis_settle_op *ops = s->ops;
+    size_t n = s->n_ops, cap = s->cap_ops, acks = 0;
+
+    if (!r->connected || s->renewing || (n == 0 && s->n_finished == 0)) {
+        return;
+    }
+    s->ops = NULL; /* done() may ask for more */
+    s->n_ops = s->cap_ops = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct cel_redis_settle_op op = ops[i];
+
+        if (op.kind != OP_ACK) {
+            send_one(r, &op);
+            continue;
+        }
+        ops[acks++] = op;
+        if (acks == MAX_BATCH) {
+            send_acks(r, ops, acks);
+            acks = 0;
+        }
+    }
+    if (acks > 0) {
+        send_acks(r, ops, acks);
+    }
+    if (s->n_finished > 0) {
+        send_acks(r, NULL, 0);
+    }
+    if (s->ops) {
+        cel_free(ops);
+    } else {
+        s->ops = ops;
+        s->cap_ops = cap;
+    }
+}
+
+void cel_redis_settle_reset(struct cel_redis_transport *r)
+{
+    struct cel_redis_settling *s = &r->settling;
+    struct cel_redis_settle_op *ops = s->ops;
+    size_t n = s->n_ops;
+
+    s->ops = NULL;
+    s->n_ops = s->cap_ops = 0;
+    s->renewing = 0;
+    free_finished(r);
+    for (size_t i = 0; i < n; i++) {
+        cel_free(ops[i].text);
+        fail_op(ops[i].done, CELERY_ECLOSED, "connection closed");
+    }
+    cel_free(ops);
+}
+
+void cel_redis_settle_fini(struct cel_redis_transport *r)
+{
+    cel_free(r->settling.ops);
+    free_finished(r);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transport/transport.h"
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "transport/memory.h"
+#include "transport/redis.h"
+
+static const struct cel_transport_ops *const transports[] = {
+    &cel_transport_redis,
+    &cel_transport_memory,
+};
+
+static const char *const names[] = {"redis", "memory", NULL};
+
+enum { N_TRANSPORTS = sizeof transports / sizeof *transports };
+
+static bool has_scheme(const struct cel_transport_ops *ops, const char *scheme)
+{
+    for (const char *const *s = ops->schemes; *s; s++) {
+        if (strcmp(*s, scheme) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct cel_transport_ops *cel_transport_find(const char *scheme, celery_error *err)
+{
+    char known[160];
+    size_t len = 0;
+
+    for (size_t i = 0; i < N_TRANSPORTS; i++) {
+        if (scheme && has_scheme(transports[i], scheme)) {
+            return transports[i];
+        }
+    }
+    for (size_t i = 0; i < N_TRANSPORTS; i++) {
+        for (const char *const *s = transports[i]->schemes; *s; s++) {
+            int n = snprintf(known + len, sizeof known - len, " %s://", *s);
+
+            if (n > 0 && (size_t)n < sizeof known - len) {
+                len += (size_t)n;
+            }
+        }
+    }
+    known[len] = 0;
+    cel_error_set(err, CELERY_ECONFIG,
+                  "no broker transport for %.40s://; this build has%s",
+                  scheme ? scheme : "", known);
+    return NULL;
+}
+
+const char *const *cel_transport_names(void)
+{
+    return names;
+}
+
+celery_status cel_transport_new(struct cel_loop *loop, struct cel_url *const *urls,
+                                size_t n, const struct cel_node *options,
+                                const struct cel_transport_events *events, void *ctx,
+                                struct cel_transport **ret_t, celery_error *err)
+{
+    const struct cel_transport_ops *ops;
+    struct cel_transport *t;
+    celery_status status;
+
+    if (n == 0) {
+        return cel_error_set(err, CELERY_ECONFIG, "no broker URL");
+    }
+    ops = cel_transport_find(urls[0]->scheme, err);
+    if (!ops) {
+        return CELERY_ECONFIG;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if (!has_scheme(ops, urls[i]->scheme)) {
+            return cel_error_set(err, CELERY_ECONFIG,
+                                 "the broker URLs of one list must be of one kind: "
+                                 "%.40s:// and %.40s://",
+                                 urls[0]->scheme, urls[i]->scheme);
+        }
+    }
+    t = cel_calloc(1, ops->size);
+    if (!t) {
+        return cel_error_nomem(err);
+    }
+    t->ops = ops;
+    t->events = events;
+    t->events_ctx = ctx;
+    t->loop = loop;
+    t->max_message = CEL_TRANSPORT_MAX_MESSAGE;
+    t->max_dead = CEL_TRANSPORT_MAX_DEAD;
+    status = ops->init(t, urls, n, options, err);
+    if (status < 0) {
+        cel_transport_free(t);
+        return status;
+    }
+    *ret_t = t;
+    return CELERY_OK;
+}
+
+struct cel_transport *cel_transport_free(struct cel_transport *t)
+{
+    if (t) {
+        t->ops->close(t);
+        t->ops->fini(t);
+        cel_free(t);
+    }
+    return NULL;
+}
