@@ -13,6 +13,8 @@
 #include "codec/doc.h"
 #include "codec/unpack.h"
 #include "create.h"
+#include "pool/run_task.h"
+#include "register.h"
 
 static const struct profile {
     const char *name;
@@ -174,6 +176,81 @@ static void test_every_vector_in_every_profile(void **state)
     assert_int_equal(bad, 0);
 }
 
+/* ---- through the task function, as a pool runs it ---- */
+
+static bool outcome_is(struct cel_arena *a, const struct cel_outcome *out,
+                       const struct cel_node *expect)
+{
+    struct cel_node *given = NULL;
+    bool success = cel_slice_is(cel_node_text(get(expect, "status")), "SUCCESS");
+    struct cel_slice json = success ? out->result_json : out->exc_args;
+    const char *copy = cel_arena_strndup(a, json.data, json.len);
+
+    if (out->kind != (success ? CEL_OUTCOME_SUCCESS : CEL_OUTCOME_FAILURE) ||
+        cel_json_parse(a, cel_slice(copy, json.len), NULL, &given, NULL) < 0) {
+        return false;
+    }
+    if (success) {
+        return cel_node_equal(given, get(expect, "result"));
+    }
+    struct cel_slice line = cel_node_text(get(expect, "traceback_last_line"));
+    struct cel_slice end = cel_slice_trim(out->traceback);
+
+    return cel_slice_eq(out->exc_type, cel_node_text(get(expect, "exc_type"))) &&
+           cel_slice_eq(out->exc_module, cel_node_text(get(expect, "exc_module"))) &&
+           cel_node_equal(given, get(expect, "exc_message")) &&
+           cel_slice_ends(end, cel_slice_trim(line));
+}
+
+static void test_every_vector_through_the_task(void **state)
+{
+    static const char *const accept[] = {"json", NULL};
+    static struct ical_options options;
+    const struct cel_call_limits limits = {.accept = accept};
+    struct cel_arena a = {0};
+    struct cel_buf body = {0};
+    celery_app *app = celery_app_new("todo.tasks.ical");
+    const struct cel_node *vectors = get(read_json(&a, "vectors.json"), "vectors");
+    int bad = 0;
+
+    ical_options_init(&options);
+    assert_int_equal(ical_register(app, &options, NULL), CELERY_OK);
+    assert_string_equal(celery_app_get(app, "task_default_queue"), "ical");
+    assert_int_equal(cel_app_freeze(app, NULL), CELERY_OK);
+    struct cel_runner *runner = cel_runner_new(app, "celery@test", &limits, NULL);
+
+    for (const struct cel_node *v = cel_node_first(vectors); v; v = v->next) {
+        struct cel_job job = {.task = cel_app_find_task(app, CEL_SLICE("ical")),
+                              .content_type = CEL_SLICE("application/json")};
+        struct cel_outcome out = {0};
+
+        cel_buf_clear(&body);
+        cel_buf_adds(&body, "[");
+        cel_json_write(&body, get(v, "args"));
+        cel_buf_adds(&body, ", ");
+        cel_json_write(&body, get(v, "kwargs"));
+        cel_buf_adds(&body, ", {}]");
+        cel_task_call_init(&job.call);
+        job.call.protocol = 2;
+        job.body = cel_buf_slice(&body);
+        cel_runner_run(runner, &job, &out);
+        if (!outcome_is(&a, &out, get(v, "expect"))) {
+            struct cel_slice id = cel_node_text(get(v, "id"));
+
+            print_error("%.*s: outcome %d %.*s %.*s\n%.*s\n", (int)id.len, id.data,
+                        out.kind, (int)out.exc_type.len, out.exc_type.data,
+                        (int)out.exc_args.len, out.exc_args.data, (int)out.traceback.len,
+                        out.traceback.data);
+            bad++;
+        }
+    }
+    cel_runner_free(runner);
+    celery_app_free(app);
+    cel_buf_fini(&body);
+    cel_arena_fini(&a);
+    assert_int_equal(bad, 0);
+}
+
 /* {"args": [[task]]} of a lenient case, which has a whole task or its deadline. */
 static struct cel_node *lenient_vector(struct cel_arena *a, const struct cel_node *v)
 {
@@ -290,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_vector_in_every_profile),
         cmocka_unit_test(test_every_lenient_vector),
+        cmocka_unit_test(test_every_vector_through_the_task),
         cmocka_unit_test(test_offsets_can_be_converted_to_utc),
         cmocka_unit_test(test_options_are_taken_out_of_argv),
         cmocka_unit_test(test_a_wrong_option_is_explained),
