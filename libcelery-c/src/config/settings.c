@@ -319,7 +319,7 @@ const struct cel_setting cel_settings[] = {
      NULL, "Larger messages are parked unread."},
     {"worker_max_body_bytes", NULL, CEL_SETTING_INT, "67108864", 1024, 2147483648, NULL,
      "Larger bodies, after decompression, are refused."},
-    {"worker_max_depth", NULL, CEL_SETTING_INT, "1000", 1, 100000, NULL,
+    {"worker_max_depth", NULL, CEL_SETTING_INT, "1000", 1, 10000, NULL,
      "Deeper nested messages are refused."},
     {"worker_dead_letter_limit", NULL, CEL_SETTING_INT, "10000", 0, 1000000000, NULL,
      "Parked messages kept for each queue; the oldest make room."},

@@ -141,7 +141,8 @@ static enum cel_call_fault read_v1(struct cel_envelope *env,
         return fault == CEL_CALL_CONTENT ? CEL_CALL_DECODE : fault;
     }
     const struct cel_node *task = cel_node_get(body, CEL_SLICE("task"));
-    if (cel_node_is_null(task) && call->task.len == 0) {
+    if (body->kind != CELERY_KIND_OBJECT ||
+        (cel_node_is_null(task) && call->task.len == 0)) {
         (void)cel_error_set(err, CELERY_EMESSAGE, "no task in headers or body");
         return CEL_CALL_UNKNOWN;
     }
