@@ -1,114 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pool/crew.h"
 #include "base/error.h"
+#include "pool/crew_hold.h"
 #include "pool/run_task.h"
 
 #define TICK       0.005 /* seconds: a member without progress for so long is slow */
 #define HELD_BYTES (256 * 1024) /* read-ahead ends at so many bytes of bodies */
 
-/* Lies in cel_job.pool_data. */
-struct seat {
-    struct cel_list node; /* in crew.waiting */
-    struct cel_member *member;
-    uint32_t seq;
-    uint32_t accepted;
-};
-_Static_assert(sizeof(struct seat) <= sizeof(((struct cel_job *)0)->pool_data),
-               "a seat fits in pool_data");
-
-static struct seat *seat_of(struct cel_job *job)
-{
-    return (struct seat *)(void *)job->pool_data;
-}
-
-static struct cel_job *job_of(struct cel_list *node)
-{
-    return cel_container_of(node, struct cel_job, pool_data);
-}
-
-static struct cel_job **place(struct cel_member *m, uint32_t seq)
-{
-    return &m->jobs[seq % CEL_BOARD_RING];
-}
-
-static struct cel_job *head_of(struct cel_member *m)
-{
-    return m->held > 0 ? *place(m, m->first) : NULL;
-}
-
-/* ---- who holds what ---- */
-
-static void wait_first(struct cel_crew *c, struct cel_job *job)
-{
-    seat_of(job)->member = NULL;
-    cel_list_prepend(&c->waiting, &seat_of(job)->node);
-    c->n_waiting++;
-}
-
-static void stop_waiting(struct cel_crew *c, struct cel_job *job)
-{
-    cel_list_remove(&seat_of(job)->node);
-    c->n_waiting--;
-}
-
-/* The member has nothing more to do with the job. */
-static void let_go(struct cel_member *m, uint32_t seq)
-{
-    struct cel_job *job = *place(m, seq);
-    *place(m, seq) = NULL;
-    m->held--;
-    m->crew->held--;
-    m->held_bytes -= job->body.len;
-    seat_of(job)->member = NULL;
-    while (m->first != m->next && !*place(m, m->first)) {
-        m->first++;
-    }
-}
-
-/* Takes back what the member has not started, but for its head if keep_head. */
-static void take_back(struct cel_member *m, bool keep_head)
-{
-    uint32_t head = m->first;
-    for (uint32_t seq = m->next; seq-- != head;) {
-        struct cel_job *job = *place(m, seq);
-        if (!job || (keep_head && seq == head) || !cel_board_take_back(m->board, seq)) {
-            continue;
-        }
-        let_go(m, seq);
-        m->given--;
-        wait_first(m->crew, job);
-    }
-}
-
-/* ---- events ---- */
-
-static void accept(struct cel_member *m, struct cel_job *job)
-{
-    struct cel_crew *c = m->crew;
-    if (!seat_of(job)->accepted) {
-        seat_of(job)->accepted = true;
-        c->pool->events->accepted(c->pool->events_ctx, job, m->pid);
-    }
-}
-
-/* The clock starts when a job comes to the head of its member. */
-static void start_head(struct cel_member *m)
-{
-    struct cel_job *job = head_of(m);
-    if (!job) {
-        return;
-    }
-    if (job->soft_limit > 0 || job->hard_limit > 0) {
-        cel_limits_begin(&m->crew->limits, &m->limit, job->soft_limit, job->hard_limit);
-    }
-    accept(m, job);
-}
-
 static void on_soft(void *ctx, struct cel_limit *limit)
 {
     struct cel_crew *c = ctx;
     struct cel_member *m = cel_container_of(limit, struct cel_member, limit);
-    struct cel_job *job = head_of(m);
+    struct cel_job *job = cel_member_head(m);
     if (!job) {
         return;
     }
@@ -124,11 +26,11 @@ static void on_hard(void *ctx, struct cel_limit *limit)
     struct cel_member *m = cel_container_of(limit, struct cel_member, limit);
     uint32_t seq = m->first;
     c->ops->harvest(m);
-    struct cel_job *job = head_of(m);
+    struct cel_job *job = cel_member_head(m);
     if (!job || m->first != seq) {
         return; /* it ended at the last moment */
     }
-    take_back(m, true);
+    cel_hold_take_back(m, true);
     m->doomed = true;
     c->ops->overdue(m, job, seq);
     cel_crew_wake(c);
@@ -167,8 +69,8 @@ static void fail_unsent(struct cel_crew *c, struct cel_job *job)
         .exc_module = CEL_SLICE("builtins"),
         .exc_args = CEL_SLICE("[\"no memory to hand the task to the pool\"]"),
     };
-    if (!seat_of(job)->accepted) {
-        seat_of(job)->accepted = true;
+    if (!cel_seat_of(job)->accepted) {
+        cel_seat_of(job)->accepted = true;
         c->pool->events->accepted(c->pool->events_ctx, job, 0);
     }
     c->pool->events->finished(c->pool->events_ctx, job, &outcome);
@@ -179,15 +81,15 @@ static void give(struct cel_member *m, struct cel_job *job)
     struct cel_crew *c = m->crew;
     uint32_t seq = m->next;
     bool brief = cel_pace_ahead(&c->pace, job->task) > 1;
-    stop_waiting(c, job);
+    cel_hold_stop_waiting(c, job);
     if (cel_wire_write_job(&m->out, ++m->number_out, seq, brief, job) < 0) {
         fail_unsent(c, job);
         return;
     }
-    struct seat *seat = seat_of(job);
+    struct cel_seat *seat = cel_seat_of(job);
     seat->member = m;
     seat->seq = seq;
-    *place(m, seq) = job;
+    *cel_member_place(m, seq) = job;
     cel_board_give(m->board, seq);
     m->next++;
     m->given++;
@@ -198,7 +100,7 @@ static void give(struct cel_member *m, struct cel_job *job)
     if (m->held == 1) {
         m->first = seq;
         m->stalled = seq - 1;
-        start_head(m);
+        cel_hold_start_head(m);
     } else if (!c->ticking) {
         c->ticking = true;
         cel_source_rearm(c->tick, cel_loop_now(c->pool->loop) + TICK);
@@ -226,7 +128,7 @@ static void hand_out(struct cel_crew *c)
     unsigned refused = 0;
     while (!c->stopped && c->n_waiting > 0 && refused < c->n_members) {
         struct cel_member *m = c->members[c->cursor % c->n_members];
-        struct cel_job *job = job_of(cel_list_first(&c->waiting));
+        struct cel_job *job = cel_seat_job(cel_list_first(&c->waiting));
         if ((m->held > 0 && m->held >= quota) || !may_take(m, job, quota)) {
             c->cursor = (c->cursor + 1) % c->n_members;
             refused++;
@@ -270,10 +172,10 @@ static void relieve(struct cel_member *m)
         return;
     }
     if (cel_board_claim_of(m->board, m->first) == CEL_CLAIM_RUNNING) {
-        cel_pace_note(&c->pace, head_of(m)->task, TICK);
+        cel_pace_note(&c->pace, cel_member_head(m)->task, TICK);
         m->brief = false;
     }
-    take_back(m, true);
+    cel_hold_take_back(m, true);
     cel_crew_wake(c);
 }
 
@@ -296,108 +198,6 @@ static void on_tick(void *ctx)
     }
 }
 
-/* ---- what members tell ---- */
-
-static void check_service(struct cel_member *m, const struct cel_outcome *outcome)
-{
-    const struct cel_pool_options *o = &m->crew->pool->options;
-    bool fat =
-        o->max_memory_per_child > 0 && outcome->max_rss_kib > o->max_memory_per_child;
-    bool old =
-        m->held == 0 && cel_limits_jobs_left(o->max_tasks_per_child, m->given) == 0;
-    if (fat || old) {
-        cel_crew_leave(m);
-    }
-}
-
-static void done(struct cel_member *m, uint32_t seq, const struct cel_outcome *outcome)
-{
-    struct cel_crew *c = m->crew;
-    struct cel_job *job = *place(m, seq);
-    if (!job || seat_of(job)->seq != seq) {
-        m->doomed = false; /* a thread came back that was given up */
-        cel_crew_wake(c);
-        return;
-    }
-    if (m->limit.node.index) {
-        cel_limits_end(&c->limits, &m->limit);
-    }
-    accept(m, job);
-    let_go(m, seq);
-    m->doomed = false;
-    cel_pace_note(&c->pace, job->task, outcome->runtime);
-    c->ahead = cel_pace_ahead(&c->pace, job->task);
-    check_service(m, outcome);
-    c->room_news = true;
-    cel_crew_wake(c);
-    c->pool->events->finished(c->pool->events_ctx, job, outcome);
-    if (!c->stopped) {
-        start_head(m);
-    }
-}
-
-static void tell_state(struct cel_member *m, const struct cel_wire_state *state)
-{
-    struct cel_crew *c = m->crew;
-    struct cel_job *job = *place(m, state->seq);
-    if (job && seat_of(job)->seq == state->seq) {
-        accept(m, job);
-        c->pool->events->state(c->pool->events_ctx, job, state->state, state->meta_json);
-    }
-}
-
-static bool handle(struct cel_member *m, const struct cel_frame *frame)
-{
-    struct cel_wire_state state;
-    struct cel_outcome outcome;
-    uint32_t seq;
-    switch (frame->type) {
-    case CEL_FRAME_UP:
-        m->up = true;
-        m->crew->room_news = true;
-        cel_crew_wake(m->crew);
-        return true;
-    case CEL_FRAME_STATE:
-        if (!cel_wire_read_state(frame->payload, &state)) {
-            return false;
-        }
-        tell_state(m, &state);
-        return true;
-    case CEL_FRAME_DONE:
-        if (!cel_wire_read_done(frame->payload, &seq, &outcome)) {
-            return false;
-        }
-        done(m, seq, &outcome);
-        return true;
-    default:
-        return false;
-    }
-}
-
-celery_status cel_crew_input(struct cel_member *m, struct cel_slice *rest)
-{
-    struct cel_frame frame;
-    for (;;) {
-        celery_status status = cel_frame_next(rest, &frame);
-        if (status != CELERY_OK) {
-            return status < 0 ? status : CELERY_OK;
-        }
-        if ((int32_t)(frame.number - m->number_in) <= 0) {
-            continue; /* harvested before it came this way */
-        }
-        if (frame.number != m->number_in + 1) {
-            return CELERY_NONE;
-        }
-        m->number_in = frame.number;
-        if (!handle(m, &frame)) {
-            return CELERY_EPROTO;
-        }
-        if (m->crew->stopped) {
-            return CELERY_OK;
-        }
-    }
-}
-
 /* ---- members come and go ---- */
 
 void cel_crew_reset_member(struct cel_member *m)
@@ -417,16 +217,16 @@ void cel_crew_reset_member(struct cel_member *m)
 void cel_crew_leave(struct cel_member *m)
 {
     m->leaving = true;
-    take_back(m, true);
+    cel_hold_take_back(m, true);
     cel_crew_wake(m->crew);
 }
 
 static void lose(struct cel_member *m, uint32_t seq, int wait_status, bool timed_out)
 {
     struct cel_crew *c = m->crew;
-    struct cel_job *job = *place(m, seq);
-    accept(m, job);
-    let_go(m, seq);
+    struct cel_job *job = *cel_member_place(m, seq);
+    cel_hold_accept(m, job);
+    cel_hold_let_go(m, seq);
     c->pool->events->lost(c->pool->events_ctx, job, wait_status, timed_out);
 }
 
@@ -435,7 +235,7 @@ void cel_crew_gone(struct cel_member *m, int wait_status, bool timed_out)
     struct cel_crew *c = m->crew;
     m->up = false;
     cel_limits_end(&c->limits, &m->limit);
-    take_back(m, false);
+    cel_hold_take_back(m, false);
     /* At most one is left: the one it ran. */
     while (!c->stopped && m->held > 0) {
         lose(m, m->first, wait_status, timed_out);
@@ -454,8 +254,8 @@ void cel_crew_give_up(struct cel_member *m, uint32_t seq)
 
 celery_status cel_crew_submit(struct cel_crew *c, struct cel_job *job)
 {
-    struct seat *seat = seat_of(job);
-    *seat = (struct seat){0};
+    struct cel_seat *seat = cel_seat_of(job);
+    *seat = (struct cel_seat){0};
     cel_list_append(&c->waiting, &seat->node);
     c->n_waiting++;
     cel_crew_wake(c);
@@ -471,15 +271,15 @@ unsigned cel_crew_room(const struct cel_crew *c)
 
 celery_status cel_crew_recall(struct cel_crew *c, struct cel_job *job)
 {
-    struct seat *seat = seat_of(job);
+    struct cel_seat *seat = cel_seat_of(job);
     if (seat->accepted) {
         return CELERY_NONE;
     }
     if (!seat->member) {
-        stop_waiting(c, job);
+        cel_hold_stop_waiting(c, job);
     } else if (cel_board_take_back(seat->member->board, seat->seq)) {
         seat->member->given--;
-        let_go(seat->member, seat->seq);
+        cel_hold_let_go(seat->member, seat->seq);
     } else {
         return CELERY_NONE;
     }
@@ -490,7 +290,7 @@ celery_status cel_crew_recall(struct cel_crew *c, struct cel_job *job)
 
 void cel_crew_interrupt(struct cel_crew *c, struct cel_job *job)
 {
-    struct seat *seat = seat_of(job);
+    struct cel_seat *seat = cel_seat_of(job);
     if (seat->member) {
         cel_board_ask_stop(seat->member->board, seat->seq, CEL_STOP_ASKED);
         c->ops->nudge(seat->member, seat->seq);
@@ -499,20 +299,20 @@ void cel_crew_interrupt(struct cel_crew *c, struct cel_job *job)
 
 struct cel_member *cel_crew_single_out(struct cel_crew *c, struct cel_job *job, int signo)
 {
-    struct seat *seat = seat_of(job);
+    struct cel_seat *seat = cel_seat_of(job);
     struct cel_member *m = seat->member;
     cel_crew_wake(c);
     if (m && !cel_board_take_back(m->board, seat->seq)) {
         m->doomed = true;
-        take_back(m, true);
+        cel_hold_take_back(m, true);
         return m;
     }
     if (m) {
         cel_limits_end(&c->limits, &m->limit);
         m->given--;
-        let_go(m, seat->seq);
+        cel_hold_let_go(m, seat->seq);
     } else {
-        stop_waiting(c, job);
+        cel_hold_stop_waiting(c, job);
     }
     c->pool->events->lost(c->pool->events_ctx, job, signo, false);
     return NULL;
