@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "net/redis_conn.h"
 #include "redis_server.h"
@@ -485,6 +486,33 @@ static void test_free_while_connecting(void **state)
     cel_loop_pass(loop, 0);
 }
 
+/* Whichever allocation fails, the connection works or is refused; nothing leaks. */
+static void test_out_of_memory_anywhere(void **state)
+{
+    int worked = 0;
+
+    for (unsigned long nth = 1; nth < 60; nth++) {
+        struct client c = {0};
+        struct cel_url *url = NULL;
+        const struct cel_slice argv[] = {CEL_SLICE("oom"), CEL_SLICE("value")};
+        assert_int_equal(cel_url_parse(redis_server_url(server), &url, NULL), CELERY_OK);
+        cel_alloc_fail_at(nth, 0);
+        cel_redis_open(loop, &url, 1, &defaults, &events, &c, &c.redis, NULL);
+        for (int i = 0; i < 100 && c.redis && !c.opened; i++) {
+            cel_loop_pass(loop, 0.05);
+        }
+        if (c.redis &&
+            cel_redis_eval(c.redis, &push, on_reply, &c, 1, 2, argv) == CELERY_OK) {
+            assert_true(pass_until(&c.answered, 5));
+            worked++;
+        }
+        cel_alloc_fail_at(0, 0);
+        hang_up(&c);
+        cel_url_free(url);
+    }
+    assert_true(worked > 20);
+}
+
 /* ---- log-in ---- */
 
 static void test_passwords(void **state)
@@ -851,6 +879,7 @@ int main(void)
         cmocka_unit_test(test_free_from_inside_every_event),
         cmocka_unit_test(test_free_inside_a_reply_ends_the_others_once),
         cmocka_unit_test(test_free_while_connecting),
+        cmocka_unit_test(test_out_of_memory_anywhere),
         cmocka_unit_test(test_passwords),
         cmocka_unit_test(test_password_where_none_is_set_is_said),
         cmocka_unit_test(test_unreachable),
