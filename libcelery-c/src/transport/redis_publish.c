@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "message/envelope_json.h"
+#include "transport/redis_wait.h"
 
 static bool is_closed(struct cel_redis_transport *r, struct cel_done done)
 {
@@ -204,6 +205,16 @@ struct publishing {
     int priority;
 };
 
+static bool is_consumed(const struct cel_redis_transport *r, struct cel_slice queue)
+{
+    for (size_t i = 0; i < r->claiming.n_order; i++) {
+        if (cel_slice_is(queue, r->claiming.order[i]->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_route(void *ctx, const struct cel_slice *queues, size_t n,
                      const celery_error *err)
 {
@@ -227,6 +238,9 @@ static void on_route(void *ctx, const struct cel_slice *queues, size_t n,
         cel_redis_args_adds(&r->args, key);
         cel_redis_args_add(&r->args, cel_buf_slice(&p->text));
         several_send(s);
+        if (is_consumed(r, queues[i])) {
+            cel_redis_wait_own(r);
+        }
         cel_free(key);
     }
     cel_buf_fini(&p->text);

@@ -6,6 +6,7 @@
 #include "transport/redis_dead.h"
 #include "transport/redis_publish.h"
 #include "transport/redis_settle.h"
+#include "transport/redis_wait.h"
 
 struct restoring {
     struct cel_redis_transport *r;
@@ -38,6 +39,9 @@ static void on_moved(void *ctx, const struct cel_resp *reply, const celery_error
     struct restoring *x = ctx;
     celery_status status = cel_redis_check(x->r, reply, err, "restoring a message", NULL);
 
+    if (status == 0) {
+        cel_redis_wait_own(x->r);
+    }
     end(x, status == 0 && cel_resp_int(reply) == 1);
 }
 

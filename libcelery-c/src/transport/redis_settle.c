@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "message/envelope_json.h"
+#include "transport/redis_wait.h"
 
 /* Deliveries of one call of the settle script. */
 enum { MAX_BATCH = 500 };
@@ -129,7 +130,9 @@ static void settle(struct cel_redis_transport *r, uint64_t tag, enum op_kind kin
         .value = value,
     };
     h->state = CEL_REDIS_SETTLING;
-    r->claiming.n_held--;
+    if (kind != OP_FETCH) { /* what goes back must be there before its room is used */
+        r->claiming.n_held--;
+    }
 }
 
 void cel_redis_ack(struct cel_transport *t, uint64_t tag, struct cel_done done)
@@ -357,6 +360,10 @@ static void finish(struct sent *s, const celery_error *err, int64_t answer)
 {
     struct cel_done done = s->op.done;
 
+    if (s->op.kind == OP_FETCH && s->r->connected) {
+        s->r->claiming.n_held--;
+        cel_source_schedule(s->r->flush);
+    }
     cel_redis_hold_drop(s->r, s->op.tag);
     cel_free(s->op.text);
     cel_free(s);
@@ -438,6 +445,8 @@ static void send_one(struct cel_redis_transport *r, const struct cel_redis_settl
                 cel_redis_args_add(a, cel_slice(op->text, op->len));
                 cel_redis_args_adds(a, h->queue->keys[h->step]);
                 status = cel_redis_send_script(r, &r->scripts.move, 2, on_finished, s);
+                r->claiming.n_held--;
+                cel_redis_wait_own(r);
             }
         }
     }

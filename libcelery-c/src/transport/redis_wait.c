@@ -20,7 +20,9 @@ static void ask_again(struct cel_redis_transport *r)
 {
     r->waiting.waiting = false;
     r->waiting.delayed = false;
-    cel_source_disarm(r->waiting.delay);
+    if (r->waiting.delay) {
+        cel_source_disarm(r->waiting.delay);
+    }
     cel_source_schedule(r->flush);
 }
 
@@ -211,6 +213,15 @@ void cel_redis_wait_report(struct cel_redis_transport *r, const struct cel_resp 
     if (r->waiting.empty_wakes >= HERD_AFTER) {
         ask_later(r, herd_delay(r->waiting.empty_wakes));
     } else {
+        ask_again(r);
+    }
+}
+
+/* NOLOOP spares us reports of our own claims, and with them those of what we send. */
+void cel_redis_wait_own(struct cel_redis_transport *r)
+{
+    r->waiting.wakes++;
+    if (r->waiting.waiting && !r->waiting.delayed) {
         ask_again(r);
     }
 }

@@ -20,6 +20,9 @@ void cel_redis_wait_changed(struct cel_redis_transport *r);
 /* A report: keys is an array of names, or nothing when all may have changed. */
 void cel_redis_wait_report(struct cel_redis_transport *r, const struct cel_resp *keys);
 
+/* This connection has put something into a queue, of which it gets no report. */
+void cel_redis_wait_own(struct cel_redis_transport *r);
+
 /* A claim was answered: got messages, and there may be more. */
 void cel_redis_wait_answered(struct cel_redis_transport *r,
                              const struct cel_redis_claim *c, size_t got, bool more);
