@@ -10,8 +10,8 @@ static const struct {
     char letter;
     const char *name;
 } with_value[] = {
-    {'A', "app"},     {'b', "broker"}, {0, "result-backend"},
-    {0, "loader"},    {0, "config"},   {0, "workdir"},
+    {'A', "app"},  {'b', "broker"}, {0, "result-backend"},
+    {0, "loader"}, {0, "config"},   {0, "workdir"},
 };
 
 /* If argv[at] is this option: its value, with *next behind it; otherwise NULL. */

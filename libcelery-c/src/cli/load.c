@@ -24,7 +24,8 @@ static bool try_file(struct search *s, const char *folder, size_t folder_len,
         return true;
     }
     if (used < sizeof s->tried) {
-        snprintf(s->tried + used, sizeof s->tried - used, "%s%s", used ? ", " : "", s->found);
+        snprintf(s->tried + used, sizeof s->tried - used, "%s%s", used ? ", " : "",
+                 s->found);
     }
     return false;
 }

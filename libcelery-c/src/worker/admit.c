@@ -117,15 +117,16 @@ void cel_admit(struct celery_worker *w, struct cel_delivery *give_delivery)
         cel_request_event(r, CEL_REQ_RETURNED);
         return;
     }
-    r->crashes = cel_node_int(
-        cel_envelope_header(r->envelope, CEL_SLICE(CEL_HEADER_CRASHES)), 0);
+    r->crashes =
+        cel_node_int(cel_envelope_header(r->envelope, CEL_SLICE(CEL_HEADER_CRASHES)), 0);
     r->job.task = cel_app_find_task(w->app, r->job.call.task);
     if (!r->job.task) {
         not_registered(r);
         return;
     }
     const struct cel_codec *codec;
-    if (cel_codec_accept(r->job.content_type, w->policy.limits.accept, &codec, &err) < 0) {
+    if (cel_codec_accept(r->job.content_type, w->policy.limits.accept, &codec, &err) <
+        0) {
         refuse(r, CEL_CALL_CONTENT, err.message);
         return;
     }

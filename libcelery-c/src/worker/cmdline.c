@@ -8,12 +8,12 @@
 #include <stdio.h>
 
 enum kind {
-    SETTING,  /* value goes to the setting */
-    FLAG,     /* the setting becomes the fixed value */
-    TEXT,     /* const char * in struct cel_cmdline at offset */
-    SWITCH,   /* bool there */
-    LEVEL,    /* -l */
-    SCALE,    /* --autoscale */
+    SETTING,        /* value goes to the setting */
+    FLAG,           /* the setting becomes the fixed value */
+    TEXT,           /* const char * in struct cel_cmdline at offset */
+    SWITCH,         /* bool there */
+    LEVEL,          /* -l */
+    SCALE,          /* --autoscale */
     OF_PYTHON,      /* means nothing here, takes no value: accepted with a warning */
     OF_PYTHON_VALUE /* the same with a value */
 };
@@ -87,8 +87,8 @@ static const struct option options[] = {
 
 static bool takes_value(const struct option *o)
 {
-    return o->kind == SETTING || o->kind == TEXT || o->kind == LEVEL || o->kind == SCALE ||
-           o->kind == OF_PYTHON_VALUE;
+    return o->kind == SETTING || o->kind == TEXT || o->kind == LEVEL ||
+           o->kind == SCALE || o->kind == OF_PYTHON_VALUE;
 }
 
 static const struct option *find_long(struct cel_slice name)
@@ -150,9 +150,9 @@ static enum cel_cmdline_answer bad_value(const struct cel_cmdline *line,
     return CEL_CMDLINE_USAGE;
 }
 
-static enum cel_cmdline_answer set(const struct cel_cmdline *line, struct cel_config *config,
-                                   const struct option *o, const char *setting,
-                                   const char *value)
+static enum cel_cmdline_answer set(const struct cel_cmdline *line,
+                                   struct cel_config *config, const struct option *o,
+                                   const char *setting, const char *value)
 {
     celery_error err = {0};
 
@@ -164,8 +164,8 @@ static enum cel_cmdline_answer set(const struct cel_cmdline *line, struct cel_co
 
 /* "max,min" in either order, or one number. */
 static enum cel_cmdline_answer set_scale(const struct cel_cmdline *line,
-                                         struct cel_config *config, const struct option *o,
-                                         const char *value)
+                                         struct cel_config *config,
+                                         const struct option *o, const char *value)
 {
     struct cel_slice rest = cel_slice_of(value);
     struct cel_slice part;
@@ -219,8 +219,8 @@ static enum cel_cmdline_answer apply(struct cel_cmdline *line, struct cel_config
 }
 
 /* "worker.prefetch_multiplier=1", "task.acks_late=true" behind the options. */
-static enum cel_cmdline_answer apply_assignment(struct cel_cmdline *line,
-                                                struct cel_config *config, const char *word)
+static enum cel_cmdline_answer
+apply_assignment(struct cel_cmdline *line, struct cel_config *config, const char *word)
 {
     const char *equals = strchr(word, '=');
     char name[128];
@@ -233,7 +233,8 @@ static enum cel_cmdline_answer apply_assignment(struct cel_cmdline *line,
         return CEL_CMDLINE_USAGE;
     }
     bool dotted = memchr(word, '.', (size_t)(equals - word)) != NULL;
-    snprintf(name, sizeof name, "%s%.*s", dotted ? "" : "worker_", (int)(equals - word), word);
+    snprintf(name, sizeof name, "%s%.*s", dotted ? "" : "worker_", (int)(equals - word),
+             word);
     for (char *p = name; *p; p++) {
         *p = *p == '.' ? '_' : *p;
     }
@@ -254,7 +255,8 @@ static const char *value_of(const char *attached, int *at, int argc, char **argv
     return *at + 1 < argc ? argv[++*at] : NULL;
 }
 
-static enum cel_cmdline_answer with_value(struct cel_cmdline *line, struct cel_config *config,
+static enum cel_cmdline_answer with_value(struct cel_cmdline *line,
+                                          struct cel_config *config,
                                           const struct option *o, const char *value)
 {
     if (takes_value(o) && !value) {
@@ -265,8 +267,9 @@ static enum cel_cmdline_answer with_value(struct cel_cmdline *line, struct cel_c
     return apply(line, config, o, value);
 }
 
-static enum cel_cmdline_answer parse_long(struct cel_cmdline *line, struct cel_config *config,
-                                          int *at, int argc, char **argv)
+static enum cel_cmdline_answer parse_long(struct cel_cmdline *line,
+                                          struct cel_config *config, int *at, int argc,
+                                          char **argv)
 {
     const char *word = argv[*at] + 2;
     const char *equals = strchr(word, '=');
@@ -311,8 +314,9 @@ static enum cel_cmdline_answer parse_letters(struct cel_cmdline *line,
     return CEL_CMDLINE_RUN;
 }
 
-enum cel_cmdline_answer cel_cmdline_parse(struct cel_cmdline *line, struct cel_config *config,
-                                          int argc, char **argv)
+enum cel_cmdline_answer cel_cmdline_parse(struct cel_cmdline *line,
+                                          struct cel_config *config, int argc,
+                                          char **argv)
 {
     *line = (struct cel_cmdline){.level = CELERY_LOG_WARNING};
     line->program = argc > 0 && argv[0] ? argv[0] : "celery-c";

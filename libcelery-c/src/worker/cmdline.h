@@ -10,7 +10,7 @@ struct cel_cmdline {
     const char *program;
     const char *app_name; /* -A */
     const char *workdir;
-    const char *config;   /* --config FILE */
+    const char *config; /* --config FILE */
     const char *log_file;
     const char *pid_file;
     const char *uid;
@@ -33,8 +33,9 @@ enum cel_cmdline_answer { CEL_CMDLINE_RUN, CEL_CMDLINE_HELP, CEL_CMDLINE_USAGE }
  * Reads argv[1..].  Options for settings go into config (origin: command line) when it is not
  * NULL.  Messages for the user go to standard error: one line that says what to do.
  */
-enum cel_cmdline_answer cel_cmdline_parse(struct cel_cmdline *line, struct cel_config *config,
-                                          int argc, char **argv);
+enum cel_cmdline_answer cel_cmdline_parse(struct cel_cmdline *line,
+                                          struct cel_config *config, int argc,
+                                          char **argv);
 
 void cel_cmdline_help(const char *program);
 

@@ -125,7 +125,8 @@ static void purge_all(struct cel_link *l)
         const char *queue = cel_router_at(l->router, i)->name;
 
         if (l->transport->ops->purge) {
-            l->transport->ops->purge(l->transport, queue, (struct cel_done){on_purged, l});
+            l->transport->ops->purge(l->transport, queue,
+                                     (struct cel_done){on_purged, l});
         }
     }
 }
@@ -226,10 +227,11 @@ static void on_lost(void *ctx, const celery_error *why)
     if (cel_loop_now(l->loop) - l->stable_since > 60) {
         cel_backoff_reset(&l->backoff);
     }
-    cel_log(CELERY_LOG_WARNING,
-            "consumer: Connection to broker lost. Trying to re-establish the connection... "
-            "(%s)",
-            why ? why->message : "closed");
+    cel_log(
+        CELERY_LOG_WARNING,
+        "consumer: Connection to broker lost. Trying to re-establish the connection... "
+        "(%s)",
+        why ? why->message : "closed");
     l->events->lost(l->ctx, resumes);
     if (!l->policy->connection_retry) {
         l->events->failed(l->ctx, why);
@@ -294,8 +296,8 @@ static celery_status read_urls(struct cel_link *l, const struct cel_config *conf
     if (!text) {
         text = cel_config_text(config, "broker_url");
     }
-    celery_status status = cel_url_parse_list(text ? text : DEFAULT_BROKER, &l->urls,
-                                              &l->n_urls, err);
+    celery_status status =
+        cel_url_parse_list(text ? text : DEFAULT_BROKER, &l->urls, &l->n_urls, err);
     if (status < 0) {
         return cel_error_prefix(err, status, "broker_url: ");
     }
@@ -370,7 +372,8 @@ void cel_link_stop_consuming(struct cel_link *l)
     l->stopping = true;
     if (l->state == LINK_CONSUMING) {
         for (size_t i = 0; i < cel_router_count(l->router); i++) {
-            l->transport->ops->cancel(l->transport, cel_router_at(l->router, i)->name, NULL);
+            l->transport->ops->cancel(l->transport, cel_router_at(l->router, i)->name,
+                                      NULL);
         }
         l->state = LINK_STOPPED;
     }

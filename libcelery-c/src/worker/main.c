@@ -71,8 +71,9 @@ static void dump_state(struct celery_worker *w)
     struct cel_list *it;
     struct cel_list *next;
 
-    cel_log(CELERY_LOG_WARNING, "%zu messages held, %zu in the pool, %zu results not stored",
-            w->n_requests, w->n_running, cel_results_waiting(w->results));
+    cel_log(CELERY_LOG_WARNING,
+            "%zu messages held, %zu in the pool, %zu results not stored", w->n_requests,
+            w->n_running, cel_results_waiting(w->results));
     cel_list_foreach(it, next, &w->requests) {
         struct cel_request *r = cel_container_of(it, struct cel_request, node);
 
@@ -124,7 +125,8 @@ static celery_status watch_signals(struct program *p, struct cel_source **source
 
     p->remap_term = remap && strcmp(remap, "SIGQUIT") == 0;
     signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0] && status == CELERY_OK; i++) {
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0] && status == CELERY_OK;
+         i++) {
         status = cel_loop_add_signal(p->w->loop, &sources[i], signals[i], on_signal, p);
     }
     return status;

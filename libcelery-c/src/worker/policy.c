@@ -20,8 +20,8 @@ static void task_policy(struct cel_task_policy *p, const celery_app *app,
         .acks_late = cel_task_option(app, t->acks_late, "task_acks_late"),
         .acks_on_failure_or_timeout = cel_task_option(app, t->acks_on_failure_or_timeout,
                                                       "task_acks_on_failure_or_timeout"),
-        .reject_on_worker_lost = cel_task_option(app, t->reject_on_worker_lost,
-                                                 "task_reject_on_worker_lost"),
+        .reject_on_worker_lost =
+            cel_task_option(app, t->reject_on_worker_lost, "task_reject_on_worker_lost"),
         .ignore_result = cel_task_option(app, t->ignore_result, "task_ignore_result"),
         .store_errors_even_if_ignored = cel_task_option(
             app, t->store_errors_even_if_ignored, "task_store_errors_even_if_ignored"),
@@ -29,7 +29,8 @@ static void task_policy(struct cel_task_policy *p, const celery_app *app,
         .time_limit = or_zero(t->time_limit, cel_config_double(c, "task_time_limit", 0)),
         .soft_time_limit =
             or_zero(t->soft_time_limit, cel_config_double(c, "task_soft_time_limit", 0)),
-        .rate = cel_config_bool(c, "worker_disable_rate_limits") ? 0 : or_zero(t->rate, 0),
+        .rate =
+            cel_config_bool(c, "worker_disable_rate_limits") ? 0 : or_zero(t->rate, 0),
     };
 }
 

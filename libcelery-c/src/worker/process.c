@@ -21,8 +21,8 @@ static celery_status set_umask(const char *text, celery_error *err)
 
     for (const char *p = text; *p; p++) {
         if (*p < '0' || *p > '7' || mask > 0777) {
-            return cel_error_set(err, CELERY_ECONFIG, "--umask %s: expected an octal number",
-                                 text);
+            return cel_error_set(err, CELERY_ECONFIG,
+                                 "--umask %s: expected an octal number", text);
         }
         mask = mask * 8 + (*p - '0');
     }
@@ -123,7 +123,8 @@ static int64_t live_owner(const char *path)
     }
     char *line = fgets(text, sizeof text, file);
     fclose(file);
-    if (!line || !cel_slice_to_int(cel_slice_trim(cel_slice_of(text)), &pid) || pid <= 0) {
+    if (!line || !cel_slice_to_int(cel_slice_trim(cel_slice_of(text)), &pid) ||
+        pid <= 0) {
         return 0;
     }
     bool alive = kill((pid_t)pid, 0) == 0 || errno == EPERM;
@@ -136,9 +137,10 @@ static int write_pid_file(const char *path, celery_error *err)
     int64_t owner = live_owner(path);
 
     if (owner > 0) {
-        cel_error_set(err, CELERY_ESYSTEM,
-                      "Pidfile (%s) already exists. Seems we're already running? (pid: %lld)",
-                      path, (long long)owner);
+        cel_error_set(
+            err, CELERY_ESYSTEM,
+            "Pidfile (%s) already exists. Seems we're already running? (pid: %lld)", path,
+            (long long)owner);
         return EX_CANTCREAT;
     }
     unlink(path);

@@ -2,8 +2,8 @@
 #include "worker/report.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/iso8601.h"
+#include "base/log.h"
 #include "base/utf8.h"
 
 #include <signal.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CELERY_EXCEPTIONS CEL_SLICE("celery.exceptions")
+#define CELERY_EXCEPTIONS   CEL_SLICE("celery.exceptions")
 #define BILLIARD_EXCEPTIONS CEL_SLICE("billiard.exceptions")
 
 static celery_status keep(struct cel_request *r, struct cel_slice *slice)
@@ -34,7 +34,7 @@ celery_status cel_report_keep(struct cel_request *r, const struct cel_outcome *o
 
     *o = *outcome;
     struct cel_slice *const parts[] = {
-        &o->result_json, &o->repr,   &o->exc_type,  &o->exc_module, &o->exc_args,
+        &o->result_json, &o->repr,   &o->exc_type,  &o->exc_module,  &o->exc_args,
         &o->traceback,   &o->reason, &o->args_json, &o->kwargs_json,
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -87,7 +87,8 @@ static const char *exit_text(int wait_status, char *text, size_t size)
 {
     if (WIFSIGNALED(wait_status)) {
         const char *name = sigabbrev_np(WTERMSIG(wait_status));
-        snprintf(text, size, "signal %d (SIG%s)", WTERMSIG(wait_status), name ? name : "?");
+        snprintf(text, size, "signal %d (SIG%s)", WTERMSIG(wait_status),
+                 name ? name : "?");
     } else {
         snprintf(text, size, "exitcode %d", WEXITSTATUS(wait_status));
     }
@@ -102,9 +103,9 @@ void cel_report_lost(struct cel_request *r, int wait_status, struct cel_outcome 
         .kind = CEL_OUTCOME_LOST,
         .exc_type = CEL_SLICE("WorkerLostError"),
         .exc_module = BILLIARD_EXCEPTIONS,
-        .exc_args = one_arg(r, text_of(r, "Worker exited prematurely: %s Job: %lu.",
-                                       exit_text(wait_status, how, sizeof how),
-                                       r->job.number)),
+        .exc_args =
+            one_arg(r, text_of(r, "Worker exited prematurely: %s Job: %lu.",
+                               exit_text(wait_status, how, sizeof how), r->job.number)),
     };
 }
 
@@ -138,7 +139,8 @@ void cel_report_cancelled(struct cel_request *r, struct cel_outcome *ret)
     };
 }
 
-void cel_report_revoked(struct cel_request *r, const char *reason, struct cel_outcome *ret)
+void cel_report_revoked(struct cel_request *r, const char *reason,
+                        struct cel_outcome *ret)
 {
     *ret = (struct cel_outcome){
         .kind = CEL_OUTCOME_REVOKED,
@@ -172,10 +174,9 @@ void cel_report_invalid(struct cel_request *r, enum cel_call_fault fault, const 
         .exc_type = fault == CEL_CALL_CONTENT  ? CEL_SLICE("ContentDisallowed")
                     : fault == CEL_CALL_DECODE ? CEL_SLICE("DecodeError")
                                                : CEL_SLICE("InvalidTaskError"),
-        .exc_module =
-            fault == CEL_CALL_CONTENT || fault == CEL_CALL_DECODE
-                ? CEL_SLICE("kombu.exceptions")
-                : CELERY_EXCEPTIONS,
+        .exc_module = fault == CEL_CALL_CONTENT || fault == CEL_CALL_DECODE
+                          ? CEL_SLICE("kombu.exceptions")
+                          : CELERY_EXCEPTIONS,
         .exc_args = one_arg(r, reason),
         .reason = reason,
     };
@@ -208,7 +209,8 @@ static const char *state_of(const struct cel_request *r)
     case CEL_OUTCOME_TIMEOUT:
         return wants_errors(r) ? "FAILURE" : NULL;
     case CEL_OUTCOME_MALFORMED:
-        return r->job.call.id.len ? "FAILURE" : NULL; /* even if ignored: on_unknown_task */
+        return r->job.call.id.len ? "FAILURE"
+                                  : NULL; /* even if ignored: on_unknown_task */
     case CEL_OUTCOME_RETRY:
         return wants_errors(r) ? "RETRY" : NULL;
     case CEL_OUTCOME_REVOKED:
@@ -267,9 +269,9 @@ static void decode_arguments(struct cel_request *r)
     struct cel_arena *a = &r->envelope->arena;
     struct cel_buf out = {0};
 
-    if (!call->args && cel_task_call_body(a, r->job.body, r->job.content_type,
-                                          call->compression, &r->w->policy.limits, call,
-                                          NULL) != CEL_CALL_OK) {
+    if (!call->args &&
+        cel_task_call_body(a, r->job.body, r->job.content_type, call->compression,
+                           &r->w->policy.limits, call, NULL) != CEL_CALL_OK) {
         return;
     }
     if (cel_json_write(&out, call->args) == CELERY_OK) {
@@ -342,11 +344,29 @@ void cel_report_started(struct cel_request *r)
 /* ---- retry ---- */
 
 static const char *const retry_headers_dropped[] = {
-    "lang",       "task",          "id",          "shadow",       "eta",
-    "expires",    "group",         "group_index", "retries",      "timelimit",
-    "root_id",    "parent_id",     "argsrepr",    "kwargsrepr",   "origin",
-    "stamps",     "ignore_result", "compression", "redelivered",  "replaced_task_nesting",
-    "x-death",    "stamped_headers", CEL_HEADER_CRASHES,
+    "lang",
+    "task",
+    "id",
+    "shadow",
+    "eta",
+    "expires",
+    "group",
+    "group_index",
+    "retries",
+    "timelimit",
+    "root_id",
+    "parent_id",
+    "argsrepr",
+    "kwargsrepr",
+    "origin",
+    "stamps",
+    "ignore_result",
+    "compression",
+    "redelivered",
+    "replaced_task_nesting",
+    "x-death",
+    "stamped_headers",
+    CEL_HEADER_CRASHES,
 };
 
 static bool is_dropped(struct cel_slice name)
@@ -393,9 +413,9 @@ celery_status cel_report_retry(struct cel_request *r, struct cel_envelope **ret_
     struct cel_task_send send = {.call = r->job.call};
     struct cel_task_call *call = &send.call;
 
-    if (!call->args && cel_task_call_body(a, r->job.body, r->job.content_type,
-                                          call->compression, &r->w->policy.limits, call,
-                                          err) != CEL_CALL_OK) {
+    if (!call->args &&
+        cel_task_call_body(a, r->job.body, r->job.content_type, call->compression,
+                           &r->w->policy.limits, call, err) != CEL_CALL_OK) {
         return CELERY_EMESSAGE;
     }
     call->retries++;
@@ -434,9 +454,9 @@ void cel_report_log_fault(const struct cel_request *r, enum cel_call_fault fault
     switch (fault) {
     case CEL_CALL_DECODE:
         cel_log(CELERY_LOG_CRITICAL,
-                "Can't decode message body: %s [type:'%s' encoding:'%s'] (%zu bytes)", cel_log_safe(cel_slice_of(why)),
-                cel_log_safe(env->content_type), cel_log_safe(env->content_encoding),
-                env->body.len);
+                "Can't decode message body: %s [type:'%s' encoding:'%s'] (%zu bytes)",
+                cel_log_safe(cel_slice_of(why)), cel_log_safe(env->content_type),
+                cel_log_safe(env->content_encoding), env->body.len);
         break;
     case CEL_CALL_UNKNOWN:
         cel_log(CELERY_LOG_WARNING,
@@ -551,7 +571,8 @@ void cel_report_log_end(struct cel_request *r)
         n->rejected++;
         cel_log(CELERY_LOG_WARNING, "Task %s[%s] reject requeue=%s: %s", name_of(r),
                 cel_log_safe(r->job.call.id),
-                o->kind == CEL_OUTCOME_REQUEUE ? "True" : "False", cel_log_safe(o->reason));
+                o->kind == CEL_OUTCOME_REQUEUE ? "True" : "False",
+                cel_log_safe(o->reason));
         break;
     case CEL_OUTCOME_REVOKED:
         n->revoked++;

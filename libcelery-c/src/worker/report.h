@@ -11,8 +11,10 @@ celery_status cel_report_keep(struct cel_request *r, const struct cel_outcome *o
 /* The outcome the worker gives when a process died, a limit passed, a task was revoked. */
 void cel_report_lost(struct cel_request *r, int wait_status, struct cel_outcome *ret);
 void cel_report_timeout(struct cel_request *r, struct cel_outcome *ret);
-void cel_report_cancelled(struct cel_request *r, struct cel_outcome *ret); /* cold shutdown */
-void cel_report_revoked(struct cel_request *r, const char *reason, struct cel_outcome *ret);
+void cel_report_cancelled(struct cel_request *r,
+                          struct cel_outcome *ret); /* cold shutdown */
+void cel_report_revoked(struct cel_request *r, const char *reason,
+                        struct cel_outcome *ret);
 void cel_report_not_registered(struct cel_request *r, struct cel_outcome *ret);
 void cel_report_invalid(struct cel_request *r, enum cel_call_fault fault, const char *why,
                         struct cel_outcome *ret);

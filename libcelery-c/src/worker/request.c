@@ -122,7 +122,8 @@ static void give_back(struct cel_request *r)
 static const char *park_reason(const struct cel_request *r, char *text, size_t size)
 {
     if (r->outcome.kind == CEL_OUTCOME_LOST) {
-        snprintf(text, size, "its task ended %lld worker processes (worker_redelivery_budget)",
+        snprintf(text, size,
+                 "its task ended %lld worker processes (worker_redelivery_budget)",
                  (long long)r->crashes + 1);
     } else {
         snprintf(text, size, "%.*s", (int)r->outcome.reason.len, r->outcome.reason.data);
@@ -156,7 +157,8 @@ static void settle(struct cel_request *r)
         break;
     case CEL_SETTLE_REQUEUE:
         if (r->outcome.kind == CEL_OUTCOME_LOST) {
-            t->ops->reject(t, r->tag, true, false, CEL_HEADER_CRASHES, r->crashes + 1, done);
+            t->ops->reject(t, r->tag, true, false, CEL_HEADER_CRASHES, r->crashes + 1,
+                           done);
         } else {
             t->ops->reject(t, r->tag, true, false, NULL, 0, done);
         }
@@ -195,7 +197,8 @@ static void on_stored(void *ctx, const celery_error *err)
     }
     if (err) {
         cel_log(CELERY_LOG_CRITICAL, "Task %s[%s]: its result could not be stored: %s",
-                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id), err->message);
+                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id),
+                err->message);
         r->w->abandoned = true;
     }
     cel_request_event(r, err ? CEL_REQ_UNREPORTED : CEL_REQ_REPORTED);
@@ -219,7 +222,8 @@ static void on_retry_published(void *ctx, const celery_error *err)
     if (err) {
         /* As Task.retry(): a retry that cannot be published rejects the message. */
         cel_log(CELERY_LOG_ERROR, "Task %s[%s]: its retry could not be published: %s",
-                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id), err->message);
+                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id),
+                err->message);
         cel_request_event(r, CEL_REQ_UNREPORTED);
         return;
     }
@@ -238,7 +242,8 @@ static void publish_retry(struct cel_request *r)
     /* celery/app/task.py: exchange "" means that the routing key names the queue. */
     struct cel_arena *a = &r->envelope->arena;
     r->publish.exchange = cel_arena_strndup(a, job->exchange.data, job->exchange.len);
-    r->publish.routing_key = cel_arena_strndup(a, job->routing_key.data, job->routing_key.len);
+    r->publish.routing_key =
+        cel_arena_strndup(a, job->routing_key.data, job->routing_key.len);
     r->publish.deadline = cel_loop_now(r->w->loop) + PUBLISH_DEADLINE;
     r->publish.done = on_retry_published;
     r->publish.ctx = r;
@@ -489,8 +494,8 @@ static void on_lost(void *ctx, struct cel_job *job, int wait_status, bool timed_
 
 static void on_soft_limit(void *ctx, struct cel_job *job)
 {
-    cel_log(CELERY_LOG_WARNING, "Soft time limit (%gs) exceeded for %s[%s]", job->soft_limit,
-            cel_log_safe(job->call.task), cel_log_safe(job->call.id));
+    cel_log(CELERY_LOG_WARNING, "Soft time limit (%gs) exceeded for %s[%s]",
+            job->soft_limit, cel_log_safe(job->call.task), cel_log_safe(job->call.id));
 }
 
 static void on_room(void *ctx)
@@ -502,10 +507,11 @@ static void on_stuck(void *ctx, struct cel_job *job)
 {
     struct celery_worker *w = ctx;
 
-    cel_log(CELERY_LOG_ERROR,
-            "Task %s[%s] overran its hard time limit in a thread, which cannot be stopped: "
-            "the worker ends (exit code 75) so that it can be replaced",
-            cel_log_safe(job->call.task), cel_log_safe(job->call.id));
+    cel_log(
+        CELERY_LOG_ERROR,
+        "Task %s[%s] overran its hard time limit in a thread, which cannot be stopped: "
+        "the worker ends (exit code 75) so that it can be replaced",
+        cel_log_safe(job->call.task), cel_log_safe(job->call.id));
     w->exit_code = 75;
     cel_worker_shutdown(w, CEL_SHUTDOWN_WARM);
 }

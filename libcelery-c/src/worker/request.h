@@ -9,23 +9,23 @@
 struct cel_request {
     struct cel_job job; /* first: the pool hands it back */
     struct celery_worker *w;
-    struct cel_envelope *envelope; /* this struct lives in its arena */
+    struct cel_envelope *envelope;        /* this struct lives in its arena */
     const struct cel_task_policy *policy; /* NULL: the task is not registered */
     uint64_t tag;
     enum cel_request_state state;
 
-    bool void_tag;       /* never settle: the delivery is not ours (any more) */
-    bool acknowledged;   /* early: the broker has been told */
-    bool ack_pending;    /* its answer to that is not in: r must stay */
-    bool unsettled;      /* the connection went before the answer: say it again */
-    bool uncertain;      /* it may have heard it the first time */
-    bool started;        /* accepted by the pool */
-    bool holds_eta;      /* counts among the held ETA messages */
-    bool cancelled;      /* by a cold shutdown */
-    bool returned;       /* goes back to its queue */
+    bool void_tag;     /* never settle: the delivery is not ours (any more) */
+    bool acknowledged; /* early: the broker has been told */
+    bool ack_pending;  /* its answer to that is not in: r must stay */
+    bool unsettled;    /* the connection went before the answer: say it again */
+    bool uncertain;    /* it may have heard it the first time */
+    bool started;      /* accepted by the pool */
+    bool holds_eta;    /* counts among the held ETA messages */
+    bool cancelled;    /* by a cold shutdown */
+    bool returned;     /* goes back to its queue */
     int pid;
-    double accepted_at;  /* loop time */
-    int64_t crashes;     /* header x-celery-c-crashes */
+    double accepted_at; /* loop time */
+    int64_t crashes;    /* header x-celery-c-crashes */
 
     struct cel_list node;       /* in w->requests */
     struct cel_list ready_node; /* in w->ready, or in a bucket */

@@ -51,8 +51,8 @@ static void on_stored(void *ctx, const celery_error *err, int64_t answer)
         return;
     }
     if (r->backoff.tries == 0) {
-        cel_log(CELERY_LOG_ERROR, "Cannot store results in %s: %s. Trying again.", r->name,
-                err->message);
+        cel_log(CELERY_LOG_ERROR, "Cannot store results in %s: %s. Trying again.",
+                r->name, err->message);
     }
     cel_list_append(&r->waiting, &s->node);
     r->n_waiting++;
@@ -91,8 +91,9 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
 
     r->connecting = false;
     if (err) {
-        cel_log(CELERY_LOG_ERROR, "Cannot connect to result backend %s: %s. Trying again.",
-                r->name, err->message);
+        cel_log(CELERY_LOG_ERROR,
+                "Cannot connect to result backend %s: %s. Trying again.", r->name,
+                err->message);
         r->url = (r->url + 1) % r->n_urls;
         retry_later(r);
         return;
@@ -115,7 +116,8 @@ static void on_lost(void *ctx, const celery_error *why)
 /* Ends those whose time is over while there is nobody to store them. */
 static void expire_waiting(struct cel_results *r)
 {
-    celery_error err = {CELERY_ETIMEOUT, 0, "the result backend did not come back in time"};
+    celery_error err = {CELERY_ETIMEOUT, 0,
+                        "the result backend did not come back in time"};
     struct cel_list *it;
     struct cel_list *next;
 
@@ -145,9 +147,10 @@ static void on_retry(void *ctx)
 
 static const struct cel_backend_events backend_events = {.lost = on_lost};
 
-celery_status cel_results_new(struct cel_loop *loop, struct cel_url *const *urls, size_t n,
-                              const struct cel_config *config, double store_deadline,
-                              struct cel_results **ret_results, celery_error *err)
+celery_status cel_results_new(struct cel_loop *loop, struct cel_url *const *urls,
+                              size_t n, const struct cel_config *config,
+                              double store_deadline, struct cel_results **ret_results,
+                              celery_error *err)
 {
     struct cel_results *r = cel_calloc(1, sizeof *r);
     celery_status status;
@@ -162,7 +165,8 @@ celery_status cel_results_new(struct cel_loop *loop, struct cel_url *const *urls
     cel_list_init(&r->waiting);
     if (n > 0) {
         cel_url_text(urls[0], r->name, sizeof r->name);
-        status = cel_backend_new(loop, urls, n, config, &backend_events, r, &r->backend, err);
+        status =
+            cel_backend_new(loop, urls, n, config, &backend_events, r, &r->backend, err);
         if (status == CELERY_OK) {
             status = cel_loop_add_timer(loop, &r->retry, 0, on_retry, r);
         }

@@ -11,7 +11,7 @@
 #include "worker/shutdown.h"
 
 /* Celery's CELERY_WORKER_REVOKES_MAX and _EXPIRES, ..._SUCCESSFUL_MAX and _EXPIRES. */
-#define REVOKES_MAX 50000
+#define REVOKES_MAX    50000
 #define REVOKE_EXPIRES 10800.0
 
 /* At most so many early-acknowledged results may wait for the backend before new tasks do. */
@@ -44,7 +44,8 @@ void cel_worker_update_prefetch(struct celery_worker *w)
 {
     double multiplier =
         w->policy.prefetch_auto ? automatic_multiplier(w) : w->policy.prefetch_multiplier;
-    size_t held = w->etas.count < w->policy.eta_limit ? w->etas.count : w->policy.eta_limit;
+    size_t held =
+        w->etas.count < w->policy.eta_limit ? w->etas.count : w->policy.eta_limit;
 
     if (multiplier <= 0) {
         cel_link_set_prefetch(w->link, 0);
@@ -171,7 +172,8 @@ static celery_status make_router(struct celery_worker *w, celery_error *err)
 static celery_status make_pool(struct celery_worker *w, celery_error *err)
 {
     const struct cel_config *c = w->app->config;
-    const struct cel_pool_ops *ops = cel_pool_find(cel_config_text(c, "worker_pool"), err);
+    const struct cel_pool_ops *ops =
+        cel_pool_find(cel_config_text(c, "worker_pool"), err);
     struct cel_pool_options options = {
         .app = w->app,
         .hostname = w->hostname,
@@ -286,8 +288,8 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = open_results(w, err);
     }
     if (status == CELERY_OK) {
-        status = cel_link_new(w->loop, &w->policy, w->app->config, w->router, &link_events, w,
-                              &w->link, err);
+        status = cel_link_new(w->loop, &w->policy, w->app->config, w->router,
+                              &link_events, w, &w->link, err);
     }
     if (status == CELERY_OK) {
         cel_worker_update_prefetch(w);

@@ -55,8 +55,8 @@ struct celery_worker {
     struct cel_ageset *revoked;
     struct cel_ageset *successful; /* ids, for worker_deduplicate_successful_tasks */
 
-    struct cel_source *wake;    /* celery_worker_stop() */
-    struct cel_source *tick;    /* timer: watchdog, shutdown deadlines */
+    struct cel_source *wake; /* celery_worker_stop() */
+    struct cel_source *tick; /* timer: watchdog, shutdown deadlines */
     volatile int stop_asked;
     enum cel_shutdown shutdown;
     double shutdown_at; /* loop time when the present kind of shutdown began */
@@ -66,7 +66,7 @@ struct celery_worker {
     bool abandoned; /* something was left undone: exit code 1 */
     unsigned long jobs;
     struct cel_worker_counts counts;
-    celery_error failure; /* why it ended by itself */
+    celery_error failure;                      /* why it ended by itself */
     void (*on_ready)(struct celery_worker *w); /* for the command line: "ready." */
     bool purge;
 };
