@@ -63,10 +63,17 @@ static bool find(struct search *s, const char *name)
            try_folder(s, ".", 1, name);
 }
 
-/* "todo.tasks.ical:celery" is the module todo.tasks.ical. */
+/* "todo.tasks.ical:celery" is the module todo.tasks.ical, "./tasks.so" is tasks. */
 static void module_name(const char *name, char *module, size_t size)
 {
-    snprintf(module, size, "%.*s", (int)strcspn(name, ":"), name);
+    const char *slash = strrchr(name, '/');
+    const char *base = slash ? slash + 1 : name;
+    size_t len = strcspn(base, ":");
+
+    if (len > 3 && strncmp(base + len - 3, ".so", 3) == 0) {
+        len -= 3;
+    }
+    snprintf(module, size, "%.*s", (int)len, base);
 }
 
 static celery_register_fn open_object(const char *path)

@@ -13,6 +13,7 @@ struct cel_results {
     struct cel_list waiting;     /* struct cel_store, not handed to the backend now */
     struct cel_backoff backoff;
     double store_deadline;
+    struct cel_url **urls;
     size_t n_urls;
     size_t url;
     size_t n_waiting;
@@ -156,17 +157,19 @@ celery_status cel_results_new(struct cel_loop *loop, struct cel_url *const *urls
     celery_status status;
 
     if (!r) {
+        free_urls(give_urls, n);
         return cel_error_nomem(err);
     }
     r->loop = loop;
+    r->urls = give_urls;
     r->n_urls = n;
     r->store_deadline = store_deadline;
     r->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.1, 10);
     cel_list_init(&r->waiting);
     if (n > 0) {
-        cel_url_text(urls[0], r->name, sizeof r->name);
+        cel_url_text(r->urls[0], r->name, sizeof r->name);
         status =
-            cel_backend_new(loop, urls, n, config, &backend_events, r, &r->backend, err);
+            cel_backend_new(loop, r->urls, n, config, &backend_events, r, &r->backend, err);
         if (status == CELERY_OK) {
             status = cel_loop_add_timer(loop, &r->retry, 0, on_retry, r);
         }
@@ -189,6 +192,7 @@ struct cel_results *cel_results_free(struct cel_results *r)
     cel_backend_free(r->backend);
     expire_waiting(r);
     cel_source_free(r->retry);
+    free_urls(r->urls, r->n_urls);
     cel_free(r);
     return NULL;
 }

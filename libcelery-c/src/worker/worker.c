@@ -246,13 +246,8 @@ static celery_status open_results(struct celery_worker *w, celery_error *err)
             return cel_error_prefix(err, status, "result_backend: ");
         }
     }
-    status = cel_results_new(w->loop, urls, n, w->app->config, w->policy.store_deadline,
+    return cel_results_new(w->loop, urls, n, w->app->config, w->policy.store_deadline,
                              &w->results, err);
-    for (size_t i = 0; i < n; i++) {
-        cel_url_free(urls[i]);
-    }
-    cel_free(urls);
-    return status;
 }
 
 static void on_wake(void *ctx)
