@@ -148,10 +148,17 @@ static void on_retry(void *ctx)
 
 static const struct cel_backend_events backend_events = {.lost = on_lost};
 
-celery_status cel_results_new(struct cel_loop *loop, struct cel_url *const *urls,
-                              size_t n, const struct cel_config *config,
-                              double store_deadline, struct cel_results **ret_results,
-                              celery_error *err)
+static void free_urls(struct cel_url **urls, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        cel_url_free(urls[i]);
+    }
+    cel_free(urls);
+}
+
+celery_status cel_results_new(struct cel_loop *loop, struct cel_url **give_urls, size_t n,
+                              const struct cel_config *config, double store_deadline,
+                              struct cel_results **ret_results, celery_error *err)
 {
     struct cel_results *r = cel_calloc(1, sizeof *r);
     celery_status status;
@@ -168,8 +175,8 @@ celery_status cel_results_new(struct cel_loop *loop, struct cel_url *const *urls
     cel_list_init(&r->waiting);
     if (n > 0) {
         cel_url_text(r->urls[0], r->name, sizeof r->name);
-        status =
-            cel_backend_new(loop, r->urls, n, config, &backend_events, r, &r->backend, err);
+        status = cel_backend_new(loop, r->urls, n, config, &backend_events, r,
+                                 &r->backend, err);
         if (status == CELERY_OK) {
             status = cel_loop_add_timer(loop, &r->retry, 0, on_retry, r);
         }

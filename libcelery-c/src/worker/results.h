@@ -22,11 +22,10 @@ struct cel_store {
     struct cel_results *results;
 };
 
-/* urls: the failover list.  n 0: no backend, everything counts as stored. */
-celery_status cel_results_new(struct cel_loop *loop, struct cel_url *const *urls,
-                              size_t n, const struct cel_config *config,
-                              double store_deadline, struct cel_results **ret_results,
-                              celery_error *err);
+/* The failover list is taken; n 0: no backend, everything counts as stored. */
+celery_status cel_results_new(struct cel_loop *loop, struct cel_url **give_urls, size_t n,
+                              const struct cel_config *config, double store_deadline,
+                              struct cel_results **ret_results, celery_error *err);
 struct cel_results *cel_results_free(struct cel_results *results);
 
 /* Starts to connect; told once when it is known whether that works at all. */
