@@ -11,7 +11,7 @@
 
 struct search {
     char found[PATH_MAX];
-    char tried[1024]; /* for the message */
+    char tried[1024]; /* for the message; may be cut */
 };
 
 static bool try_file(struct search *s, const char *folder, size_t folder_len,
@@ -24,7 +24,7 @@ static bool try_file(struct search *s, const char *folder, size_t folder_len,
         return true;
     }
     if (used < sizeof s->tried) {
-        snprintf(s->tried + used, sizeof s->tried - used, "%s%s", used ? ", " : "",
+        snprintf(s->tried + used, sizeof s->tried - used, "%s%.300s", used ? ", " : "",
                  s->found);
     }
     return false;

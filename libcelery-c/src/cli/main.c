@@ -9,7 +9,6 @@
 
 static const struct command commands[] = {
     {"worker", "Run a worker.", cmd_worker},
-    {"dead", "List, show, replay or purge dead letters.", cmd_dead},
     {"report", "Say what this build can do.", cmd_report},
 };
 
