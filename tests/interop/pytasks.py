@@ -146,6 +146,12 @@ def pid():
     return os.getpid()
 
 
+@app.task(name='t.count', acks_late=True)
+def count(path, word):
+    with open(path, 'a') as f:
+        f.write(word + '\n')
+
+
 @app.task(name='t.mark', acks_late=True)
 def mark(key, seconds=0):
     """Says on a file that it ran: what counts executions in the fault tests."""

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -230,20 +232,44 @@ static celery_outcome pid(celery_task *task)
     return celery_task_return_int(task, getpid());
 }
 
+/* Appends in one write(), so that lines of several processes stay whole. */
+static bool append(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return n == (ssize_t)strlen(text);
+}
+
+static celery_outcome count(celery_task *task)
+{
+    const char *path, *word;
+    char line[256];
+
+    if (celery_task_args(task, "path:s word:s", &path, &word) < 0) {
+        return CELERY_FAILED;
+    }
+    snprintf(line, sizeof(line), "%s\n", word);
+    if (!append(path, line)) {
+        return celery_task_fail(task, "OSError", "cannot write %s", path);
+    }
+    return celery_task_return_none(task);
+}
+
 static celery_outcome mark(celery_task *task)
 {
     const char *key;
     double seconds = 0;
-    int fd;
 
     if (celery_task_args(task, "key:s | seconds:d", &key, &seconds) < 0) {
         return CELERY_FAILED;
     }
-    fd = open(key, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, "x", 1) != 1) {
+    if (!append(key, "x")) {
         return celery_task_fail(task, "OSError", "cannot write %s", key);
     }
-    close(fd);
     sleep_for(seconds);
     return celery_task_return_none(task);
 }
@@ -273,6 +299,7 @@ static const struct {
     {"t.request", request},
     {"t.bytes", bytes},
     {"t.pid", pid},
+    {"t.count", count},
     {"t.mark", mark},
 };
 
@@ -293,6 +320,7 @@ celery_status celery_register(celery_app *app)
     OPTION(app, "t.rejectq", "acks_late", "true");
     OPTION(app, "t.crash_late", "acks_late", "true");
     OPTION(app, "t.crash_late", "reject_on_worker_lost", "true");
+    OPTION(app, "t.count", "acks_late", "true");
     OPTION(app, "t.mark", "acks_late", "true");
     return status;
 }

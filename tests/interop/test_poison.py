@@ -1,0 +1,391 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Malformed messages: each ends in exactly one of run, parked or returned; none ends the
+process; the next good message runs within 100 ms; a legible id gets its FAILURE."""
+
+import base64
+import copy
+import json
+import os
+import random
+import sys
+import time
+import unittest
+import uuid
+import zlib
+
+import lib
+
+DEAD = 'celery.celery-c.dead'
+MUTATIONS = int(os.environ.get('POISON_MUTATIONS', '300' if lib.QUICK else '3000'))
+SEED = int(os.environ.get('POISON_SEED', '20261122'))
+
+
+def good(task='t.noop', args=(), kwargs=None, **headers):
+    """A well-formed protocol 2 message as a dict."""
+    task_id = str(uuid.uuid4())
+    body = json.dumps([list(args), kwargs or {}, {
+        'callbacks': None, 'errbacks': None, 'chain': None, 'chord': None}])
+    return {
+        'body': base64.b64encode(body.encode()).decode(),
+        'content-encoding': 'utf-8', 'content-type': 'application/json',
+        'headers': dict({
+            'lang': 'py', 'task': task, 'id': task_id, 'shadow': None, 'eta': None,
+            'expires': None, 'group': None, 'group_index': None, 'retries': 0,
+            'timelimit': [None, None], 'root_id': task_id, 'parent_id': None,
+            'argsrepr': '()', 'kwargsrepr': '{}', 'origin': 'gen1@x',
+            'ignore_result': False}, **headers),
+        'properties': {
+            'correlation_id': task_id, 'reply_to': '', 'delivery_mode': 2,
+            'delivery_info': {'exchange': '', 'routing_key': 'celery'}, 'priority': 0,
+            'body_encoding': 'base64', 'delivery_tag': str(uuid.uuid4())},
+    }
+
+
+def with_body(text, **headers):
+    m = good(**headers)
+    data = text if isinstance(text, bytes) else text.encode()
+    m['body'] = base64.b64encode(data).decode()
+    return m
+
+
+def without(*path):
+    m = good()
+    inner = m
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return m
+
+
+def having(value, *path):
+    m = good()
+    inner = m
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return m
+
+
+def bomb():
+    m = good()
+    m['body'] = base64.b64encode(zlib.compress(b'[' * (150 << 20))).decode()
+    m['headers']['compression'] = 'application/x-gzip'
+    return m
+
+
+def bad_compression(name, data=b'junk'):
+    m = with_body(data)
+    m['headers']['compression'] = name
+    return m
+
+
+def other_type(content_type):
+    m = good()
+    m['content-type'] = content_type
+    return m
+
+
+# name: message; text is sent as it is.  The rows of the measured matrix, and their kin.
+MATRIX = {
+    'not JSON': 'this is not JSON',
+    'empty text': '',
+    'a number': '42',
+    'a list': '[1, 2, 3]',
+    'a string': '"text"',
+    'null': 'null',
+    'bytes': b'\xff\xfe\x00\x01',
+    'NUL bytes': b'{"body": "\x00"}',
+    'cut JSON': json.dumps(good())[:200],
+    'empty map': '{}',
+    'no properties': without('properties'),
+    'properties null': having(None, 'properties'),
+    'properties list': having([], 'properties'),
+    'no delivery_tag': without('properties', 'delivery_tag'),
+    'delivery_tag number': having(7, 'properties', 'delivery_tag'),
+    'delivery_tag null': having(None, 'properties', 'delivery_tag'),
+    'delivery_tag empty': having('', 'properties', 'delivery_tag'),
+    'no delivery_info': without('properties', 'delivery_info'),
+    'delivery_info null': having(None, 'properties', 'delivery_info'),
+    'delivery_info text': having('x', 'properties', 'delivery_info'),
+    'body_encoding unknown': having('rot13', 'properties', 'body_encoding'),
+    'priority text': having('high', 'properties', 'priority'),
+    'no headers': without('headers'),
+    'headers null': having(None, 'headers'),
+    'headers list': having([1], 'headers'),
+    'no id': without('headers', 'id'),
+    'id is a map': having({'a': 1}, 'headers', 'id'),
+    'id is a number': having(5, 'headers', 'id'),
+    'id null': having(None, 'headers', 'id'),
+    'id empty': having('', 'headers', 'id'),
+    'id lone surrogate': having('\ud800', 'headers', 'id'),
+    'id of 8 MB': having('i' * (8 << 20), 'headers', 'id'),
+    'id with newline': having('a\r\n[2026-01-01 00:00:00,000: CRITICAL/MainProcess] FORGED',
+                              'headers', 'id'),
+    'no task': without('headers', 'task'),
+    'task is a list': having(['t.noop'], 'headers', 'task'),
+    'task null': having(None, 'headers', 'task'),
+    'task unknown': good('no.such.task'),
+    'task empty': good(''),
+    'task lone surrogate': good('t.\udfff'),
+    'body missing': without('body'),
+    'body null': having(None, 'body'),
+    'body not base64': having('!!! not base64 !!!', 'body'),
+    'body []': with_body('[]'),
+    'body 7': with_body('7'),
+    'body {}': with_body('{}'),
+    'body of two': with_body('[[], {}]'),
+    'body of four': with_body('[[], {}, {}, {}]'),
+    'args a map': with_body('[{}, {}, {}]'),
+    'kwargs a list': with_body('[[], [], {}]'),
+    'embed a list': with_body('[[], {}, [1]]'),
+    'embed a text': with_body('[[], {}, "x"]'),
+    'body bad JSON': with_body('[[], {}, {'),
+    'body bad UTF-8': with_body(b'[["\xff\xfe"], {}, {}]'),
+    'body depth 100,000': with_body('[' * 100000 + ']' * 100000),
+    'headers depth 100,000':
+        '{"headers": ' + '[' * 100000 + ']' * 100000 + ', "properties": {}, "body": ""}',
+    'timelimit text': good(timelimit='soon'),
+    'timelimit of one': good(timelimit=[1]),
+    'timelimit negative': good(timelimit=[-1, -1]),
+    'eta text': good(eta='tomorrow'),
+    'eta number': good(eta=5),
+    'eta year 9999': good(eta='9999-12-31T23:59:59+00:00'),
+    'eta month 13': good(eta='2026-13-01T00:00:00'),
+    'expires text': good(expires='never'),
+    'expires list': good(expires=[1]),
+    'retries text': good(retries='many'),
+    'retries negative': good(retries=-3),
+    'retries huge': good(retries=10 ** 30),
+    'compression unknown': bad_compression('application/x-none-such'),
+    'compression bad data': bad_compression('application/x-gzip'),
+    'compression list': bad_compression(['zlib']),
+    'compression bomb': bomb(),
+    'pickle': other_type('application/x-python-serialize'),
+    'yaml not accepted': other_type('application/x-yaml'),
+    'unknown content type': other_type('application/x-none-such'),
+    'content type null': other_type(None),
+    'unknown content encoding': dict(good(), **{'content-encoding': 'klingon'}),
+    'reply_to a map': having({}, 'properties', 'reply_to'),
+    'protocol 1 without args': dict(with_body('{"task": "t.noop", "id": "p1-noargs"}'),
+                                    headers={}),
+    'protocol 1 args text': dict(with_body(
+        '{"task": "t.noop", "id": "p1-text", "args": "abc", "kwargs": {}}'), headers={}),
+    'unknown __type__': with_body('[[{"__type__": "none", "__value__": 1}], {}, {}]'),
+    'bad __value__': with_body('[[{"__type__": "datetime", "__value__": 1}], {}, {}]'),
+    'shadow a map': good(shadow={}),
+    'group a list': good(group=[1]),
+    'argsrepr a number': good(argsrepr=5),
+    'callbacks a text': with_body('[[], {}, {"callbacks": "x"}]'),
+    'chain a number': with_body('[[], {}, {"chain": 5}]'),
+    'chord a list': with_body('[[], {}, {"chord": []}]'),
+}
+
+
+def encode(message):
+    if isinstance(message, bytes):
+        return message
+    if isinstance(message, str):
+        return message.encode()
+    return json.dumps(message).encode()
+
+
+def paths(value, at=()):
+    """Every place in a document."""
+    yield at
+    items = value.items() if isinstance(value, dict) else (
+        enumerate(value) if isinstance(value, list) else ())
+    for key, inner in items:
+        yield from paths(inner, at + (key,))
+
+
+VALUES = [None, True, 0, -1, 1.5, 2 ** 63, 10 ** 25, '', 'x', '\ud800', 'a\nb\x1b[31m', [],
+          {}, [[]], {'a': None}, 'x' * 5000, float('nan')]
+
+
+def mutate_document(rng):
+    m = good(rng.choice(['t.noop', 't.noop', 't.ident']), [1])
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        where = rng.choice([p for p in paths(m) if p])
+        inner = m
+        for key in where[:-1]:
+            inner = inner[key]
+        how = rng.random()
+        if how < 0.3:
+            del inner[where[-1]]
+        else:
+            inner[where[-1]] = copy.deepcopy(rng.choice(VALUES))
+        if not isinstance(m, dict) or not m:
+            break
+    return encode(m)
+
+
+def mutate_body(rng):
+    body = json.loads(base64.b64decode(good(args=[1, 'x'])['body']))
+    where = rng.choice([p for p in paths(body) if p])
+    inner = body
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = copy.deepcopy(rng.choice(VALUES))
+    return encode(with_body(json.dumps(body)))
+
+
+def mutate_bytes(rng):
+    raw = bytearray(encode(good()))
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        at = rng.randrange(len(raw))
+        how = rng.randrange(4)
+        if how == 0:
+            raw[at] ^= 1 << rng.randrange(8)
+        elif how == 1:
+            del raw[at:at + rng.choice([1, 1, 5, 50])]
+        elif how == 2:
+            raw[at:at] = bytes(rng.randrange(256) for _ in range(rng.choice([1, 3])))
+        else:
+            raw = raw[:max(1, at)]
+            break
+    return bytes(raw)
+
+
+def mutation(rng):
+    return rng.choice([mutate_document, mutate_document, mutate_body, mutate_bytes])(rng)
+
+
+@unittest.skipUnless(lib.KIND == 'c', 'these messages end a Python worker')
+class Poison(lib.Case):
+    worker_options = {'concurrency': 1, 'conf': {'worker_prefetch_multiplier': 4}}
+
+    def good_one(self):
+        """Seconds until a good message has run."""
+        m = good('t.add', (20, 22))
+        start = time.monotonic()
+        self.db0.lpush('celery', encode(m))
+        key = 'celery-task-meta-' + m['headers']['id']
+        doc = lib.wait_for('the next good message runs', lambda: self.db1.get(key) or (
+            self.worker.process.poll() is not None and b'{}'), 15, 0.001)
+        self.assertEqual(json.loads(doc).get('result'), 42, self.worker.output()[-2000:])
+        return time.monotonic() - start
+
+    def settled(self, parked_before=None):
+        def check():
+            return (self.db0.llen('celery') == 0 and self.db0.hlen('unacked') == self.held)
+        lib.wait_for('everything is settled', check, 30)
+
+    def setUp(self):
+        self.held = 0
+        self.db0.delete(DEAD)
+
+    def test_matrix(self):
+        worst, pid = 0.0, self.worker.pid
+        table = []
+        for name, message in MATRIX.items():
+            with self.subTest(name):
+                before = self.db0.llen(DEAD)
+                stored = self.db1.dbsize()
+                self.db0.lpush('celery', encode(message))
+                took = self.good_one()
+                worst = max(worst, took)
+                self.assertIsNone(self.worker.process.poll(), 'the worker ended')
+                if name == 'eta year 9999':
+                    self.held += self.db0.hlen('unacked') > self.held
+                self.settled()
+                parked = self.db0.llen(DEAD) - before
+                self.assertIn(parked, (0, 1))
+                task_id = self.legible_id(message)
+                doc = lib.document(self.db1, task_id) if task_id else None
+                status = json.loads(doc)['status'] if doc else None
+                end = 'parked' if parked else 'held' if self.held and not doc else (
+                    'run' if status == 'SUCCESS' else status or 'nothing')
+                if name == 'eta year 9999' and self.held:
+                    end = 'held'
+                table.append((name, end, status, took))
+                self.assertNotEqual(end, 'nothing', 'neither run, parked nor answered')
+                if task_id and parked:
+                    self.assertEqual(status, 'FAILURE', 'id %s has no FAILURE' % task_id[:50])
+                self.assertLess(took, 0.1 * lib.PATIENCE * (20 if lib.SANITIZED else 1),
+                                'the next good message came late')
+        for name, end, status, took in table:
+            print('  %-28s %-8s %-8s next after %5.1f ms' % (name, end, status, took * 1e3))
+        print('  %d malformed messages: 0 exits, next good message after at most %.1f ms'
+              % (len(table), worst * 1e3))
+        self.assertEqual(self.worker.pid, pid)
+        for line in self.worker.output().splitlines():
+            self.assertFalse(line.startswith('[2026-01-01 00:00:00,000: CRITICAL'), line)
+
+    @staticmethod
+    def legible_id(message):
+        if not isinstance(message, dict) or not isinstance(message.get('headers'), dict):
+            return None
+        task_id = message['headers'].get('id')
+        if not isinstance(task_id, str) or not task_id or len(task_id) > 255:
+            return None
+        if any(ord(c) < 32 or 0xd800 <= ord(c) < 0xe000 for c in task_id):
+            return None
+        return task_id
+
+    def test_mutations(self):
+        """Sent = run + parked + returned; ids tell them apart."""
+        rng = random.Random(SEED)
+        self.held = self.db0.hlen('unacked')
+        self.db0.delete(DEAD)
+        self.db1.flushdb()
+        sent = 0
+        pipe = self.db0.pipeline(transaction=False)
+        for i in range(MUTATIONS):
+            pipe.lpush('celery', mutation(rng))
+            sent += 1
+            if sent % 200 == 0:
+                pipe.execute()
+                took = self.good_one()
+                self.assertIsNone(self.worker.process.poll(), 'the worker ended')
+        pipe.execute()
+        took = self.good_one()
+        lib.wait_for('drained', lambda: self.db0.llen('celery') == 0, 60)
+        time.sleep(0.5)
+        self.assertIsNone(self.worker.process.poll(), 'the worker ended')
+        held = self.db0.hlen('unacked') - self.held
+        goods = sent // 200 + 1
+        parked = self.db0.llen(DEAD)
+        received = self.worker.output()
+        stored = {}
+        for key in self.db1.keys('celery-task-meta-*'):
+            stored[key] = json.loads(self.db1.get(key))['status']
+        ran = sum(s == 'SUCCESS' for s in stored.values()) - goods
+        failed = sum(s != 'SUCCESS' for s in stored.values())
+        print('  %d mutations (seed %d): %d run, %d parked, %d held for a far eta, '
+              '%d answered with FAILURE or REVOKED; last good message after %.1f ms'
+              % (sent, SEED, ran, parked, held, failed, took * 1e3))
+        self.assertGreater(parked, 0)
+        self.assertGreater(ran, 0)
+        # What neither stands in the dead list nor has a stored end must be one that asked
+        # for no result, or shares its id ("", "x" ...) with another.
+        unaccounted = sent - ran - parked - held - failed
+        self.assertLess(unaccounted, sent * 0.05)
+        self.assertIn('ready.', received)
+
+
+@unittest.skipUnless(lib.KIND == 'c', 'Python prints them')
+class Canaries(lib.Case):
+    def test_no_control_character_reaches_the_log(self):
+        w = self.start(concurrency=1)
+        evil = 'x\r\n[2020-01-01 00:00:00,000: CRITICAL/MainProcess] FORGED\x1b[31m\x07\u202e\x85'
+        for path in [p for p in paths(good()) if p]:
+            message = good('t.ident', [evil])
+            inner = message
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = evil
+            self.db0.lpush('celery', encode(message))
+        self.db0.lpush('celery', encode(good('t.fail')))
+        lib.wait_for('drained', lambda: not self.db0.llen('celery'), 20)
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        text = open(w.log, 'rb').read().decode('utf-8', 'backslashreplace')
+        for line in text.split('\n'):
+            self.assertFalse(line.startswith('[2020-'), line)
+            for char in '\r\x1b\x07\u202e\x85':
+                self.assertNotIn(char, line)
+        w.stop()
+
+
+if __name__ == '__main__':
+    lib.main()
