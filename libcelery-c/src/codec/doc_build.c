@@ -166,6 +166,36 @@ celery_status cel_doc_add_member(struct cel_node *object, struct cel_node *key,
     return CELERY_OK;
 }
 
+struct cel_node *cel_doc_as_key(struct cel_arena *a, struct cel_node *k,
+                                const char **ret_why)
+{
+    static const char *const words[] = {"null", "false", "true"};
+    struct cel_slice text = cel_node_text(k);
+    *ret_why = "";
+    switch ((celery_kind)k->kind) {
+    case CELERY_KIND_STRING:
+        return k;
+    case CELERY_KIND_NULL:
+    case CELERY_KIND_FALSE:
+    case CELERY_KIND_TRUE:
+        text = cel_slice_of(words[k->kind]);
+        break;
+    case CELERY_KIND_INT:
+    case CELERY_KIND_FLOAT:
+        break;
+    case CELERY_KIND_BYTES:
+        if (cel_utf8_valid(text)) {
+            break;
+        }
+        *ret_why = "key of bytes that are not UTF-8";
+        return NULL;
+    default:
+        *ret_why = "key that is an array or a map";
+        return NULL;
+    }
+    return cel_node_new_string(a, text);
+}
+
 struct cel_node *cel_doc_typed(struct cel_arena *a, const char *type,
                                struct cel_node *value)
 {

@@ -24,6 +24,13 @@ celery_status cel_doc_unique_keys(struct cel_node *object);
 celery_status cel_doc_add_member(struct cel_node *object, struct cel_node *key,
                                  struct cel_node *value);
 
+/*
+ * A key of a map that may be no string, as json.dumps() makes it one.  NULL with what is wrong;
+ * "" when out of memory.
+ */
+struct cel_node *cel_doc_as_key(struct cel_arena *a, struct cel_node *k,
+                                const char **ret_why);
+
 /* {"__type__": type, "__value__": value}; NULL when out of memory or when value is. */
 struct cel_node *cel_doc_typed(struct cel_arena *a, const char *type,
                                struct cel_node *value);

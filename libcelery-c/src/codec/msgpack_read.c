@@ -185,31 +185,14 @@ static struct cel_node *read_sized_extension(struct reader *r, size_t size_bytes
     return take_number(r, size_bytes, &len) ? read_extension(r, (size_t)len) : NULL;
 }
 
-/* A key that is no string becomes one, as json.dumps() makes it. */
 static struct cel_node *as_key(struct reader *r, struct cel_node *k)
 {
-    static const char *const words[] = {"null", "false", "true"};
-    struct cel_slice text = cel_node_text(k);
-    switch ((celery_kind)k->kind) {
-    case CELERY_KIND_STRING:
-        return k;
-    case CELERY_KIND_NULL:
-    case CELERY_KIND_FALSE:
-    case CELERY_KIND_TRUE:
-        text = cel_slice_of(words[k->kind]);
-        break;
-    case CELERY_KIND_INT:
-    case CELERY_KIND_FLOAT:
-        break;
-    case CELERY_KIND_BYTES:
-        if (cel_utf8_valid(text)) {
-            break;
-        }
-        return fail(r, "key of bytes that are not UTF-8");
-    default:
-        return fail(r, "key that is an array or a map");
+    const char *why;
+    struct cel_node *key = cel_doc_as_key(r->arena, k, &why);
+    if (key) {
+        return key;
     }
-    return made(r, cel_node_new_string(r->arena, text), 64 + text.len);
+    return *why ? fail(r, why) : made(r, NULL, 64 + k->size);
 }
 
 static struct cel_node *read_value(struct reader *r);

@@ -5,7 +5,7 @@
  * bytes; the answer is a status (1 byte, 0 or the negated celery_status), a length and bytes.
  */
 #include "base/arena.h"
-#include "codec/doc.h"
+#include "codec/codec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,12 +73,87 @@ static celery_status convert_types(struct cel_arena *a, struct cel_slice in,
     return status < 0 ? status : cel_json_check_types(n, err);
 }
 
+static celery_status decode_with(const char *name, struct cel_arena *a,
+                                 struct cel_slice in, struct cel_buf *out,
+                                 celery_error *err)
+{
+    struct cel_node *n;
+    celery_status status =
+        cel_codec_find(cel_slice_of(name))->decode(a, in, NULL, &n, err);
+    return status < 0 ? status : cel_json_write(out, n);
+}
+
+static celery_status encode_with(const char *name, struct cel_arena *a,
+                                 struct cel_slice in, struct cel_buf *out,
+                                 celery_error *err)
+{
+    struct cel_node *n;
+    celery_status status = cel_json_parse(a, in, NULL, &n, err);
+    return status < 0 ? status : cel_codec_find(cel_slice_of(name))->encode(out, n, err);
+}
+
+static celery_status convert_from_msgpack(struct cel_arena *a, struct cel_slice in,
+                                          struct cel_buf *out, celery_error *err)
+{
+    return decode_with("msgpack", a, in, out, err);
+}
+
+static celery_status convert_to_msgpack(struct cel_arena *a, struct cel_slice in,
+                                        struct cel_buf *out, celery_error *err)
+{
+    return encode_with("msgpack", a, in, out, err);
+}
+
+static celery_status convert_from_yaml(struct cel_arena *a, struct cel_slice in,
+                                       struct cel_buf *out, celery_error *err)
+{
+    return decode_with("yaml", a, in, out, err);
+}
+
+static celery_status convert_to_yaml(struct cel_arena *a, struct cel_slice in,
+                                     struct cel_buf *out, celery_error *err)
+{
+    return encode_with("yaml", a, in, out, err);
+}
+
+/* "name\n" and the bytes. */
+static const struct cel_compression *take_compression(struct cel_slice *in)
+{
+    struct cel_slice name;
+    cel_slice_split(in, '\n', &name);
+    return cel_compression_find(name);
+}
+
+static celery_status convert_compress(struct cel_arena *a, struct cel_slice in,
+                                      struct cel_buf *out, celery_error *err)
+{
+    const struct cel_compression *c = take_compression(&in);
+    return c ? c->compress(out, in, err) : CELERY_ENOTSUP;
+}
+
+static celery_status convert_decompress(struct cel_arena *a, struct cel_slice in,
+                                        struct cel_buf *out, celery_error *err)
+{
+    const struct cel_compression *c = take_compression(&in);
+    out->max = (size_t)1 << 20;
+    return c ? c->decompress(out, in, err) : CELERY_ENOTSUP;
+}
+
 static const struct {
     const char *name;
     convert_fn convert;
 } conversions[] = {
-    {"json", convert_json},         {"double", convert_double}, {"repr", convert_repr},
-    {"saferepr", convert_saferepr}, {"types", convert_types},
+    {"json", convert_json},
+    {"double", convert_double},
+    {"repr", convert_repr},
+    {"saferepr", convert_saferepr},
+    {"types", convert_types},
+    {"from_msgpack", convert_from_msgpack},
+    {"to_msgpack", convert_to_msgpack},
+    {"from_yaml", convert_from_yaml},
+    {"to_yaml", convert_to_yaml},
+    {"compress", convert_compress},
+    {"decompress", convert_decompress},
 };
 
 static bool read_exactly(void *bytes, size_t len)
