@@ -237,14 +237,21 @@ static void fill_exception(struct celery_task *task, struct cel_outcome *out)
     if (task->exc_name.len > 0) {
         cel_exception_split(cel_buf_slice(&task->exc_name), &out->exc_module,
                             &out->exc_type);
-        out->exc_args = task->exc_args.failed || task->exc_args.len == 0
-                            ? CEL_SLICE("[\"out of memory\"]")
-                            : cel_buf_slice(&task->exc_args);
+        out->exc_args = cel_buf_slice(&task->exc_args);
+    } else if (out->kind == CEL_OUTCOME_FAILURE) {
+        /* There was no memory even for the name of the exception. */
+        out->exc_module = CEL_SLICE("builtins");
+        out->exc_type = CEL_SLICE("MemoryError");
+    }
+    if (out->exc_type.len > 0 && out->exc_args.len == 0) {
+        out->exc_args = CEL_SLICE("[\"out of memory\"]");
     }
     if (task->traceback.len == 0) {
         make_traceback(task, out);
     }
-    out->traceback = cel_buf_slice(&task->traceback);
+    if (cel_buf_ok(&task->traceback)) {
+        out->traceback = cel_buf_slice(&task->traceback);
+    }
 }
 
 static void fill(struct celery_task *task, struct cel_outcome *out)

@@ -127,7 +127,7 @@ void cel_task_set_exception(celery_task *task, const char *type,
     cel_buf_clear(&task->traceback);
     cel_buf_adds(&task->exc_name, type && *type ? type : "Exception");
     if (!args || cel_json_write(&task->exc_args, args) < 0) {
-        task->exc_args.failed = true;
+        task->exc_args.len = 0; /* run_task.c says what was the matter */
     }
     if (traceback) {
         cel_buf_adds(&task->traceback, traceback);
