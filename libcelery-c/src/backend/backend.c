@@ -34,7 +34,7 @@ const struct cel_backend_ops *cel_backend_find(const char *scheme, celery_error 
             cel_buf_addf(&known, " %s://", *s);
         }
     }
-    cel_error_set(err, CELERY_ENOTSUP,
+    cel_error_set(err, CELERY_ECONFIG,
                   "result_backend: no backend for %s:// in this build; it has%s", scheme,
                   cel_buf_cstr(&known));
     cel_buf_fini(&known);
@@ -57,7 +57,7 @@ static const struct cel_codec *result_codec(const struct cel_config *config,
     const char *name = config ? cel_config_text(config, "result_serializer") : NULL;
     const struct cel_codec *codec = cel_codec_find(cel_slice_of(name ? name : "json"));
     if (!codec) {
-        cel_error_set(err, CELERY_ENOTSUP,
+        cel_error_set(err, CELERY_ECONFIG,
                       "result_serializer: %s is not in this build; use json", name);
     }
     return codec;
@@ -71,7 +71,7 @@ celery_status cel_backend_new(struct cel_loop *loop, struct cel_url *const *urls
     const struct cel_backend_ops *ops = cel_backend_find(urls[0]->scheme, err);
     const struct cel_codec *codec = result_codec(config, err);
     if (!ops || !codec) {
-        return CELERY_ENOTSUP;
+        return CELERY_ECONFIG;
     }
     struct cel_backend *b = cel_calloc(1, ops->size);
     if (!b) {

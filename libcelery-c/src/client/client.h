@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of the client share. */
+#ifndef CEL_CLIENT_CLIENT_H
+#define CEL_CLIENT_CLIENT_H
+
+#include "app/app.h"
+#include "backend/backend.h"
+#include "base/list.h"
+#include "base/uuid.h"
+#include "client/link.h"
+#include "transport/transport.h"
+#include <celery/client.h>
+#include <stdarg.h>
+
+struct celery_client {
+    const celery_app *app;         /* NULL: opened by URLs */
+    struct cel_config *own_config; /* then these are the settings */
+    const struct cel_config *config;
+    struct cel_router *router;
+    struct cel_loop *loop;
+
+    struct cel_url **broker_urls;
+    size_t n_broker_urls;
+    struct cel_transport *transport;
+    struct cel_link broker;
+    struct cel_map declared; /* queues, on this connection */
+
+    struct cel_url **backend_urls;
+    size_t n_backend_urls;
+    struct cel_backend *backend; /* NULL: results cannot be read */
+    struct cel_link results;
+    struct cel_map tracked; /* task id: struct cel_tracked */
+
+    char reply_to[CEL_UUID_SIZE]; /* Celery's thread_oid */
+};
+
+/* One task whose results are held. */
+struct cel_tracked {
+    struct cel_list results; /* celery_result */
+    bool watched;
+    size_t len;
+    char id[];
+};
+
+/* A call of the interfaces that somebody waits for; on the waiter's stack. */
+struct cel_waiting {
+    bool done;
+    celery_error err;
+    int64_t answer;
+};
+void cel_waiting_done(void *waiting, const celery_error *err, int64_t answer);
+
+/* ---- client.c ---- */
+
+/* One pass of the loop, at most until deadline (loop time); false when that is over. */
+bool cel_client_pass(celery_client *client, double deadline);
+
+/*
+ * Until the link is up; fails when a whole round of URLs has failed, for good, or at the
+ * deadline.
+ */
+celery_status cel_client_wait_link(celery_client *client, struct cel_link *link,
+                                   double deadline, celery_error *err);
+double cel_client_now(const celery_client *client);
+
+/* ---- sig.c ---- */
+
+struct celery_sig {
+    struct cel_arena arena;
+    celery_error failed; /* first failed setter */
+    const char *task;
+    struct cel_node *args;
+    struct cel_node *kwargs;
+    struct cel_node *headers;
+    const char *id;
+    const char *queue;
+    const char *exchange;
+    const char *routing_key;
+    const char *serializer;
+    const char *compression;
+    const char *shadow;
+    int priority;     /* -1: unset */
+    double countdown; /* < 0: unset; a past eta is set by eta_us */
+    int64_t eta_us;   /* INT64_MIN: unset */
+    bool has_expires;
+    double expires;     /* seconds from sending */
+    int64_t expires_us; /* INT64_MIN: unset */
+    enum cel_tristate ignore_result;
+    double time_limit;      /* < 0: unset */
+    double soft_time_limit; /* < 0: unset */
+};
+
+/* args_list: the arguments of json_pack(); consumed also when it fails. */
+celery_sig *cel_sig_newv(const char *task, celery_error *err, const char *fmt,
+                         va_list args_list);
+
+/* ---- result.c ---- */
+
+/* The future of a task id. */
+celery_result *cel_result_new(celery_client *client, struct cel_slice id, bool ignored,
+                              celery_error *err);
+
+/* The backend reported a document (NULL: none). */
+void cel_result_meta(void *client, struct cel_slice task_id, const struct cel_node *doc);
+
+/* Watches again what was watched, after the backend's connection came back. */
+void cel_result_watch_again(void *client);
+
+/* The client goes: its results stay, and know nothing more. */
+void cel_result_orphan_all(celery_client *client);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/link.h"
+#include "base/error.h"
+
+static void on_connected(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_link *link = ctx;
+    if (link->state != CEL_LINK_CONNECTING) {
+        return;
+    }
+    if (!err) {
+        link->state = CEL_LINK_UP;
+        link->tried = 0;
+        cel_backoff_reset(&link->backoff);
+        if (link->up) {
+            link->up(link->ctx);
+        }
+        return;
+    }
+    double wait = 0;
+    link->state = CEL_LINK_DOWN;
+    link->last = *err;
+    link->url_index = (link->url_index + 1) % link->n_urls;
+    if (++link->tried >= link->n_urls) {
+        link->tried = 0;
+        link->rounds++;
+        wait = cel_backoff_next(&link->backoff);
+    }
+    cel_source_rearm(link->timer, cel_loop_now(link->loop) + wait);
+}
+
+static void try_now(void *ctx)
+{
+    struct cel_link *link = ctx;
+    if (link->state == CEL_LINK_DOWN) {
+        link->state = CEL_LINK_CONNECTING;
+        link->connect(link->ctx, link->url_index, (struct cel_done){on_connected, link});
+    }
+}
+
+celery_status cel_link_start(struct cel_link *link, celery_error *err)
+{
+    link->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.2, 5.0);
+    if (cel_loop_add_timer(link->loop, &link->timer, 0, try_now, link) < 0) {
+        return cel_error_nomem(err);
+    }
+    cel_source_disarm(link->timer);
+    link->state = CEL_LINK_DOWN;
+    try_now(link);
+    return CELERY_OK;
+}
+
+void cel_link_stop(struct cel_link *link)
+{
+    link->state = CEL_LINK_OFF;
+    link->timer = cel_source_free(link->timer);
+}
+
+void cel_link_lost(struct cel_link *link, const celery_error *why)
+{
+    if (link->state == CEL_LINK_UP) {
+        link->state = CEL_LINK_DOWN;
+        link->last = *why;
+        cel_source_rearm(link->timer,
+                         cel_loop_now(link->loop) + cel_backoff_next(&link->backoff));
+    }
+}
+
+void cel_link_hurry(struct cel_link *link)
+{
+    if (link->state == CEL_LINK_DOWN) {
+        cel_source_rearm(link->timer, cel_loop_now(link->loop));
+    }
+}

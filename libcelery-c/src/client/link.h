@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A connection that is kept up: tries URL after URL, with back-off from round to round. */
+#ifndef CEL_CLIENT_LINK_H
+#define CEL_CLIENT_LINK_H
+
+#include "loop/done.h"
+#include "loop/loop.h"
+#include "net/backoff.h"
+#include <stddef.h>
+
+enum cel_link_state { CEL_LINK_OFF, CEL_LINK_DOWN, CEL_LINK_CONNECTING, CEL_LINK_UP };
+
+struct cel_link {
+    struct cel_loop *loop;
+    size_t n_urls;
+    void (*connect)(void *ctx, size_t url_index, struct cel_done done);
+    void (*up)(void *ctx); /* may be NULL */
+    void *ctx;
+
+    enum cel_link_state state;
+    size_t url_index;
+    size_t tried;    /* URLs of this round */
+    unsigned rounds; /* that failed, ever */
+    struct cel_backoff backoff;
+    struct cel_source *timer;
+    celery_error last; /* why it is down */
+};
+
+/* The fields above the gap are set by the owner before. */
+celery_status cel_link_start(struct cel_link *link, celery_error *err);
+
+/* Before the owner closes what the link connects; nothing is called any more. */
+void cel_link_stop(struct cel_link *link);
+
+/* The owner was told that the connection is gone. */
+void cel_link_lost(struct cel_link *link, const celery_error *why);
+
+/* Somebody waits: try now instead of when the back-off is over. */
+void cel_link_hurry(struct cel_link *link);
+
+#endif
