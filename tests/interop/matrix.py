@@ -69,7 +69,7 @@ def main(argv):
     programs = DEPENDING
     if argv[0] == VERSIONS[-1]:
         programs = [[os.path.basename(p)] for p in sorted(glob.glob(HERE + '/test_*.py'))
-                    if 'poison' not in p and 'icalendar' not in p]
+                    if 'poison' not in p and 'ical' not in p]
     for program in programs:
         path = os.path.join(HERE, program[0])
         print('---- %s with Celery %s' % (' '.join(program), argv[0]), flush=True)
