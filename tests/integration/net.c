@@ -847,6 +847,35 @@ static void test_sentinel_finds_the_master_and_the_next(void **state)
     stop_all(s, 3);
 }
 
+static void test_sentinel_has_its_own_password(void **state)
+{
+    char lines[300];
+    char url[100];
+
+    snprintf(lines, sizeof lines,
+             "requirepass sesame\nsentinel monitor mine 127.0.0.1 %d 1\n",
+             redis_server_port(server));
+    const struct redis_server_options o = {.sentinel_of = lines};
+    struct redis_server *sentinel = redis_server_start(&o);
+    assert_non_null(sentinel);
+    snprintf(url, sizeof url, "sentinel://127.0.0.1:%d/2", redis_server_port(sentinel));
+
+    struct client without = {0};
+    const struct cel_redis_options bare = {.sentinel_master = "mine"};
+    connect_with(&without, url, &bare);
+    assert_true(without.closed);
+    assert_int_equal(without.why.status, CELERY_EAUTH);
+    assert_non_null(strstr(without.why.message, "sentinel_kwargs"));
+
+    struct client with = {0};
+    const struct cel_redis_options full = {.sentinel_master = "mine",
+                                           .sentinel_password = "sesame"};
+    connect_with(&with, url, &full);
+    assert_true(with.opened && !with.closed);
+    hang_up(&with);
+    redis_server_stop(sentinel);
+}
+
 static void test_role_and_failover_errors(void **state)
 {
     char port[12];
@@ -890,6 +919,7 @@ int main(void)
         cmocka_unit_test(test_tls_only_unverified_when_asked_for),
         cmocka_unit_test(test_abstract_socket_and_input_ceiling),
         cmocka_unit_test(test_sentinel_finds_the_master_and_the_next),
+        cmocka_unit_test(test_sentinel_has_its_own_password),
         cmocka_unit_test(test_role_and_failover_errors),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -271,10 +271,8 @@ static void on_timer(void *ctx)
         read_some(c);
     } else if (c->state == HANDSHAKE) {
         celery_error err = {0};
-        cel_error_set(
-            &err, CELERY_ETIMEOUT,
-            "no answer of the server to TLS within %g s: does it speak TLS on this port?",
-            c->timeout);
+        cel_error_set(&err, CELERY_ETIMEOUT,
+                      "no TLS within %g s: does it speak TLS on this port?", c->timeout);
         finish(c, &err);
     }
     leave(c);

@@ -41,6 +41,13 @@ static bool contains(struct cel_slice text, const char *part)
     return text.len > 0 && memmem(text.data, text.len, part, strlen(part)) != NULL;
 }
 
+/* Where the password of this server is set. */
+static const char *password_setting(const struct cel_redis *r)
+{
+    return r->role == CEL_REDIS_SENTINEL ? "sentinel_kwargs of the transport options"
+                                         : r->target.setting;
+}
+
 /* Errors that any command of the log-in can bring.  True when it was one: all is over. */
 static bool is_fatal(struct cel_redis *r, const struct cel_resp *reply)
 {
@@ -50,7 +57,7 @@ static bool is_fatal(struct cel_redis *r, const struct cel_resp *reply)
     if (cel_redis_error_is(reply, "NOAUTH")) {
         cel_redis_fail(r, CELERY_EAUTH,
                        "%s (the server wants a password: put it into %s)", text_of(reply),
-                       r->target.setting);
+                       password_setting(r));
         return true;
     }
     if (cel_redis_error_is_failover(reply) ||
@@ -81,10 +88,10 @@ static void on_auth(void *ctx, const struct cel_resp *reply, const celery_error 
                contains(cel_resp_text(reply), "no password is set")) {
         cel_redis_fail(r, CELERY_EAUTH,
                        "%s (the server has no password: take it out of %s)",
-                       text_of(reply), r->target.setting);
+                       text_of(reply), password_setting(r));
     } else if (!is_fatal(r, reply)) {
         cel_redis_fail(r, CELERY_EAUTH, "%s (check the password in %s)", text_of(reply),
-                       r->target.setting);
+                       password_setting(r));
     }
 }
 
