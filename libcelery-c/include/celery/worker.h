@@ -4,6 +4,7 @@
 #define CELERY_WORKER_H
 
 #include <celery/app.h>
+#include <stddef.h>
 
 CELERY_BEGIN_DECLS
 
@@ -31,6 +32,12 @@ CELERY_API celery_status celery_worker_run(celery_worker *worker, celery_error *
 CELERY_API void celery_worker_stop(celery_worker *worker);
 
 CELERY_API void celery_worker_free(celery_worker *worker);
+
+/*
+ * What this build can do, a line for each kind ("brokers: redis"), written to text of
+ * size bytes (at least 512).  The length; 0 when there is no room.  Any thread.
+ */
+CELERY_API size_t celery_features(char *text, size_t size);
 
 CELERY_END_DECLS
 

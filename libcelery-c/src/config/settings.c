@@ -331,6 +331,12 @@ const struct cel_setting cel_settings[] = {
      "Log lines are JSON maps."},
     {"worker_shutdown_timeout", NULL, CEL_SETTING_DOUBLE, NULL, 0, 1000000000, NULL,
      "Seconds that a warm shutdown waits for running tasks; unset: no bound."},
+    {"worker_hostname", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
+     "Node name (-n): %h host, %n name, %d domain; unset: celery@%h."},
+    {"worker_queues", NULL, CEL_SETTING_LIST, "[]", 0, 0, NULL,
+     "Queues to consume (-Q); empty: all that are defined."},
+    {"worker_exclude_queues", NULL, CEL_SETTING_LIST, "[]", 0, 0, NULL,
+     "Queues not to consume (-X)."},
 };
 
 const size_t cel_settings_count = sizeof cel_settings / sizeof cel_settings[0];

@@ -62,7 +62,8 @@ static const struct row rows[CEL_REQ_STATES][CEL_REQ_EVENTS] = {
 bool cel_request_next(enum cel_request_state state, enum cel_request_event event,
                       struct cel_request_step *ret)
 {
-    if (state >= CEL_REQ_STATES || event >= CEL_REQ_EVENTS || !rows[state][event].possible) {
+    if (state >= CEL_REQ_STATES || event >= CEL_REQ_EVENTS ||
+        !rows[state][event].possible) {
         return false;
     }
     *ret = rows[state][event].step;
@@ -82,8 +83,9 @@ const char *cel_request_state_name(enum cel_request_state state)
 const char *cel_request_event_name(enum cel_request_event event)
 {
     static const char *const names[CEL_REQ_EVENTS] = {
-        "DUE",       "SLOT",     "ACCEPTED",  "RECALLED", "FINISHED",   "LOST",    "REVOKED",
-        "CANCELLED", "RETURNED", "CONN_LOST", "REPORTED", "UNREPORTED", "SETTLED",
+        "DUE",      "SLOT",       "ACCEPTED",  "RECALLED", "FINISHED",
+        "LOST",     "REVOKED",    "CANCELLED", "RETURNED", "CONN_LOST",
+        "REPORTED", "UNREPORTED", "SETTLED",
     };
 
     return event < CEL_REQ_EVENTS ? names[event] : "?";

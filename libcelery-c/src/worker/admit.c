@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/admit.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker/report.h"
+#include "worker/schedule.h"
+
+static void fill_job(struct cel_request *r)
+{
+    struct cel_job *job = &r->job;
+    const struct cel_envelope *env = r->envelope;
+
+    job->body = env->body;
+    job->content_type = env->content_type;
+    job->correlation_id = env->correlation_id;
+    job->reply_to = env->reply_to;
+    job->exchange = env->exchange;
+    job->routing_key = env->routing_key;
+    job->priority = env->priority;
+    job->redelivered = env->redelivered;
+    job->extended = r->w->policy.result_extended;
+    job->want_repr = r->w->policy.send_task_repr;
+}
+
+/* Malformed or refused: parked with its reason; a legible id gets a FAILURE. */
+static void refuse(struct cel_request *r, enum cel_call_fault fault, const char *why)
+{
+    struct cel_outcome outcome;
+
+    cel_report_log_fault(r, fault, why);
+    cel_report_invalid(r, fault, why, &outcome);
+    cel_request_end(r, &outcome);
+}
+
+static void not_registered(struct cel_request *r)
+{
+    struct cel_outcome outcome;
+
+    cel_log(CELERY_LOG_ERROR,
+            "Received unregistered task of type '%s'.\n"
+            "The message has been parked in the dead-letter list.\n\n"
+            "Did you remember to register this task with celery_app_task()?",
+            cel_log_safe(r->job.call.task));
+    cel_report_not_registered(r, &outcome);
+    cel_request_end(r, &outcome);
+}
+
+static void revoke(struct cel_request *r, const char *reason)
+{
+    struct cel_outcome outcome;
+
+    cel_log(CELERY_LOG_INFO, "Discarding revoked task: %s[%s]",
+            cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
+    cel_report_revoked(r, reason, &outcome);
+    cel_request_end(r, &outcome);
+}
+
+/* Why it must not run: "expired", "revoked", or NULL (celery/worker/request.py revoked). */
+static const char *forbidden(const struct cel_request *r)
+{
+    const struct cel_task_call *call = &r->job.call;
+
+    if (call->expires_us != INT64_MIN && cel_clock_wall_us() > call->expires_us) {
+        return "expired";
+    }
+    if (cel_ageset_count(r->w->revoked) > 0 &&
+        cel_ageset_has(r->w->revoked, call->id, cel_clock_mono())) {
+        return "revoked";
+    }
+    return NULL;
+}
+
+static double limit(double from_header, double from_policy)
+{
+    return from_header >= 0 ? from_header : from_policy;
+}
+
+static void admit_registered(struct cel_request *r)
+{
+    struct celery_worker *w = r->w;
+    struct cel_job *job = &r->job;
+
+    r->policy = &w->policy.tasks[job->task->index];
+    job->hard_limit = limit(job->call.time_limit, r->policy->time_limit);
+    job->soft_limit = limit(job->call.soft_time_limit, r->policy->soft_time_limit);
+    cel_report_log_received(r);
+    const char *why = forbidden(r);
+    if (why) {
+        revoke(r, why);
+        return;
+    }
+    cel_schedule_add(r);
+}
+
+void cel_admit(struct celery_worker *w, struct cel_delivery *give_delivery)
+{
+    bool malformed = give_delivery->malformed;
+    celery_error err = {0};
+    struct cel_request *r = cel_request_new(w, give_delivery);
+
+    if (!r) {
+        return;
+    }
+    fill_job(r);
+    enum cel_call_fault fault =
+        cel_task_call_read(r->envelope, &w->policy.limits, &r->job.call, &err);
+    if (malformed) {
+        refuse(r, CEL_CALL_INVALID, give_delivery->why);
+        return;
+    }
+    if (fault != CEL_CALL_OK) {
+        refuse(r, fault, err.message);
+        return;
+    }
+    if (w->shutdown != CEL_SHUTDOWN_NONE) {
+        cel_request_event(r, CEL_REQ_RETURNED);
+        return;
+    }
+    r->crashes =
+        cel_node_int(cel_envelope_header(r->envelope, CEL_SLICE(CEL_HEADER_CRASHES)), 0);
+    r->job.task = cel_app_find_task(w->app, r->job.call.task);
+    if (!r->job.task) {
+        not_registered(r);
+        return;
+    }
+    const struct cel_codec *codec;
+    if (cel_codec_accept(r->job.content_type, w->policy.limits.accept, &codec, &err) <
+        0) {
+        refuse(r, CEL_CALL_CONTENT, err.message);
+        return;
+    }
+    admit_registered(r);
+}
+
+void cel_admit_to_pool(struct cel_request *r)
+{
+    const char *why = forbidden(r);
+
+    if (why) {
+        revoke(r, why);
+        return;
+    }
+    cel_request_event(r, CEL_REQ_SLOT);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The door: what becomes of a delivery (celery/worker/strategy.py, consumer.py). */
+#ifndef CEL_WORKER_ADMIT_H
+#define CEL_WORKER_ADMIT_H
+
+#include "worker/request.h"
+
+/* Total: every delivery ends up scheduled, ended with a result, parked or given back. */
+void cel_admit(struct celery_worker *w, struct cel_delivery *give_delivery);
+
+/* A ready request's turn: expired or revoked meanwhile? Otherwise to the pool. */
+void cel_admit_to_pool(struct cel_request *r);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Who and where the worker is: node name, host name, processors it may use. */
+#ifndef CEL_WORKER_IDENTITY_H
+#define CEL_WORKER_IDENTITY_H
+
+#include <stddef.h>
+
+/*
+ * The node name from -n (NULL: "celery@%h"), expanded as celery/utils/nodenames.py does: %h host,
+ * %n name, %d domain, %i and %I nothing in the main process, %% a percent sign.  A name
+ * without "@" gets "@host".  In memory of cel_alloc; NULL when out of memory.
+ */
+char *cel_node_name(const char *pattern);
+
+/*
+ * Processors this process may use: the affinity mask, cut by the quota of its cgroup (v1 or
+ * v2, rounded up); at least 1.
+ */
+unsigned cel_cpu_count(void);
+
+/* "Linux-6.1.0-x86_64": platform line of the banner. */
+void cel_platform(char *text, size_t size);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/link.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/uuid.h"
+#include "net/backoff.h"
+
+enum link_state {
+    LINK_IDLE,
+    LINK_CONNECTING,
+    LINK_DECLARING,
+    LINK_CONSUMING,
+    LINK_STOPPED, /* connected, takes no more messages */
+    LINK_CLOSED,
+};
+
+struct cel_link {
+    struct cel_loop *loop;
+    const struct cel_worker_policy *policy;
+    struct cel_router *router;
+    struct cel_transport *transport;
+    const struct cel_link_events *events;
+    void *ctx;
+    struct cel_source *retry; /* timer: connect again */
+    struct cel_list waiting;  /* struct cel_publish for which there is no connection */
+    struct cel_backoff backoff;
+    struct cel_url **urls;
+    size_t n_urls;
+    size_t url;
+    enum link_state state;
+    unsigned prefetch;
+    int64_t tries;    /* since the last success */
+    size_t declaring; /* answers to come */
+    bool was_ready;   /* consumed at least once */
+    bool purge;       /* --purge: before the first consume */
+    bool stopping;    /* takes no more messages, also after a reconnection */
+    double stable_since;
+    char name[200];
+};
+
+static void connect_now(void *ctx);
+
+static void free_urls(struct cel_link *l)
+{
+    for (size_t i = 0; i < l->n_urls; i++) {
+        cel_url_free(l->urls[i]);
+    }
+    cel_free(l->urls);
+}
+
+/* ---- connecting ---- */
+
+static bool retry_allowed(const struct cel_link *l)
+{
+    bool retry = l->was_ready ? l->policy->connection_retry
+                              : l->policy->connection_retry_on_startup;
+
+    return retry && (l->policy->connection_max_retries <= 0 ||
+                     l->tries <= l->policy->connection_max_retries);
+}
+
+static void connect_later(struct cel_link *l, const celery_error *why)
+{
+    l->state = LINK_IDLE;
+    l->tries++;
+    if (!retry_allowed(l)) {
+        l->events->failed(l->ctx, why);
+        return;
+    }
+    double wait = cel_backoff_next(&l->backoff);
+    cel_log(CELERY_LOG_ERROR,
+            "consumer: Cannot connect to %s: %s.\nTrying again in %.2f seconds... "
+            "(%lld/%lld)\n",
+            l->name, why->message, wait, (long long)l->tries,
+            (long long)l->policy->connection_max_retries);
+    l->url = (l->url + 1) % l->n_urls;
+    cel_url_text(l->urls[l->url], l->name, sizeof l->name);
+    cel_source_rearm(l->retry, cel_loop_now(l->loop) + wait);
+}
+
+static void consume_all(struct cel_link *l)
+{
+    celery_error err = {0};
+    struct cel_list *it;
+
+    l->transport->ops->set_prefetch(l->transport, l->prefetch);
+    for (size_t i = 0; i < cel_router_count(l->router) && !l->stopping; i++) {
+        const char *queue = cel_router_at(l->router, i)->name;
+
+        if (l->transport->ops->consume(l->transport, queue, &err) < 0) {
+            l->transport->ops->close(l->transport);
+            connect_later(l, &err);
+            return;
+        }
+    }
+    l->state = l->stopping ? LINK_STOPPED : LINK_CONSUMING;
+    l->was_ready = true;
+    l->tries = 0;
+    l->stable_since = cel_loop_now(l->loop);
+    l->events->ready(l->ctx);
+    while ((it = cel_list_first(&l->waiting))) {
+        cel_list_remove(it);
+        cel_link_publish(l, cel_container_of(it, struct cel_publish, node));
+    }
+}
+
+static void on_purged(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_link *l = ctx;
+
+    if (!err) {
+        cel_log(CELERY_LOG_WARNING, "purge: Erased %lld message%s from the queues.",
+                (long long)answer, answer == 1 ? "" : "s");
+    } else if (l->transport) {
+        cel_log(CELERY_LOG_ERROR, "purge: %s", err->message);
+    }
+}
+
+static void purge_all(struct cel_link *l)
+{
+    l->purge = false;
+    for (size_t i = 0; i < cel_router_count(l->router); i++) {
+        const char *queue = cel_router_at(l->router, i)->name;
+
+        if (l->transport->ops->purge) {
+            l->transport->ops->purge(l->transport, queue,
+                                     (struct cel_done){on_purged, l});
+        }
+    }
+}
+
+static void on_declared(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_link *l = ctx;
+
+    if (l->state != LINK_DECLARING) {
+        return;
+    }
+    if (err) {
+        celery_error why = *err;
+        l->transport->ops->close(l->transport);
+        connect_later(l, &why);
+        return;
+    }
+    if (--l->declaring == 0) {
+        if (l->purge) {
+            purge_all(l);
+        }
+        consume_all(l);
+    }
+}
+
+static void declare_all(struct cel_link *l)
+{
+    size_t n = cel_router_count(l->router);
+
+    l->state = LINK_DECLARING;
+    l->declaring = n;
+    for (size_t i = 0; i < n && l->state == LINK_DECLARING; i++) {
+        const struct cel_queue_def *def = cel_router_at(l->router, i);
+        struct cel_queue q = {
+            .name = def->name,
+            .exchange = def->exchange,
+            .exchange_type = def->exchange_type,
+            .routing_key = def->routing_key,
+            .arguments = def->arguments,
+            .durable = true,
+        };
+        l->transport->ops->declare(l->transport, &q, (struct cel_done){on_declared, l});
+    }
+}
+
+static void on_connected(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_link *l = ctx;
+
+    if (l->state != LINK_CONNECTING) {
+        return;
+    }
+    if (err) {
+        connect_later(l, err);
+        return;
+    }
+    cel_log(CELERY_LOG_INFO, "Connected to %s", l->name);
+    declare_all(l);
+}
+
+static void connect_now(void *ctx)
+{
+    struct cel_link *l = ctx;
+
+    if (l->state != LINK_IDLE) {
+        return;
+    }
+    l->state = LINK_CONNECTING;
+    l->transport->ops->connect(l->transport, l->url, (struct cel_done){on_connected, l});
+}
+
+/* ---- events of the transport ---- */
+
+static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
+{
+    struct cel_link *l = ctx;
+
+    l->events->delivered(l->ctx, give_delivery);
+}
+
+static void on_taken(void *ctx, uint64_t tag)
+{
+    struct cel_link *l = ctx;
+
+    l->events->taken(l->ctx, tag);
+}
+
+static void on_lost(void *ctx, const celery_error *why)
+{
+    struct cel_link *l = ctx;
+    bool resumes = l->transport->ops->flags & CEL_TRANSPORT_RESUMES;
+
+    if (l->state == LINK_CLOSED) {
+        return;
+    }
+    l->state = LINK_IDLE;
+    /* A minute of stable work forgives what went before. */
+    if (cel_loop_now(l->loop) - l->stable_since > 60) {
+        cel_backoff_reset(&l->backoff);
+    }
+    cel_log(
+        CELERY_LOG_WARNING,
+        "consumer: Connection to broker lost. Trying to re-establish the connection... "
+        "(%s)",
+        why ? why->message : "closed");
+    l->events->lost(l->ctx, resumes);
+    if (!l->policy->connection_retry) {
+        l->events->failed(l->ctx, why);
+        return;
+    }
+    cel_source_rearm(l->retry, cel_loop_now(l->loop) + cel_backoff_next(&l->backoff));
+}
+
+static const struct cel_transport_events transport_events = {
+    .delivered = on_delivered,
+    .lost = on_lost,
+    .taken = on_taken,
+};
+
+/* ---- publishing ---- */
+
+static void on_published(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_publish *p = ctx;
+    struct cel_link *l = p->link;
+
+    if (!err) {
+        p->done(p->ctx, NULL);
+        return;
+    }
+    /* The same task id again: at least once is what acknowledging late promises anyway. */
+    bool again = celery_error_retriable(err) || err->status == CELERY_EUNCERTAIN;
+    if (!again || l->state == LINK_CLOSED || cel_loop_now(l->loop) > p->deadline) {
+        p->done(p->ctx, err);
+        return;
+    }
+    cel_list_append(&l->waiting, &p->node);
+}
+
+void cel_link_publish(struct cel_link *l, struct cel_publish *p)
+{
+    p->link = l;
+    if (l->state == LINK_CONSUMING || l->state == LINK_STOPPED) {
+        l->transport->ops->publish(l->transport, p->exchange, p->routing_key, p->envelope,
+                                   (struct cel_done){on_published, p});
+        return;
+    }
+    if (l->state == LINK_CLOSED) {
+        celery_error err = {CELERY_ECLOSED, 0, "the connection to the broker was closed"};
+        p->done(p->ctx, &err);
+        return;
+    }
+    cel_list_append(&l->waiting, &p->node);
+}
+
+/* ---- life ---- */
+
+/* Celery's default when no broker is named. */
+#define DEFAULT_BROKER "amqp://guest@localhost//"
+
+static celery_status read_urls(struct cel_link *l, const struct cel_config *config,
+                               celery_error *err)
+{
+    const char *text = cel_config_text(config, "broker_read_url");
+    const char *strategy = cel_config_text(config, "broker_failover_strategy");
+
+    if (!text) {
+        text = cel_config_text(config, "broker_url");
+    }
+    celery_status status =
+        cel_url_parse_list(text ? text : DEFAULT_BROKER, &l->urls, &l->n_urls, err);
+    if (status < 0) {
+        return cel_error_prefix(err, status, "broker_url: ");
+    }
+    if (strategy && strcmp(strategy, "shuffle") == 0) {
+        l->url = (size_t)(cel_random_double() * (double)l->n_urls) % l->n_urls;
+    }
+    cel_url_text(l->urls[l->url], l->name, sizeof l->name);
+    return CELERY_OK;
+}
+
+celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy *policy,
+                           const struct cel_config *config, struct cel_router *router,
+                           const struct cel_link_events *events, void *ctx,
+                           struct cel_link **ret_link, celery_error *err)
+{
+    struct cel_link *l = cel_calloc(1, sizeof *l);
+
+    if (!l) {
+        return cel_error_nomem(err);
+    }
+    l->loop = loop;
+    l->policy = policy;
+    l->router = router;
+    l->events = events;
+    l->ctx = ctx;
+    l->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.2, 30);
+    cel_list_init(&l->waiting);
+    celery_status status = read_urls(l, config, err);
+    if (status < 0) {
+        goto failed;
+    }
+    status = cel_transport_new(loop, l->urls, l->n_urls,
+                               cel_config_doc(config, "broker_transport_options"),
+                               &transport_events, l, &l->transport, err);
+    if (status < 0) {
+        goto failed;
+    }
+    l->transport->max_message = policy->max_message;
+    status = cel_loop_add_timer(loop, &l->retry, 0, connect_now, l);
+    if (status < 0) {
+        goto failed;
+    }
+    cel_source_disarm(l->retry);
+    *ret_link = l;
+    return CELERY_OK;
+failed:
+    cel_link_free(l);
+    return status;
+}
+
+struct cel_link *cel_link_free(struct cel_link *l)
+{
+    if (!l) {
+        return NULL;
+    }
+    cel_link_close(l);
+    cel_transport_free(l->transport);
+    cel_source_free(l->retry);
+    free_urls(l);
+    cel_free(l);
+    return NULL;
+}
+
+void cel_link_start(struct cel_link *l, bool purge)
+{
+    l->purge = purge;
+    connect_now(l);
+}
+
+void cel_link_stop_consuming(struct cel_link *l)
+{
+    l->stopping = true;
+    if (l->state == LINK_CONSUMING) {
+        for (size_t i = 0; i < cel_router_count(l->router); i++) {
+            l->transport->ops->cancel(l->transport, cel_router_at(l->router, i)->name,
+                                      NULL);
+        }
+        l->state = LINK_STOPPED;
+    }
+}
+
+void cel_link_close(struct cel_link *l)
+{
+    celery_error err = {CELERY_ECLOSED, 0, "the connection to the broker was closed"};
+    struct cel_list *it;
+
+    l->state = LINK_CLOSED;
+    if (l->transport) {
+        l->transport->ops->close(l->transport);
+    }
+    while ((it = cel_list_first(&l->waiting))) {
+        struct cel_publish *p = cel_container_of(it, struct cel_publish, node);
+
+        cel_list_remove(it);
+        p->done(p->ctx, &err);
+    }
+    if (l->retry) {
+        cel_source_disarm(l->retry);
+    }
+}
+
+void cel_link_set_prefetch(struct cel_link *l, unsigned count)
+{
+    if (count != l->prefetch) {
+        l->prefetch = count;
+        if (l->state == LINK_CONSUMING) {
+            l->transport->ops->set_prefetch(l->transport, count);
+        }
+    }
+}
+
+struct cel_transport *cel_link_transport(struct cel_link *l)
+{
+    return l->transport;
+}
+
+bool cel_link_connected(const struct cel_link *l)
+{
+    return l->state == LINK_CONSUMING || l->state == LINK_STOPPED;
+}
+
+const char *cel_link_name(const struct cel_link *l)
+{
+    return l->name;
+}

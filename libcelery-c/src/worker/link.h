@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The worker's link to the broker: connects through the failover list, declares and consumes
+ * the queues, reconnects with back-off, and publishes again what the broker did not get.
+ */
+#ifndef CEL_WORKER_LINK_H
+#define CEL_WORKER_LINK_H
+
+#include "app/app.h"
+#include "base/list.h"
+#include "transport/transport.h"
+#include "worker/policy.h"
+
+struct cel_link;
+
+struct cel_link_events {
+    void (*delivered)(void *ctx, struct cel_delivery *give_delivery);
+    void (*taken)(void *ctx, uint64_t tag);
+    /* Consuming from all queues; again after each reconnection. */
+    void (*ready)(void *ctx);
+    /* The connection is gone; resumes: deliveries stay ours. */
+    void (*lost)(void *ctx, bool resumes);
+    /* Tries are used up, or the broker refused for good: the worker ends with exit code 1. */
+    void (*failed)(void *ctx, const celery_error *why);
+};
+
+/* One message to be published with confirmation; embedded, borrowed until done. */
+struct cel_publish {
+    struct cel_list node;
+    struct cel_envelope *envelope;
+    const char *exchange;
+    const char *routing_key;
+    double deadline; /* loop time */
+    void (*done)(void *ctx, const celery_error *err);
+    void *ctx;
+    struct cel_link *link;
+};
+
+celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy *policy,
+                           const struct cel_config *config, struct cel_router *router,
+                           const struct cel_link_events *events, void *ctx,
+                           struct cel_link **ret_link, celery_error *err);
+struct cel_link *cel_link_free(struct cel_link *link);
+
+void cel_link_start(struct cel_link *link, bool purge);
+
+/* Stops the flow of new messages; what was delivered must still be settled. */
+void cel_link_stop_consuming(struct cel_link *link);
+
+/* The connection must go now and stay away (end of the worker). */
+void cel_link_close(struct cel_link *link);
+
+void cel_link_set_prefetch(struct cel_link *link, unsigned count);
+void cel_link_publish(struct cel_link *link, struct cel_publish *publish);
+
+struct cel_transport *cel_link_transport(struct cel_link *link);
+bool cel_link_connected(const struct cel_link *link);
+const char *cel_link_name(const struct cel_link *link); /* URL without password */
+
+#endif

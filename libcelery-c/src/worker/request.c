@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/request.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "worker/report.h"
+#include "worker/schedule.h"
+
+#include <stdio.h>
+
+/* Seconds in which a retry's message must be with the broker. */
+#define PUBLISH_DEADLINE 900.0
+
+struct cel_request *cel_request_new(struct celery_worker *w,
+                                    struct cel_delivery *give_delivery)
+{
+    struct cel_envelope *env = give_delivery->envelope;
+    struct cel_request *r = cel_arena_alloc(&env->arena, sizeof *r);
+
+    if (!r) {
+        struct cel_transport *t = cel_link_transport(w->link);
+
+        t->ops->reject(t, give_delivery->tag, true, true, NULL, 0, (struct cel_done){0});
+        cel_envelope_free(env);
+        return NULL;
+    }
+    memset(r, 0, sizeof *r);
+    r->w = w;
+    r->envelope = env;
+    r->tag = give_delivery->tag;
+    r->state = CEL_REQ_READY;
+    cel_list_init(&r->ready_node);
+    cel_list_append(&w->requests, &r->node);
+    w->n_requests++;
+    w->counts.received++;
+    return r;
+}
+
+static void request_free(struct cel_request *r)
+{
+    struct celery_worker *w = r->w;
+
+    cel_schedule_remove(r);
+    cel_list_remove(&r->node);
+    cel_list_remove(&r->ready_node);
+    w->n_requests--;
+    cel_envelope_free(r->publish.envelope);
+    cel_envelope_free(r->envelope);
+    if (w->shutdown != CEL_SHUTDOWN_NONE) {
+        cel_worker_check_shutdown(w);
+    }
+}
+
+/* ---- settling ---- */
+
+/* True when the settlement failed but can be made again after a reconnection. */
+static bool settle_again(struct cel_request *r, const celery_error *err)
+{
+    const struct cel_transport *t = cel_link_transport(r->w->link);
+
+    if (!err || !(t->ops->flags & CEL_TRANSPORT_RESUMES) || r->void_tag ||
+        r->w->shutdown == CEL_SHUTDOWN_DONE) {
+        return false;
+    }
+    r->unsettled = true;
+    r->uncertain = true;
+    return true;
+}
+
+static void tell_lost_ownership(struct cel_request *r)
+{
+    r->w->counts.lost_ownership++;
+    cel_log(CELERY_LOG_WARNING,
+            "Task %s[%s]: its message was taken over by another worker meanwhile",
+            cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
+}
+
+static void on_settled(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_request *r = ctx;
+
+    if (settle_again(r, err)) {
+        return;
+    }
+    if (!err && answer == 0 && !r->uncertain) {
+        tell_lost_ownership(r);
+    }
+    cel_request_event(r, CEL_REQ_SETTLED);
+}
+
+static void on_early_ack(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_request *r = ctx;
+
+    r->ack_pending = false;
+    if (err) {
+        /* Not acknowledged after all: do it at the end, as if it were late. */
+        r->acknowledged = false;
+        r->uncertain = true;
+    }
+    if (r->state == CEL_REQ_SETTLING && !settle_again(r, err)) {
+        cel_request_event(r, CEL_REQ_SETTLED);
+    }
+}
+
+static void give_back(struct cel_request *r)
+{
+    struct cel_transport *t = cel_link_transport(r->w->link);
+
+    if (r->ack_pending) {
+        return; /* on_early_ack() goes on */
+    }
+    if (r->void_tag || r->acknowledged) {
+        cel_request_event(r, CEL_REQ_SETTLED);
+        return;
+    }
+    r->returned = true;
+    r->w->counts.returned++;
+    t->ops->reject(t, r->tag, true, true, NULL, 0, (struct cel_done){on_settled, r});
+}
+
+static const char *park_reason(const struct cel_request *r, char *text, size_t size)
+{
+    if (r->outcome.kind == CEL_OUTCOME_LOST) {
+        snprintf(text, size,
+                 "its task ended %lld worker processes (worker_redelivery_budget)",
+                 (long long)r->crashes + 1);
+    } else {
+        snprintf(text, size, "%.*s", (int)r->outcome.reason.len, r->outcome.reason.data);
+    }
+    return text;
+}
+
+static void settle(struct cel_request *r)
+{
+    struct cel_transport *t = cel_link_transport(r->w->link);
+    struct cel_done done = {on_settled, r};
+    struct cel_ack_policy policy = {
+        .late = r->policy && r->policy->acks_late,
+        .on_failure_or_timeout = !r->policy || r->policy->acks_on_failure_or_timeout,
+        .reject_on_worker_lost = r->policy && r->policy->reject_on_worker_lost,
+        .crashes = r->crashes,
+        .crash_budget = r->w->policy.crash_budget,
+    };
+    char why[200];
+
+    if (r->ack_pending) {
+        return; /* on_early_ack() goes on */
+    }
+    if (r->void_tag || r->acknowledged) {
+        cel_request_event(r, CEL_REQ_SETTLED);
+        return;
+    }
+    switch (cel_request_settle(r->outcome.kind, &policy)) {
+    case CEL_SETTLE_ACK:
+        t->ops->ack(t, r->tag, done);
+        break;
+    case CEL_SETTLE_REQUEUE:
+        if (r->outcome.kind == CEL_OUTCOME_LOST) {
+            t->ops->reject(t, r->tag, true, false, CEL_HEADER_CRASHES, r->crashes + 1,
+                           done);
+        } else {
+            t->ops->reject(t, r->tag, true, false, NULL, 0, done);
+        }
+        break;
+    case CEL_SETTLE_PARK:
+        if (t->ops->park) {
+            r->w->counts.parked++;
+            t->ops->park(t, r->tag, park_reason(r, why, sizeof why), done);
+            break;
+        }
+        t->ops->reject(t, r->tag, false, false, NULL, 0, done);
+        break;
+    case CEL_SETTLE_DROP:
+        t->ops->reject(t, r->tag, false, false, NULL, 0, done);
+        break;
+    }
+}
+
+/* ---- reporting: messages first, then the result; REPORTED when both are safe ---- */
+
+static void on_stored(void *ctx, const celery_error *err)
+{
+    struct cel_request *r = ctx;
+
+    if (err && err->status == CELERY_ELIMIT && r->outcome.kind == CEL_OUTCOME_SUCCESS) {
+        struct cel_outcome too_large = {
+            .kind = CEL_OUTCOME_FAILURE,
+            .exc_type = CEL_SLICE("BackendStoreError"),
+            .exc_module = CEL_SLICE("celery.exceptions"),
+            .exc_args = CEL_SLICE("[\"the result is too large for the backend\"]"),
+        };
+        r->outcome = too_large;
+        cel_report_meta(r);
+        cel_results_store(r->w->results, &r->store);
+        return;
+    }
+    if (err) {
+        cel_log(CELERY_LOG_CRITICAL, "Task %s[%s]: its result could not be stored: %s",
+                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id),
+                err->message);
+        r->w->abandoned = true;
+    }
+    cel_request_event(r, err ? CEL_REQ_UNREPORTED : CEL_REQ_REPORTED);
+}
+
+static void store_outcome(struct cel_request *r)
+{
+    if (!cel_report_meta(r)) {
+        cel_request_event(r, CEL_REQ_REPORTED);
+        return;
+    }
+    r->store.done = on_stored;
+    r->store.ctx = r;
+    cel_results_store(r->w->results, &r->store);
+}
+
+static void on_retry_published(void *ctx, const celery_error *err)
+{
+    struct cel_request *r = ctx;
+
+    if (err) {
+        /* As Task.retry(): a retry that cannot be published rejects the message. */
+        cel_log(CELERY_LOG_ERROR, "Task %s[%s]: its retry could not be published: %s",
+                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id),
+                err->message);
+        cel_request_event(r, CEL_REQ_UNREPORTED);
+        return;
+    }
+    store_outcome(r);
+}
+
+static void publish_retry(struct cel_request *r)
+{
+    celery_error err = {0};
+    const struct cel_job *job = &r->job;
+
+    if (cel_report_retry(r, &r->publish.envelope, &err) < 0) {
+        on_retry_published(r, &err);
+        return;
+    }
+    /* celery/app/task.py: exchange "" means that the routing key names the queue. */
+    struct cel_arena *a = &r->envelope->arena;
+    r->publish.exchange = cel_arena_strndup(a, job->exchange.data, job->exchange.len);
+    r->publish.routing_key =
+        cel_arena_strndup(a, job->routing_key.data, job->routing_key.len);
+    r->publish.deadline = cel_loop_now(r->w->loop) + PUBLISH_DEADLINE;
+    r->publish.done = on_retry_published;
+    r->publish.ctx = r;
+    if (!r->publish.exchange || !r->publish.routing_key) {
+        err = (celery_error){CELERY_ENOMEM, 0, "out of memory"};
+        on_retry_published(r, &err);
+        return;
+    }
+    cel_link_publish(r->w->link, &r->publish);
+}
+
+static void report(struct cel_request *r)
+{
+    if (r->cancelled && !r->acknowledged) {
+        cel_request_event(r, CEL_REQ_UNREPORTED);
+        return;
+    }
+    cel_report_log_end(r);
+    if (r->outcome.kind == CEL_OUTCOME_RETRY && !r->cancelled) {
+        publish_retry(r);
+        return;
+    }
+    if (r->outcome.kind == CEL_OUTCOME_LOST && r->policy && r->policy->acks_late &&
+        r->policy->reject_on_worker_lost && !r->acknowledged) {
+        struct cel_ack_policy policy = {
+            .reject_on_worker_lost = true,
+            .crashes = r->crashes,
+            .crash_budget = r->w->policy.crash_budget,
+        };
+        if (cel_request_settle(CEL_OUTCOME_LOST, &policy) == CEL_SETTLE_REQUEUE) {
+            /* It will run again: nothing is stored (celery/worker/request.py on_failure). */
+            cel_request_event(r, CEL_REQ_REPORTED);
+            return;
+        }
+    }
+    store_outcome(r);
+}
+
+/* ---- the other actions ---- */
+
+static void submit(struct cel_request *r)
+{
+    struct celery_worker *w = r->w;
+
+    r->job.number = ++w->jobs;
+    w->n_running++;
+    if (w->pool->ops->submit(w->pool, &r->job) < 0) {
+        /* The pool had no memory for it: it stays ready. */
+        w->n_running--;
+        r->state = CEL_REQ_READY;
+        cel_list_prepend(&w->ready, &r->ready_node);
+    }
+}
+
+static void start(struct cel_request *r)
+{
+    struct cel_transport *t = cel_link_transport(r->w->link);
+
+    r->started = true;
+    r->accepted_at = cel_loop_now(r->w->loop);
+    if (!r->policy->acks_late && !r->void_tag) {
+        r->acknowledged = true;
+        r->ack_pending = true;
+        t->ops->ack(t, r->tag, (struct cel_done){on_early_ack, r});
+    }
+    if (r->policy->track_started) {
+        cel_report_started(r);
+    }
+}
+
+static void kill_task(struct cel_request *r)
+{
+    struct cel_pool *p = r->w->pool;
+
+    if (p->ops->recall(p, &r->job) == CELERY_OK) {
+        r->w->n_running--;
+        cel_request_event(r, CEL_REQ_RECALLED);
+        return;
+    }
+    if (p->ops->interrupt) {
+        p->ops->interrupt(p, &r->job);
+    }
+    if (p->ops->kill && r->started) {
+        p->ops->kill(p, &r->job, 15 /* SIGTERM */);
+    }
+}
+
+void cel_request_event(struct cel_request *r, enum cel_request_event event)
+{
+    struct cel_request_step step;
+
+    if (!cel_request_next(r->state, event, &step)) {
+        cel_log(CELERY_LOG_CRITICAL, "request %s: event %s in state %s",
+                cel_log_safe(r->job.call.id), cel_request_event_name(event),
+                cel_request_state_name(r->state));
+        return;
+    }
+    r->state = step.next;
+    if (step.actions & CEL_DO_VOID) {
+        r->void_tag = true;
+    }
+    if (step.actions & CEL_DO_START) {
+        start(r);
+    }
+    if (step.actions & CEL_DO_SUBMIT) {
+        submit(r);
+    } else if (step.actions & CEL_DO_KILL) {
+        kill_task(r);
+    } else if (step.actions & CEL_DO_REPORT) {
+        report(r);
+    } else if (step.actions & CEL_DO_SETTLE) {
+        settle(r);
+    } else if (step.actions & CEL_DO_RETURN) {
+        give_back(r);
+    } else if (step.actions & CEL_DO_FREE) {
+        request_free(r);
+    }
+}
+
+void cel_requests_resettle(struct celery_worker *w)
+{
+    struct cel_list *it;
+    struct cel_list *next;
+
+    cel_list_foreach(it, next, &w->requests) {
+        struct cel_request *r = cel_container_of(it, struct cel_request, node);
+
+        if (r->state == CEL_REQ_SETTLING && r->unsettled) {
+            r->unsettled = false;
+            if (r->returned) {
+                r->w->counts.returned--;
+                give_back(r);
+            } else {
+                settle(r);
+            }
+        }
+    }
+}
+
+void cel_requests_event(struct celery_worker *w, enum cel_request_event event)
+{
+    struct cel_request_step step;
+    struct cel_list *it;
+    struct cel_list *next;
+
+    cel_list_foreach(it, next, &w->requests) {
+        struct cel_request *r = cel_container_of(it, struct cel_request, node);
+
+        if (cel_request_next(r->state, event, &step)) {
+            cel_request_event(r, event);
+        }
+    }
+}
+
+void cel_request_end(struct cel_request *r, const struct cel_outcome *outcome)
+{
+    if (cel_report_keep(r, outcome) < 0) {
+        cel_request_event(r, CEL_REQ_RETURNED);
+        return;
+    }
+    cel_request_event(r, CEL_REQ_REVOKED);
+}
+
+/* ---- events of the pool ---- */
+
+static struct cel_request *of_job(struct cel_job *job)
+{
+    return cel_container_of(job, struct cel_request, job);
+}
+
+static void on_accepted(void *ctx, struct cel_job *job, int pid)
+{
+    struct cel_request *r = of_job(job);
+
+    r->pid = pid;
+    cel_request_event(r, CEL_REQ_ACCEPTED);
+}
+
+static void on_state(void *ctx, struct cel_job *job, struct cel_slice state,
+                     struct cel_slice meta_json)
+{
+    cel_report_state(of_job(job), state, meta_json);
+}
+
+/* Moving average of the run time, for the automatic prefetch. */
+static void learn(struct cel_request *r, double runtime)
+{
+    struct cel_task_policy *p = &r->w->policy.tasks[r->job.task->index];
+
+    p->average += (runtime - p->average) * 0.05;
+}
+
+static void keep_or_memory_error(struct cel_request *r, const struct cel_outcome *outcome)
+{
+    if (cel_report_keep(r, outcome) < 0) {
+        r->outcome = (struct cel_outcome){
+            .kind = CEL_OUTCOME_FAILURE,
+            .exc_type = CEL_SLICE("MemoryError"),
+            .exc_module = CEL_SLICE("builtins"),
+            .exc_args = CEL_SLICE("[]"),
+        };
+    }
+}
+
+static void on_finished(void *ctx, struct cel_job *job, const struct cel_outcome *outcome)
+{
+    struct cel_request *r = of_job(job);
+    struct celery_worker *w = r->w;
+
+    struct cel_outcome malformed;
+
+    w->n_running--;
+    learn(r, outcome->runtime);
+    if (outcome->kind == CEL_OUTCOME_MALFORMED) {
+        char why[200];
+
+        snprintf(why, sizeof why, "%.*s", (int)outcome->reason.len, outcome->reason.data);
+        cel_report_log_fault(r, outcome->fault, why);
+        cel_report_invalid(r, outcome->fault, why, &malformed);
+        keep_or_memory_error(r, &malformed); /* copies the reason out of why */
+    } else {
+        keep_or_memory_error(r, outcome);
+    }
+    cel_request_event(r, CEL_REQ_FINISHED);
+    cel_worker_dispatch(w);
+}
+
+static void on_lost(void *ctx, struct cel_job *job, int wait_status, bool timed_out)
+{
+    struct cel_request *r = of_job(job);
+    struct celery_worker *w = r->w;
+    struct cel_outcome outcome;
+
+    w->n_running--;
+    if (r->cancelled) {
+        cel_report_cancelled(r, &outcome);
+    } else if (timed_out) {
+        cel_report_timeout(r, &outcome);
+    } else if (r->state == CEL_REQ_STOPPING) {
+        cel_report_revoked(r, "terminated", &outcome);
+    } else {
+        cel_report_lost(r, wait_status, &outcome);
+    }
+    r->outcome = outcome;
+    cel_request_event(r, CEL_REQ_LOST);
+    cel_worker_dispatch(w);
+}
+
+static void on_soft_limit(void *ctx, struct cel_job *job)
+{
+    cel_log(CELERY_LOG_WARNING, "Soft time limit (%gs) exceeded for %s[%s]",
+            job->soft_limit, cel_log_safe(job->call.task), cel_log_safe(job->call.id));
+}
+
+static void on_room(void *ctx)
+{
+    cel_worker_dispatch(ctx);
+}
+
+static void on_stuck(void *ctx, struct cel_job *job)
+{
+    struct celery_worker *w = ctx;
+
+    cel_log(
+        CELERY_LOG_ERROR,
+        "Task %s[%s] overran its hard time limit in a thread, which cannot be stopped: "
+        "the worker ends (exit code 75) so that it can be replaced",
+        cel_log_safe(job->call.task), cel_log_safe(job->call.id));
+    w->exit_code = 75;
+    cel_worker_shutdown(w, CEL_SHUTDOWN_WARM);
+}
+
+const struct cel_pool_events cel_request_pool_events = {
+    .accepted = on_accepted,
+    .state = on_state,
+    .finished = on_finished,
+    .lost = on_lost,
+    .soft_limit = on_soft_limit,
+    .room = on_room,
+    .stuck = on_stuck,
+};

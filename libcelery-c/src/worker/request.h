@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One received message from its delivery to its settlement. */
+#ifndef CEL_WORKER_REQUEST_H
+#define CEL_WORKER_REQUEST_H
+
+#include "worker/request_state.h"
+#include "worker/worker.h"
+
+struct cel_request {
+    struct cel_job job; /* first: the pool hands it back */
+    struct celery_worker *w;
+    struct cel_envelope *envelope;        /* this struct lives in its arena */
+    const struct cel_task_policy *policy; /* NULL: the task is not registered */
+    uint64_t tag;
+    enum cel_request_state state;
+
+    bool void_tag;     /* never settle: the delivery is not ours (any more) */
+    bool acknowledged; /* early: the broker has been told */
+    bool ack_pending;  /* its answer to that is not in: r must stay */
+    bool unsettled;    /* the connection went before the answer: say it again */
+    bool uncertain;    /* it may have heard it the first time */
+    bool started;      /* accepted by the pool */
+    bool holds_eta;    /* counts among the held ETA messages */
+    bool cancelled;    /* by a cold shutdown */
+    bool returned;     /* goes back to its queue */
+    int pid;
+    double accepted_at; /* loop time */
+    int64_t crashes;    /* header x-celery-c-crashes */
+
+    struct cel_list node;       /* in w->requests */
+    struct cel_list ready_node; /* in w->ready, or in a bucket */
+    struct cel_heap_node eta_node;
+
+    /* The outcome, copied into the arena, and what was made of it. */
+    struct cel_outcome outcome;
+    struct cel_store store;
+    struct cel_publish publish; /* of a retry */
+};
+
+/* Makes a request of a delivery; takes it, also on failure (NULL: no memory, given back). */
+struct cel_request *cel_request_new(struct celery_worker *w,
+                                    struct cel_delivery *give_delivery);
+
+/* Feeds an event to the state machine and carries out its actions.  May free r. */
+void cel_request_event(struct cel_request *r, enum cel_request_event event);
+
+/* After a reconnection: settles again what the lost connection left open. */
+void cel_requests_resettle(struct celery_worker *w);
+
+/* Feeds an event to every request that is in a state which knows it. */
+void cel_requests_event(struct celery_worker *w, enum cel_request_event event);
+
+/* Ends a request that never ran with an outcome (revoked, not registered, malformed). */
+void cel_request_end(struct cel_request *r, const struct cel_outcome *outcome);
+
+/* How often header x-celery-c-crashes says that this task killed its process. */
+#define CEL_HEADER_CRASHES "x-celery-c-crashes"
+
+/* The events of the pool, for cel_pool_new(). */
+extern const struct cel_pool_events cel_request_pool_events;
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/schedule.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+
+/* Token bucket of capacity 1 (kombu/utils/limits.py): no bursts; waiting ones in order. */
+struct cel_bucket {
+    struct celery_worker *w;
+    struct cel_list waiting; /* struct cel_request by ready_node */
+    struct cel_source *timer;
+    double interval; /* seconds between two starts */
+    double next;     /* loop time of the next token */
+};
+
+static void make_ready(struct cel_request *r)
+{
+    r->state = CEL_REQ_READY;
+    cel_list_append(&r->w->ready, &r->ready_node);
+    cel_worker_dispatch(r->w);
+}
+
+/* ---- rate limits ---- */
+
+static void on_token(void *ctx)
+{
+    struct cel_bucket *b = ctx;
+    double now = cel_loop_now(b->w->loop);
+    struct cel_list *it = cel_list_first(&b->waiting);
+
+    if (!it) {
+        return;
+    }
+    cel_list_remove(it);
+    b->next = now + b->interval;
+    if (!cel_list_empty(&b->waiting)) {
+        cel_source_rearm(b->timer, b->next);
+    }
+    struct cel_request *r = cel_container_of(it, struct cel_request, ready_node);
+    cel_list_append(&b->w->ready, &r->ready_node);
+    cel_request_event(r, CEL_REQ_DUE);
+    cel_worker_dispatch(b->w);
+}
+
+static void wait_for_token(struct cel_bucket *b, struct cel_request *r)
+{
+    bool first = cel_list_empty(&b->waiting);
+
+    r->state = CEL_REQ_WAITING;
+    cel_list_append(&b->waiting, &r->ready_node);
+    if (first) {
+        double now = cel_loop_now(b->w->loop);
+        cel_source_rearm(b->timer, b->next > now ? b->next : now);
+    }
+}
+
+static void limit_or_ready(struct cel_request *r)
+{
+    struct cel_bucket *b = r->job.task ? r->w->buckets[r->job.task->index] : NULL;
+
+    if (b) {
+        wait_for_token(b, r);
+    } else {
+        make_ready(r);
+    }
+}
+
+/* ---- ETA ---- */
+
+static void arm_eta(struct celery_worker *w)
+{
+    struct cel_heap_node *first = cel_heap_first(&w->etas);
+
+    if (!first) {
+        cel_source_disarm(w->eta_timer);
+        return;
+    }
+    /* The heap is in wall time; look again at least every minute, clocks may be set. */
+    double wait = first->key - cel_clock_wall();
+    wait = wait < 0 ? 0 : wait > 60 ? 60 : wait;
+    cel_source_rearm(w->eta_timer, cel_loop_now(w->loop) + wait);
+}
+
+static void release_eta(struct cel_request *r)
+{
+    cel_heap_remove(&r->w->etas, &r->eta_node);
+    if (r->holds_eta) {
+        r->holds_eta = false;
+        cel_worker_update_prefetch(r->w);
+    }
+}
+
+static void on_eta(void *ctx)
+{
+    struct celery_worker *w = ctx;
+    double now = cel_clock_wall();
+    struct cel_heap_node *first;
+
+    while ((first = cel_heap_first(&w->etas)) && first->key <= now) {
+        struct cel_request *r = cel_container_of(first, struct cel_request, eta_node);
+
+        release_eta(r);
+        limit_or_ready(r);
+    }
+    arm_eta(w);
+}
+
+void cel_schedule_add(struct cel_request *r)
+{
+    struct celery_worker *w = r->w;
+
+    if (r->job.call.eta_us == INT64_MIN) {
+        limit_or_ready(r);
+        return;
+    }
+    r->state = CEL_REQ_WAITING;
+    if (cel_heap_add(&w->etas, &r->eta_node, (double)r->job.call.eta_us / 1e6) < 0) {
+        cel_request_event(r, CEL_REQ_RETURNED);
+        return;
+    }
+    r->holds_eta = true;
+    cel_worker_update_prefetch(w);
+    arm_eta(w);
+}
+
+void cel_schedule_remove(struct cel_request *r)
+{
+    if (r->eta_node.index) {
+        release_eta(r);
+    }
+    cel_list_remove(&r->ready_node);
+}
+
+/* ---- life ---- */
+
+celery_status cel_schedule_init(struct celery_worker *w, celery_error *err)
+{
+    w->buckets = cel_calloc(w->policy.n_tasks + 1, sizeof *w->buckets);
+    if (!w->buckets) {
+        return cel_error_nomem(err);
+    }
+    for (size_t i = 0; i < w->policy.n_tasks; i++) {
+        if (w->policy.tasks[i].rate <= 0) {
+            continue;
+        }
+        struct cel_bucket *b = cel_calloc(1, sizeof *b);
+        if (!b) {
+            return cel_error_nomem(err);
+        }
+        w->buckets[i] = b;
+        b->w = w;
+        b->interval = 1 / w->policy.tasks[i].rate;
+        cel_list_init(&b->waiting);
+        celery_status status = cel_loop_add_timer(w->loop, &b->timer, 0, on_token, b);
+        if (status < 0) {
+            cel_error_set(err, status, "rate limit timer");
+            return status;
+        }
+        cel_source_disarm(b->timer);
+    }
+    celery_status status = cel_loop_add_timer(w->loop, &w->eta_timer, 0, on_eta, w);
+    if (status < 0) {
+        return cel_error_set(err, status, "ETA timer");
+    }
+    cel_source_disarm(w->eta_timer);
+    return CELERY_OK;
+}
+
+void cel_schedule_fini(struct celery_worker *w)
+{
+    for (size_t i = 0; w->buckets && i < w->policy.n_tasks; i++) {
+        if (w->buckets[i]) {
+            cel_source_free(w->buckets[i]->timer);
+            cel_free(w->buckets[i]);
+        }
+    }
+    cel_free(w->buckets);
+    w->buckets = NULL;
+    w->eta_timer = cel_source_free(w->eta_timer);
+    cel_heap_fini(&w->etas);
+}

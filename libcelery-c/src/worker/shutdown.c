@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/shutdown.h"
+
+#include "base/log.h"
+#include "worker/request.h"
+
+/* Between two looks at the deadlines, seconds. */
+#define TICK 0.1
+
+/* After the last task ended, results that cannot be stored are waited for this long. */
+#define STORE_GRACE 10.0
+
+/* A cold shutdown's settlements must be answered within this. */
+#define COLD_GRACE 5.0
+
+static bool any_running(const struct celery_worker *w)
+{
+    return w->n_running > 0;
+}
+
+/* What the pool has not begun yet comes back and goes to its queue. */
+static void recall_unstarted(struct celery_worker *w)
+{
+    struct cel_list *it;
+    struct cel_list *next;
+
+    cel_list_foreach(it, next, &w->requests) {
+        struct cel_request *r = cel_container_of(it, struct cel_request, node);
+
+        if (r->state == CEL_REQ_SUBMITTED &&
+            w->pool->ops->recall(w->pool, &r->job) == CELERY_OK) {
+            w->n_running--;
+            cel_request_event(r, CEL_REQ_RECALLED);
+        }
+    }
+}
+
+static void return_waiting(struct celery_worker *w)
+{
+    recall_unstarted(w);
+    cel_requests_event(w, CEL_REQ_RETURNED);
+}
+
+static void cancel_running(struct celery_worker *w)
+{
+    struct cel_list *it;
+    struct cel_list *next;
+
+    cel_list_foreach(it, next, &w->requests) {
+        cel_container_of(it, struct cel_request, node)->cancelled = true;
+    }
+    w->abandoned |= any_running(w);
+    cel_requests_event(w, CEL_REQ_CANCELLED);
+}
+
+static void begin(struct celery_worker *w, enum cel_shutdown how)
+{
+    w->shutdown = how;
+    w->shutdown_at = cel_loop_now(w->loop);
+    w->idle_since = w->shutdown_at;
+    cel_link_stop_consuming(w->link);
+    return_waiting(w);
+    if (how == CEL_SHUTDOWN_COLD) {
+        cancel_running(w);
+    }
+    cel_source_rearm(w->tick, w->shutdown_at + TICK);
+}
+
+void cel_worker_shutdown(struct celery_worker *w, enum cel_shutdown how)
+{
+    if (how <= w->shutdown) {
+        return;
+    }
+    if (how == CEL_SHUTDOWN_COLD && w->policy.soft_shutdown > 0 &&
+        w->shutdown < CEL_SHUTDOWN_SOFT &&
+        (any_running(w) || w->policy.soft_shutdown_idle)) {
+        how = CEL_SHUTDOWN_SOFT;
+        cel_log(CELERY_LOG_WARNING,
+                "Initiating Soft Shutdown, terminating in %g seconds (%zu tasks running)",
+                w->policy.soft_shutdown, w->n_running);
+    }
+    begin(w, how);
+    cel_worker_check_shutdown(w);
+}
+
+void cel_worker_check_shutdown(struct celery_worker *w)
+{
+    bool soft_idle = w->shutdown == CEL_SHUTDOWN_SOFT && w->policy.soft_shutdown_idle;
+
+    if (w->shutdown != CEL_SHUTDOWN_NONE && w->n_requests == 0 && !soft_idle) {
+        cel_loop_stop(w->loop);
+    }
+}
+
+/* Seconds after which this kind of shutdown becomes a cold one; 0: never. */
+static double patience(const struct celery_worker *w)
+{
+    return w->shutdown == CEL_SHUTDOWN_SOFT ? w->policy.soft_shutdown
+                                            : w->policy.shutdown_timeout;
+}
+
+static void on_tick(void *ctx)
+{
+    struct celery_worker *w = ctx;
+    double now = cel_loop_now(w->loop);
+    double elapsed = now - w->shutdown_at;
+
+    if (any_running(w)) {
+        w->idle_since = now;
+    }
+    if (w->shutdown == CEL_SHUTDOWN_COLD) {
+        if (elapsed > COLD_GRACE) {
+            w->abandoned = true;
+            cel_loop_stop(w->loop);
+            return;
+        }
+        if (elapsed > COLD_GRACE / 2) {
+            cel_results_give_up(w->results);
+        }
+    } else if (patience(w) > 0 && elapsed > patience(w)) {
+        begin(w, CEL_SHUTDOWN_COLD);
+        cel_worker_check_shutdown(w);
+        return;
+    } else if (now - w->idle_since > STORE_GRACE) {
+        cel_results_give_up(w->results);
+        if (now - w->idle_since > STORE_GRACE + COLD_GRACE) {
+            w->abandoned = true;
+            cel_loop_stop(w->loop);
+            return;
+        }
+    }
+    cel_source_rearm(w->tick, now + TICK);
+}
+
+celery_status cel_shutdown_init(struct celery_worker *w, celery_error *err)
+{
+    celery_status status = cel_loop_add_timer(w->loop, &w->tick, 0, on_tick, w);
+
+    if (status == CELERY_OK) {
+        cel_source_disarm(w->tick);
+    }
+    return status;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/worker.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "worker/admit.h"
+#include "worker/identity.h"
+#include "worker/request.h"
+#include "worker/schedule.h"
+#include "worker/shutdown.h"
+
+/* Celery's CELERY_WORKER_REVOKES_MAX and _EXPIRES, ..._SUCCESSFUL_MAX and _EXPIRES. */
+#define REVOKES_MAX    50000
+#define REVOKE_EXPIRES 10800.0
+
+/* At most so many early-acknowledged results may wait for the backend before new tasks do. */
+#define RESULTS_WAITING_MAX 10000
+
+/* ---- prefetch ---- */
+
+static double mean_run_time(const struct celery_worker *w)
+{
+    double longest = 0;
+
+    for (size_t i = 0; i < w->policy.n_tasks; i++) {
+        if (w->policy.tasks[i].average > longest) {
+            longest = w->policy.tasks[i].average;
+        }
+    }
+    return longest;
+}
+
+/* "auto": about 50 ms of work in hand for each slot, never under 1 nor over 256. */
+static double automatic_multiplier(const struct celery_worker *w)
+{
+    double mean = mean_run_time(w);
+    double window = mean > 0 ? 0.05 / mean : 4;
+
+    return window < 1 ? 1 : window > 256 ? 256 : window;
+}
+
+void cel_worker_update_prefetch(struct celery_worker *w)
+{
+    double multiplier =
+        w->policy.prefetch_auto ? automatic_multiplier(w) : w->policy.prefetch_multiplier;
+    size_t held =
+        w->etas.count < w->policy.eta_limit ? w->etas.count : w->policy.eta_limit;
+
+    if (multiplier <= 0) {
+        cel_link_set_prefetch(w->link, 0);
+        return;
+    }
+    double count = (double)w->policy.concurrency * multiplier;
+    cel_link_set_prefetch(w->link, (unsigned)(count < 1 ? 1 : count) + (unsigned)held);
+}
+
+/* ---- from the ready list to the pool ---- */
+
+static bool may_submit(const struct celery_worker *w)
+{
+    return cel_results_waiting(w->results) < RESULTS_WAITING_MAX &&
+           w->shutdown == CEL_SHUTDOWN_NONE && w->pool->ops->room(w->pool) > 0;
+}
+
+static void on_dispatch(void *ctx)
+{
+    struct celery_worker *w = ctx;
+    struct cel_list *it;
+
+    while ((it = cel_list_first(&w->ready)) && may_submit(w)) {
+        cel_list_remove(it);
+        cel_admit_to_pool(cel_container_of(it, struct cel_request, ready_node));
+    }
+    if (w->policy.prefetch_auto) {
+        cel_worker_update_prefetch(w);
+    }
+}
+
+void cel_worker_dispatch(struct celery_worker *w)
+{
+    cel_source_schedule(w->dispatch);
+}
+
+/* ---- events of the link ---- */
+
+static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
+{
+    cel_admit(ctx, give_delivery);
+}
+
+static void on_taken(void *ctx, uint64_t tag)
+{
+    struct celery_worker *w = ctx;
+    struct cel_request_step step;
+    struct cel_list *it;
+    struct cel_list *next;
+
+    cel_list_foreach(it, next, &w->requests) {
+        struct cel_request *r = cel_container_of(it, struct cel_request, node);
+
+        if (r->tag == tag && !r->void_tag &&
+            cel_request_next(r->state, CEL_REQ_CONN_LOST, &step)) {
+            w->counts.lost_ownership++;
+            cel_log(CELERY_LOG_WARNING,
+                    "Task %s[%s]: its message was taken over by another worker",
+                    cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
+            cel_request_event(r, CEL_REQ_CONN_LOST);
+            return;
+        }
+    }
+}
+
+static void on_link_ready(void *ctx)
+{
+    struct celery_worker *w = ctx;
+
+    cel_requests_resettle(w);
+    if (!w->was_ready) {
+        w->was_ready = true;
+        if (w->on_ready) {
+            w->on_ready(w);
+        }
+    }
+}
+
+static void on_link_lost(void *ctx, bool resumes)
+{
+    struct celery_worker *w = ctx;
+
+    if (resumes) {
+        return;
+    }
+    cel_requests_event(w, CEL_REQ_CONN_LOST);
+}
+
+static void on_link_failed(void *ctx, const celery_error *why)
+{
+    struct celery_worker *w = ctx;
+
+    if (why) {
+        w->failure = *why;
+    }
+    w->exit_code = 1;
+    cel_log(CELERY_LOG_CRITICAL, "Unrecoverable error: %s",
+            why ? why->message : "connection to the broker lost");
+    cel_worker_shutdown(w, CEL_SHUTDOWN_COLD);
+}
+
+static const struct cel_link_events link_events = {
+    .delivered = on_delivered,
+    .taken = on_taken,
+    .ready = on_link_ready,
+    .lost = on_link_lost,
+    .failed = on_link_failed,
+};
+
+/* ---- life ---- */
+
+static celery_status make_router(struct celery_worker *w, celery_error *err)
+{
+    const struct cel_config *c = w->app->config;
+
+    celery_status status = cel_router_new(c, &w->router, err);
+    if (status < 0) {
+        return status;
+    }
+    return cel_router_select(w->router, cel_config_list(c, "worker_queues"),
+                             cel_config_list(c, "worker_exclude_queues"), err);
+}
+
+static celery_status make_pool(struct celery_worker *w, celery_error *err)
+{
+    const struct cel_config *c = w->app->config;
+    const struct cel_pool_ops *ops =
+        cel_pool_find(cel_config_text(c, "worker_pool"), err);
+    struct cel_pool_options options = {
+        .app = w->app,
+        .hostname = w->hostname,
+        .slots = w->policy.concurrency,
+        .max_tasks_per_child = cel_config_int(c, "worker_max_tasks_per_child", 0),
+        .max_memory_per_child = cel_config_int(c, "worker_max_memory_per_child", 0),
+        .limits = w->policy.limits,
+        .proc_alive_timeout = cel_config_double(c, "worker_proc_alive_timeout", 4),
+    };
+
+    if (!ops) {
+        return CELERY_ECONFIG;
+    }
+    if (ops == &cel_pool_solo) {
+        w->policy.concurrency = options.slots = 1;
+    }
+    celery_status status =
+        cel_pool_new(ops, &options, &cel_request_pool_events, w, &w->pool, err);
+    if (status < 0) {
+        return status;
+    }
+    return w->pool->ops->prepare ? w->pool->ops->prepare(w->pool, err) : CELERY_OK;
+}
+
+celery_status cel_worker_prepare(celery_app *app, struct celery_worker **ret_worker,
+                                 celery_error *err)
+{
+    celery_status status = cel_app_freeze(app, err);
+    struct celery_worker *w = status < 0 ? NULL : cel_calloc(1, sizeof *w);
+
+    if (status < 0) {
+        return status;
+    }
+    if (!w) {
+        return cel_error_nomem(err);
+    }
+    w->app = app;
+    cel_list_init(&w->requests);
+    cel_list_init(&w->ready);
+    w->hostname = cel_node_name(cel_config_text(app->config, "worker_hostname"));
+    w->revoked = cel_ageset_new(REVOKES_MAX, REVOKE_EXPIRES);
+    status = w->hostname && w->revoked ? CELERY_OK : cel_error_nomem(err);
+    if (status == CELERY_OK) {
+        status = cel_worker_policy_init(&w->policy, app, err);
+    }
+    if (status == CELERY_OK) {
+        status = make_router(w, err);
+    }
+    if (status == CELERY_OK) {
+        status = make_pool(w, err);
+    }
+    if (status < 0) {
+        celery_worker_free(w);
+        return status;
+    }
+    *ret_worker = w;
+    return CELERY_OK;
+}
+
+static celery_status open_results(struct celery_worker *w, celery_error *err)
+{
+    const char *text = cel_config_text(w->app->config, "result_backend");
+    struct cel_url **urls = NULL;
+    size_t n = 0;
+    celery_status status = CELERY_OK;
+
+    if (text && *text && strncmp(text, "disabled", 8) != 0) {
+        status = cel_url_parse_list(text, &urls, &n, err);
+        if (status < 0) {
+            return cel_error_prefix(err, status, "result_backend: ");
+        }
+    }
+    return cel_results_new(w->loop, urls, n, w->app->config, w->policy.store_deadline,
+                             &w->results, err);
+}
+
+static void on_wake(void *ctx)
+{
+    struct celery_worker *w = ctx;
+
+    if (w->stop_asked) {
+        cel_worker_shutdown(w, CEL_SHUTDOWN_WARM);
+    }
+}
+
+celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
+{
+    celery_status status = cel_loop_new(&w->loop, err);
+
+    if (status == CELERY_OK) {
+        status = cel_loop_add_hook(w->loop, &w->dispatch, on_dispatch, w);
+    }
+    if (status == CELERY_OK) {
+        status = cel_loop_add_wake(w->loop, &w->wake, on_wake, w);
+    }
+    if (status == CELERY_OK) {
+        status = cel_shutdown_init(w, err);
+    }
+    if (status == CELERY_OK) {
+        status = cel_schedule_init(w, err);
+    }
+    if (status == CELERY_OK) {
+        w->pool->loop = w->loop;
+        status = w->pool->ops->start(w->pool, err);
+    }
+    if (status == CELERY_OK) {
+        status = open_results(w, err);
+    }
+    if (status == CELERY_OK) {
+        status = cel_link_new(w->loop, &w->policy, w->app->config, w->router,
+                              &link_events, w, &w->link, err);
+    }
+    if (status == CELERY_OK) {
+        cel_worker_update_prefetch(w);
+        cel_results_connect(w->results);
+        cel_link_start(w->link, w->purge);
+    }
+    return status;
+}
+
+int cel_worker_loop(struct celery_worker *w)
+{
+    cel_loop_run(w->loop);
+    w->shutdown = CEL_SHUTDOWN_DONE;
+    return w->exit_code;
+}
+
+/* ---- public ---- */
+
+celery_worker *celery_worker_new(celery_app *app, celery_error *err)
+{
+    struct celery_worker *w = NULL;
+
+    if (!app) {
+        return NULL;
+    }
+    return cel_worker_prepare(app, &w, err) < 0 ? NULL : w;
+}
+
+celery_status celery_worker_run(celery_worker *w, celery_error *err)
+{
+    if (!w) {
+        return CELERY_EINVAL;
+    }
+    celery_status status = cel_worker_start(w, err);
+    if (status < 0) {
+        return status;
+    }
+    if (cel_worker_loop(w) != 0 && w->failure.status < 0) {
+        if (err) {
+            *err = w->failure;
+        }
+        return w->failure.status;
+    }
+    return CELERY_OK;
+}
+
+void celery_worker_stop(celery_worker *w)
+{
+    if (w) {
+        w->stop_asked = 1;
+        if (w->loop) {
+            cel_loop_wake(w->loop);
+        }
+    }
+}
+
+static void free_requests(struct celery_worker *w)
+{
+    struct cel_list *it;
+
+    while ((it = cel_list_first(&w->requests))) {
+        struct cel_request *r = cel_container_of(it, struct cel_request, node);
+
+        cel_list_remove(it);
+        cel_schedule_remove(r);
+        cel_envelope_free(r->publish.envelope);
+        cel_envelope_free(r->envelope);
+    }
+}
+
+void celery_worker_free(celery_worker *w)
+{
+    if (!w) {
+        return;
+    }
+    w->shutdown = CEL_SHUTDOWN_DONE;
+    cel_pool_free(w->pool);
+    w->link = cel_link_free(w->link);
+    w->results = cel_results_free(w->results);
+    free_requests(w);
+    cel_schedule_fini(w);
+    cel_source_free(w->dispatch);
+    cel_source_free(w->wake);
+    cel_source_free(w->tick);
+    cel_loop_free(w->loop);
+    cel_router_free(w->router);
+    cel_worker_policy_fini(&w->policy);
+    cel_ageset_free(w->revoked);
+    cel_free(w->hostname);
+    cel_free(w);
+}

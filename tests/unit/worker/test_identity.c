@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "worker/identity.h"
+
+static void test_node_names(void **unused)
+{
+    static const struct {
+        const char *pattern;
+        const char *name; /* before the host's name, or all of it */
+        bool host;
+    } cases[] = {
+        {NULL, "celery@", true},  {"", "celery@", true},
+        {"w1@%h", "w1@", true},   {"w1", "w1@", true},
+        {"w1@", "w1@", true},     {"w1@box", "w1@box", false},
+        {"x%%@b", "x%@b", false}, {"w%i@box", "w@box", false},
+    };
+    char host[256];
+    char want[600];
+
+    gethostname(host, sizeof host);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *got = cel_node_name(cases[i].pattern);
+
+        snprintf(want, sizeof want, "%s%s", cases[i].name, cases[i].host ? host : "");
+        assert_string_equal(got, want);
+        cel_free(got);
+    }
+}
+
+static void test_there_is_at_least_one_processor(void **unused)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+    assert_in_range(cel_cpu_count(), 1, online);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_node_names),
+        cmocka_unit_test(test_there_is_at_least_one_processor),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
