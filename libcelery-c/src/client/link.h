@@ -8,16 +8,21 @@
 #include "net/backoff.h"
 #include <stddef.h>
 
-enum cel_link_state { CEL_LINK_OFF, CEL_LINK_DOWN, CEL_LINK_CONNECTING, CEL_LINK_UP };
+enum cel_client_link_state {
+    CEL_LINK_OFF,
+    CEL_LINK_DOWN,
+    CEL_LINK_CONNECTING,
+    CEL_LINK_UP
+};
 
-struct cel_link {
+struct cel_client_link {
     struct cel_loop *loop;
     size_t n_urls;
     void (*connect)(void *ctx, size_t url_index, struct cel_done done);
     void (*up)(void *ctx); /* may be NULL */
     void *ctx;
 
-    enum cel_link_state state;
+    enum cel_client_link_state state;
     size_t url_index;
     size_t tried;    /* URLs of this round */
     unsigned rounds; /* that failed, ever */
@@ -27,15 +32,15 @@ struct cel_link {
 };
 
 /* The fields above the gap are set by the owner before. */
-celery_status cel_link_start(struct cel_link *link, celery_error *err);
+celery_status cel_client_link_start(struct cel_client_link *link, celery_error *err);
 
 /* Before the owner closes what the link connects; nothing is called any more. */
-void cel_link_stop(struct cel_link *link);
+void cel_client_link_stop(struct cel_client_link *link);
 
 /* The owner was told that the connection is gone. */
-void cel_link_lost(struct cel_link *link, const celery_error *why);
+void cel_client_link_lost(struct cel_client_link *link, const celery_error *why);
 
 /* Somebody waits: try now instead of when the back-off is over. */
-void cel_link_hurry(struct cel_link *link);
+void cel_client_link_hurry(struct cel_client_link *link);
 
 #endif
