@@ -42,14 +42,14 @@ static bool is_final(const celery_error *err)
            err->status == CELERY_ENOTSUP;
 }
 
-celery_status cel_client_wait_link(celery_client *client, struct cel_client_link *link,
-                                   double deadline, celery_error *err)
+celery_status cel_client_wait_uplink(celery_client *client, struct cel_client_link *link,
+                                     double deadline, celery_error *err)
 {
     unsigned rounds = link->rounds;
     cel_client_link_hurry(link);
-    while (link->state != CEL_LINK_UP) {
+    while (link->state != CEL_UPLINK_UP) {
         if (link->rounds != rounds ||
-            (link->state == CEL_LINK_DOWN && is_final(&link->last))) {
+            (link->state == CEL_UPLINK_DOWN && is_final(&link->last))) {
             return cel_error_set(err, link->last.status, "%s", link->last.message);
         }
         if (!cel_client_pass(client, deadline)) {
@@ -166,9 +166,9 @@ static celery_status wait_open(celery_client *client, celery_error *err)
     size_t most = client->n_broker_urls > client->n_backend_urls ? client->n_broker_urls
                                                                  : client->n_backend_urls;
     double deadline = cel_client_now(client) + timeout * (double)most + 0.5;
-    celery_status status = cel_client_wait_link(client, &client->broker, deadline, err);
+    celery_status status = cel_client_wait_uplink(client, &client->broker, deadline, err);
     if (status == CELERY_OK && client->backend) {
-        status = cel_client_wait_link(client, &client->results, deadline, err);
+        status = cel_client_wait_uplink(client, &client->results, deadline, err);
     }
     return status;
 }

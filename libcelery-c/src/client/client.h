@@ -7,7 +7,7 @@
 #include "backend/backend.h"
 #include "base/list.h"
 #include "base/uuid.h"
-#include "client/link.h"
+#include "client/uplink.h"
 #include "transport/transport.h"
 #include <celery/client.h>
 #include <stdarg.h>
@@ -59,8 +59,8 @@ bool cel_client_pass(celery_client *client, double deadline);
  * Until the link is up; fails when a whole round of URLs has failed, for good, or at the
  * deadline.
  */
-celery_status cel_client_wait_link(celery_client *client, struct cel_client_link *link,
-                                   double deadline, celery_error *err);
+celery_status cel_client_wait_uplink(celery_client *client, struct cel_client_link *link,
+                                     double deadline, celery_error *err);
 double cel_client_now(const celery_client *client);
 
 /* ---- sig.c ---- */

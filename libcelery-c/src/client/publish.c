@@ -184,7 +184,7 @@ static celery_status attempt(celery_client *client, const struct cel_queue_def *
 {
     double timeout = cel_config_double(client->config, "broker_connection_timeout", 4);
     double deadline = cel_client_now(client) + timeout * (double)client->n_broker_urls;
-    celery_status status = cel_client_wait_link(client, &client->broker, deadline, err);
+    celery_status status = cel_client_wait_uplink(client, &client->broker, deadline, err);
     if (status == CELERY_OK) {
         status = declare(client, queue, err);
     }

@@ -249,7 +249,7 @@ static void watch(celery_result *r)
     celery_client *client = r->client;
     if (!r->tracked->watched) {
         r->tracked->watched = true;
-        if (client->results.state == CEL_LINK_UP) {
+        if (client->results.state == CEL_UPLINK_UP) {
             client->backend->ops->watch(client->backend, tracked_id(r->tracked));
         }
     }
@@ -269,7 +269,7 @@ static celery_status wait_ready(celery_result *r, double timeout, celery_error *
     if (r->ready) {
         return CELERY_OK;
     }
-    if (client->results.state != CEL_LINK_UP) {
+    if (client->results.state != CEL_UPLINK_UP) {
         return cel_error_set(err, CELERY_ETIMEOUT, "task %s: result backend: %s", r->id,
                              client->results.last.message);
     }
@@ -329,7 +329,8 @@ static celery_status ask(celery_result *r,
 {
     celery_client *client = r->client;
     double deadline = cel_client_now(client) + ANSWER_TIMEOUT;
-    celery_status status = cel_client_wait_link(client, &client->results, deadline, err);
+    celery_status status =
+        cel_client_wait_uplink(client, &client->results, deadline, err);
     if (status < 0) {
         return status;
     }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "client/link.h"
+#include "client/uplink.h"
 #include "base/error.h"
 
 static void on_connected(void *ctx, const celery_error *err, int64_t answer)
 {
     struct cel_client_link *link = ctx;
-    if (link->state != CEL_LINK_CONNECTING) {
+    if (link->state != CEL_UPLINK_CONNECTING) {
         return;
     }
     if (!err) {
-        link->state = CEL_LINK_UP;
+        link->state = CEL_UPLINK_UP;
         link->tried = 0;
         cel_backoff_reset(&link->backoff);
         if (link->up) {
@@ -18,7 +18,7 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
         return;
     }
     double wait = 0;
-    link->state = CEL_LINK_DOWN;
+    link->state = CEL_UPLINK_DOWN;
     link->last = *err;
     link->url_index = (link->url_index + 1) % link->n_urls;
     if (++link->tried >= link->n_urls) {
@@ -32,8 +32,8 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
 static void try_now(void *ctx)
 {
     struct cel_client_link *link = ctx;
-    if (link->state == CEL_LINK_DOWN) {
-        link->state = CEL_LINK_CONNECTING;
+    if (link->state == CEL_UPLINK_DOWN) {
+        link->state = CEL_UPLINK_CONNECTING;
         link->connect(link->ctx, link->url_index, (struct cel_done){on_connected, link});
     }
 }
@@ -45,21 +45,21 @@ celery_status cel_client_link_start(struct cel_client_link *link, celery_error *
         return cel_error_nomem(err);
     }
     cel_source_disarm(link->timer);
-    link->state = CEL_LINK_DOWN;
+    link->state = CEL_UPLINK_DOWN;
     try_now(link);
     return CELERY_OK;
 }
 
 void cel_client_link_stop(struct cel_client_link *link)
 {
-    link->state = CEL_LINK_OFF;
+    link->state = CEL_UPLINK_OFF;
     link->timer = cel_source_free(link->timer);
 }
 
 void cel_client_link_lost(struct cel_client_link *link, const celery_error *why)
 {
-    if (link->state == CEL_LINK_UP) {
-        link->state = CEL_LINK_DOWN;
+    if (link->state == CEL_UPLINK_UP) {
+        link->state = CEL_UPLINK_DOWN;
         link->last = *why;
         cel_source_rearm(link->timer,
                          cel_loop_now(link->loop) + cel_backoff_next(&link->backoff));
@@ -68,7 +68,7 @@ void cel_client_link_lost(struct cel_client_link *link, const celery_error *why)
 
 void cel_client_link_hurry(struct cel_client_link *link)
 {
-    if (link->state == CEL_LINK_DOWN) {
+    if (link->state == CEL_UPLINK_DOWN) {
         cel_source_rearm(link->timer, cel_loop_now(link->loop));
     }
 }

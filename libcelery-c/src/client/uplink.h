@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A connection that is kept up: tries URL after URL, with back-off from round to round. */
-#ifndef CEL_CLIENT_LINK_H
-#define CEL_CLIENT_LINK_H
+#ifndef CEL_CLIENT_UPLINK_H
+#define CEL_CLIENT_UPLINK_H
 
 #include "loop/done.h"
 #include "loop/loop.h"
@@ -9,10 +9,10 @@
 #include <stddef.h>
 
 enum cel_client_link_state {
-    CEL_LINK_OFF,
-    CEL_LINK_DOWN,
-    CEL_LINK_CONNECTING,
-    CEL_LINK_UP
+    CEL_UPLINK_OFF,
+    CEL_UPLINK_DOWN,
+    CEL_UPLINK_CONNECTING,
+    CEL_UPLINK_UP
 };
 
 struct cel_client_link {

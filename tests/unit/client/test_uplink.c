@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "client/link.h"
+#include "client/uplink.h"
 
 static double fake_now;
 
@@ -17,7 +17,7 @@ static double fake_mono(void)
 }
 
 struct peer {
-    struct cel_link link;
+    struct cel_uplink link;
     struct cel_done pending;
     size_t url_index;
     int connects, ups;
@@ -47,12 +47,12 @@ static void start(struct peer *p, struct cel_loop **loop, size_t n_urls)
                                 .connect = on_connect,
                                 .up = on_up,
                                 .ctx = p}};
-    assert_int_equal(cel_link_start(&p->link, NULL), CELERY_OK);
+    assert_int_equal(cel_uplink_start(&p->link, NULL), CELERY_OK);
 }
 
 static void stop(struct peer *p, struct cel_loop *loop)
 {
-    cel_link_stop(&p->link);
+    cel_uplink_stop(&p->link);
     cel_loop_free(loop);
     cel_clock_set(NULL);
 }
@@ -84,7 +84,7 @@ static void test_url_after_url_then_a_rest(void **state)
     assert_int_equal(p.connects, 3);
     assert_int_equal(p.url_index, 0);
     cel_done(p.pending, NULL, 0);
-    assert_int_equal(p.link.state, CEL_LINK_UP);
+    assert_int_equal(p.link.state, CEL_UPLINK_UP);
     assert_int_equal(p.ups, 1);
     stop(&p, loop);
 }
@@ -96,9 +96,9 @@ static void test_a_lost_link_comes_back(void **state)
     celery_error err = {.status = CELERY_ECLOSED};
     start(&p, &loop, 1);
     cel_done(p.pending, NULL, 0);
-    cel_link_lost(&p.link, &err);
-    cel_link_lost(&p.link, &err);
-    assert_int_equal(p.link.state, CEL_LINK_DOWN);
+    cel_uplink_lost(&p.link, &err);
+    cel_uplink_lost(&p.link, &err);
+    assert_int_equal(p.link.state, CEL_UPLINK_DOWN);
     fake_now += 6;
     cel_loop_pass(loop, 0);
     assert_int_equal(p.connects, 2);
@@ -113,10 +113,10 @@ static void test_hurry_does_not_wait(void **state)
     struct cel_loop *loop;
     start(&p, &loop, 1);
     refuse(&p);
-    cel_link_hurry(&p.link);
+    cel_uplink_hurry(&p.link);
     cel_loop_pass(loop, 0);
     assert_int_equal(p.connects, 2);
-    cel_link_hurry(&p.link); /* while connecting: harmless */
+    cel_uplink_hurry(&p.link); /* while connecting: harmless */
     cel_loop_pass(loop, 0);
     assert_int_equal(p.connects, 2);
     stop(&p, loop);
@@ -127,10 +127,10 @@ static void test_stopped_it_ignores_the_answer(void **state)
     struct peer p;
     struct cel_loop *loop;
     start(&p, &loop, 1);
-    cel_link_stop(&p.link);
+    cel_uplink_stop(&p.link);
     cel_done(p.pending, NULL, 0);
     assert_int_equal(p.ups, 0);
-    assert_int_equal(p.link.state, CEL_LINK_OFF);
+    assert_int_equal(p.link.state, CEL_UPLINK_OFF);
     stop(&p, loop);
 }
 
