@@ -44,7 +44,8 @@ static celery_status bzip2_compress(struct cel_buf *out, struct cel_slice bytes,
 
 /* One stream; moves *rest behind it. */
 static celery_status decompress_stream(bz_stream *z, struct cel_sink *sink,
-                                       struct cel_slice *rest, celery_error *err)
+                                       struct cel_slice *rest, bool *ret_corrupt,
+                                       celery_error *err)
 {
     for (;;) {
         char *at;
@@ -69,6 +70,7 @@ static celery_status decompress_stream(bz_stream *z, struct cel_sink *sink,
             return cel_error_nomem(err);
         }
         if (code != BZ_OK) {
+            *ret_corrupt = true;
             return cel_sink_corrupt("bzip2", "corrupt stream", err);
         }
         if (rest->len == 0 && z->avail_out > 0) {
@@ -88,9 +90,10 @@ static celery_status bzip2_decompress(struct cel_buf *out, struct cel_slice byte
             return cel_error_nomem(err);
         }
         bool first = rest.data == bytes.data;
-        celery_status status = decompress_stream(&z, &sink, &rest, err);
+        bool corrupt = false;
+        celery_status status = decompress_stream(&z, &sink, &rest, &corrupt, err);
         BZ2_bzDecompressEnd(&z);
-        if (status == CELERY_EMESSAGE && !first && rest.len > 0) {
+        if (status < 0 && corrupt && !first) {
             break; /* Lib/bz2.py: what follows whole streams is ignored */
         }
         if (status < 0) {

@@ -45,7 +45,8 @@ static celery_status explain(lzma_ret code, celery_error *err)
 
 /* One stream; moves *rest behind it. */
 static celery_status decompress_stream(lzma_stream *z, struct cel_sink *sink,
-                                       struct cel_slice *rest, celery_error *err)
+                                       struct cel_slice *rest, bool *ret_corrupt,
+                                       celery_error *err)
 {
     z->next_in = (const uint8_t *)rest->data;
     z->avail_in = rest->len;
@@ -65,6 +66,8 @@ static celery_status decompress_stream(lzma_stream *z, struct cel_sink *sink,
             return status;
         }
         if (code != LZMA_OK) {
+            *ret_corrupt = code == LZMA_FORMAT_ERROR || code == LZMA_DATA_ERROR ||
+                           code == LZMA_OPTIONS_ERROR;
             return explain(code, err);
         }
     }
@@ -81,9 +84,10 @@ static celery_status lzma_decompress(struct cel_buf *out, struct cel_slice bytes
             return cel_error_nomem(err);
         }
         bool first = rest.data == bytes.data;
-        celery_status status = decompress_stream(&z, &sink, &rest, err);
+        bool corrupt = false;
+        celery_status status = decompress_stream(&z, &sink, &rest, &corrupt, err);
         lzma_end(&z);
-        if (status == CELERY_EMESSAGE && !first) {
+        if (status < 0 && corrupt && !first) {
             break; /* Lib/lzma.py: what follows whole streams is ignored */
         }
         if (status < 0) {
