@@ -60,7 +60,7 @@ class Ical(lib.Case):
     def test_every_vector(self):
         with open(VECTORS) as f:
             vectors = json.load(f)['vectors']
-        self.ical_worker(loglevel='WARNING')
+        self.ical_worker()
         sent = [(v, self.app.send_task('ical', v['args'], v['kwargs'], queue='ical'))
                 for v in vectors]
         for vector, result in sent:
