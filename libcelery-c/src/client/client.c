@@ -42,11 +42,11 @@ static bool is_final(const celery_error *err)
            err->status == CELERY_ENOTSUP;
 }
 
-celery_status cel_client_wait_uplink(celery_client *client, struct cel_client_link *link,
+celery_status cel_client_wait_uplink(celery_client *client, struct cel_uplink *link,
                                      double deadline, celery_error *err)
 {
     unsigned rounds = link->rounds;
-    cel_client_link_hurry(link);
+    cel_uplink_hurry(link);
     while (link->state != CEL_UPLINK_UP) {
         if (link->rounds != rounds ||
             (link->state == CEL_UPLINK_DOWN && is_final(&link->last))) {
@@ -72,7 +72,7 @@ static void on_broker_lost(void *ctx, const celery_error *why)
 {
     celery_client *client = ctx;
     cel_map_fini(&client->declared);
-    cel_client_link_lost(&client->broker, why);
+    cel_uplink_lost(&client->broker, why);
 }
 
 static const struct cel_transport_events transport_events = {.delivered = on_delivered,
@@ -81,7 +81,7 @@ static const struct cel_transport_events transport_events = {.delivered = on_del
 static void on_backend_lost(void *ctx, const celery_error *why)
 {
     celery_client *client = ctx;
-    cel_client_link_lost(&client->results, why);
+    cel_uplink_lost(&client->results, why);
 }
 
 static const struct cel_backend_events backend_events = {.meta = cel_result_meta,
@@ -127,7 +127,7 @@ static celery_status open_broker(celery_client *client, celery_error *err)
     client->broker.n_urls = client->n_broker_urls;
     client->broker.connect = connect_transport;
     client->broker.ctx = client;
-    return cel_client_link_start(&client->broker, err);
+    return cel_uplink_start(&client->broker, err);
 }
 
 static bool is_disabled(const char *text)
@@ -157,7 +157,7 @@ static celery_status open_backend(celery_client *client, celery_error *err)
     client->results.connect = connect_backend;
     client->results.up = cel_result_watch_again;
     client->results.ctx = client;
-    return cel_client_link_start(&client->results, err);
+    return cel_uplink_start(&client->results, err);
 }
 
 static celery_status wait_open(celery_client *client, celery_error *err)
@@ -263,10 +263,10 @@ void celery_client_close(celery_client *client)
         return;
     }
     if (client->broker.loop) {
-        cel_client_link_stop(&client->broker);
+        cel_uplink_stop(&client->broker);
     }
     if (client->results.loop) {
-        cel_client_link_stop(&client->results);
+        cel_uplink_stop(&client->results);
     }
     cel_result_orphan_all(client);
     cel_transport_free(client->transport);

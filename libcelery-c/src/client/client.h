@@ -22,13 +22,13 @@ struct celery_client {
     struct cel_url **broker_urls;
     size_t n_broker_urls;
     struct cel_transport *transport;
-    struct cel_client_link broker;
+    struct cel_uplink broker;
     struct cel_map declared; /* queues, on this connection */
 
     struct cel_url **backend_urls;
     size_t n_backend_urls;
     struct cel_backend *backend; /* NULL: results cannot be read */
-    struct cel_client_link results;
+    struct cel_uplink results;
     struct cel_map tracked; /* task id: struct cel_tracked */
 
     char reply_to[CEL_UUID_SIZE]; /* Celery's thread_oid */
@@ -59,7 +59,7 @@ bool cel_client_pass(celery_client *client, double deadline);
  * Until the link is up; fails when a whole round of URLs has failed, for good, or at the
  * deadline.
  */
-celery_status cel_client_wait_uplink(celery_client *client, struct cel_client_link *link,
+celery_status cel_client_wait_uplink(celery_client *client, struct cel_uplink *link,
                                      double deadline, celery_error *err);
 double cel_client_now(const celery_client *client);
 

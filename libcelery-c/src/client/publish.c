@@ -137,7 +137,7 @@ static celery_status wait_done(celery_client *client, struct cel_waiting *w,
                           CONFIRM_TIMEOUT);
             client->transport->ops->close(client->transport);
             cel_map_fini(&client->declared);
-            cel_client_link_lost(&client->broker, &why);
+            cel_uplink_lost(&client->broker, &why);
             w->err = why;
             break;
         }

@@ -253,7 +253,7 @@ static void watch(celery_result *r)
             client->backend->ops->watch(client->backend, tracked_id(r->tracked));
         }
     }
-    cel_client_link_hurry(&client->results);
+    cel_uplink_hurry(&client->results);
 }
 
 static celery_status wait_ready(celery_result *r, double timeout, celery_error *err)
@@ -342,7 +342,7 @@ static celery_status ask(celery_result *r,
             cel_error_set(&why, CELERY_ETIMEOUT, "result backend: no answer in %g s",
                           ANSWER_TIMEOUT);
             client->backend->ops->close(client->backend);
-            cel_client_link_lost(&client->results, &why);
+            cel_uplink_lost(&client->results, &why);
             w.err = why;
             break;
         }

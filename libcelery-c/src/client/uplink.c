@@ -4,7 +4,7 @@
 
 static void on_connected(void *ctx, const celery_error *err, int64_t answer)
 {
-    struct cel_client_link *link = ctx;
+    struct cel_uplink *link = ctx;
     if (link->state != CEL_UPLINK_CONNECTING) {
         return;
     }
@@ -31,14 +31,14 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
 
 static void try_now(void *ctx)
 {
-    struct cel_client_link *link = ctx;
+    struct cel_uplink *link = ctx;
     if (link->state == CEL_UPLINK_DOWN) {
         link->state = CEL_UPLINK_CONNECTING;
         link->connect(link->ctx, link->url_index, (struct cel_done){on_connected, link});
     }
 }
 
-celery_status cel_client_link_start(struct cel_client_link *link, celery_error *err)
+celery_status cel_uplink_start(struct cel_uplink *link, celery_error *err)
 {
     link->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.2, 5.0);
     if (cel_loop_add_timer(link->loop, &link->timer, 0, try_now, link) < 0) {
@@ -50,13 +50,13 @@ celery_status cel_client_link_start(struct cel_client_link *link, celery_error *
     return CELERY_OK;
 }
 
-void cel_client_link_stop(struct cel_client_link *link)
+void cel_uplink_stop(struct cel_uplink *link)
 {
     link->state = CEL_UPLINK_OFF;
     link->timer = cel_source_free(link->timer);
 }
 
-void cel_client_link_lost(struct cel_client_link *link, const celery_error *why)
+void cel_uplink_lost(struct cel_uplink *link, const celery_error *why)
 {
     if (link->state == CEL_UPLINK_UP) {
         link->state = CEL_UPLINK_DOWN;
@@ -66,7 +66,7 @@ void cel_client_link_lost(struct cel_client_link *link, const celery_error *why)
     }
 }
 
-void cel_client_link_hurry(struct cel_client_link *link)
+void cel_uplink_hurry(struct cel_uplink *link)
 {
     if (link->state == CEL_UPLINK_DOWN) {
         cel_source_rearm(link->timer, cel_loop_now(link->loop));

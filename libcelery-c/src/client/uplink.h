@@ -8,21 +8,21 @@
 #include "net/backoff.h"
 #include <stddef.h>
 
-enum cel_client_link_state {
+enum cel_uplink_state {
     CEL_UPLINK_OFF,
     CEL_UPLINK_DOWN,
     CEL_UPLINK_CONNECTING,
     CEL_UPLINK_UP
 };
 
-struct cel_client_link {
+struct cel_uplink {
     struct cel_loop *loop;
     size_t n_urls;
     void (*connect)(void *ctx, size_t url_index, struct cel_done done);
     void (*up)(void *ctx); /* may be NULL */
     void *ctx;
 
-    enum cel_client_link_state state;
+    enum cel_uplink_state state;
     size_t url_index;
     size_t tried;    /* URLs of this round */
     unsigned rounds; /* that failed, ever */
@@ -32,15 +32,15 @@ struct cel_client_link {
 };
 
 /* The fields above the gap are set by the owner before. */
-celery_status cel_client_link_start(struct cel_client_link *link, celery_error *err);
+celery_status cel_uplink_start(struct cel_uplink *link, celery_error *err);
 
 /* Before the owner closes what the link connects; nothing is called any more. */
-void cel_client_link_stop(struct cel_client_link *link);
+void cel_uplink_stop(struct cel_uplink *link);
 
 /* The owner was told that the connection is gone. */
-void cel_client_link_lost(struct cel_client_link *link, const celery_error *why);
+void cel_uplink_lost(struct cel_uplink *link, const celery_error *why);
 
 /* Somebody waits: try now instead of when the back-off is over. */
-void cel_client_link_hurry(struct cel_client_link *link);
+void cel_uplink_hurry(struct cel_uplink *link);
 
 #endif
