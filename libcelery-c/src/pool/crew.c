@@ -76,6 +76,14 @@ static void fail_unsent(struct cel_crew *c, struct cel_job *job)
     c->pool->events->finished(c->pool->events_ctx, job, &outcome);
 }
 
+static void tick_soon(struct cel_crew *c)
+{
+    if (!c->ticking && !c->stopped) {
+        c->ticking = true;
+        cel_source_rearm(c->tick, cel_loop_now(c->pool->loop) + TICK);
+    }
+}
+
 static void give(struct cel_member *m, struct cel_job *job)
 {
     struct cel_crew *c = m->crew;
@@ -101,9 +109,8 @@ static void give(struct cel_member *m, struct cel_job *job)
         m->first = seq;
         m->stalled = seq - 1;
         cel_hold_start_head(m);
-    } else if (!c->ticking) {
-        c->ticking = true;
-        cel_source_rearm(c->tick, cel_loop_now(c->pool->loop) + TICK);
+    } else {
+        tick_soon(c);
     }
 }
 
@@ -192,10 +199,10 @@ static void on_tick(void *ctx)
         m->stalled = m->first;
         again = again || m->held > 1;
     }
-    if (!c->stopped && again) {
-        c->ticking = true;
-        cel_source_rearm(c->tick, cel_loop_now(c->pool->loop) + TICK);
+    if (again) {
+        tick_soon(c);
     }
+    cel_crew_wake(c);
 }
 
 /* ---- members come and go ---- */
@@ -217,7 +224,7 @@ void cel_crew_reset_member(struct cel_member *m)
 void cel_crew_leave(struct cel_member *m)
 {
     m->leaving = true;
-    cel_hold_take_back(m, true);
+    cel_hold_take_back(m, false);
     cel_crew_wake(m->crew);
 }
 
@@ -246,7 +253,6 @@ void cel_crew_gone(struct cel_member *m, int wait_status, bool timed_out)
 
 void cel_crew_give_up(struct cel_member *m, uint32_t seq)
 {
-    cel_limits_end(&m->crew->limits, &m->limit);
     lose(m, seq, 0, true);
 }
 
@@ -308,7 +314,6 @@ struct cel_member *cel_crew_single_out(struct cel_crew *c, struct cel_job *job, 
         return m;
     }
     if (m) {
-        cel_limits_end(&c->limits, &m->limit);
         m->given--;
         cel_hold_let_go(m, seat->seq);
     } else {
@@ -323,6 +328,11 @@ void cel_crew_wake(struct cel_crew *c)
     if (!c->stopped) {
         cel_source_schedule(c->hook);
     }
+}
+
+void cel_crew_again(struct cel_crew *c)
+{
+    tick_soon(c);
 }
 
 celery_status cel_crew_init(struct cel_crew *c, struct cel_pool *pool,

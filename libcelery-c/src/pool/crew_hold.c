@@ -17,6 +17,9 @@ void cel_hold_stop_waiting(struct cel_crew *c, struct cel_job *job)
 void cel_hold_let_go(struct cel_member *m, uint32_t seq)
 {
     struct cel_job *job = *cel_member_place(m, seq);
+    if (seq == m->first && m->limit.node.index) {
+        cel_limits_end(&m->crew->limits, &m->limit);
+    }
     *cel_member_place(m, seq) = NULL;
     m->held--;
     m->crew->held--;

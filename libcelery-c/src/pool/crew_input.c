@@ -23,9 +23,6 @@ static void done(struct cel_member *m, uint32_t seq, const struct cel_outcome *o
         cel_crew_wake(c);
         return;
     }
-    if (m->limit.node.index) {
-        cel_limits_end(&c->limits, &m->limit);
-    }
     cel_hold_accept(m, job);
     cel_hold_let_go(m, seq);
     m->doomed = false;

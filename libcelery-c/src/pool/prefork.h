@@ -58,15 +58,24 @@ struct cel_report {
     int32_t status; /* EXITED: of waitpid(); FAILED: errno */
 };
 
+#define CEL_SERVER_KEEP 64
+
 struct cel_server {
     pid_t pid;   /* 0: none */
     int control; /* non-blocking */
+    /* What was open at the first start: the program's own, for its tasks to use. */
+    int keep[CEL_SERVER_KEEP];
+    unsigned n_keep;
 };
 
-/* pages: n_slots of them, in shared memory. */
+/*
+ * Forks the server.  pages: n_slots of them, in shared memory.  server is zeroed for the
+ * first time; later, when another takes the place of one that died, whatever has been
+ * opened since the first start is closed in it.
+ */
 celery_status cel_server_start(const struct cel_pool_options *options,
                                struct cel_slot_page *pages, unsigned n_slots,
-                               struct cel_server *ret_server, celery_error *err);
+                               struct cel_server *server, celery_error *err);
 
 /* Sends an order; give_fd (or -1) goes along and is closed here. */
 celery_status cel_server_order(struct cel_server *server, const struct cel_order *order,

@@ -96,10 +96,12 @@ void cel_child_close(struct cel_child *c)
     c->member.pid = 0;
 }
 
+/* If it has run a job, then that was what it died of: no reason to hesitate. */
 static bool died_of_its_start(const struct cel_child *c)
 {
     double age = cel_loop_now(c->member.crew->pool->loop) - c->born;
-    return c->life <= CEL_CHILD_FORKED || (c->life == CEL_CHILD_UP && age < STABLE_TIME);
+    return c->life <= CEL_CHILD_FORKED ||
+           (c->life == CEL_CHILD_UP && age < STABLE_TIME && c->member.given == 0);
 }
 
 static void bury(struct cel_child *c, int wait_status)
@@ -109,11 +111,11 @@ static void bury(struct cel_child *c, int wait_status)
     if (p->crew.stopped) {
         return;
     }
-    c->failures = died_of_its_start(c) ? c->failures + 1 : 0;
     cel_crew_gone(&c->member, wait_status, c->timed_out);
     if (p->crew.stopped) {
         return;
     }
+    c->failures = died_of_its_start(c) ? c->failures + 1 : 0;
     cel_child_close(c);
     cel_child_shrink(&c->in);
     c->life = CEL_CHILD_NONE;
@@ -121,6 +123,8 @@ static void bury(struct cel_child *c, int wait_status)
         return;
     }
     if (c->failures > 1) {
+        cel_log(CELERY_LOG_ERROR, "pool: %u processes in a row died at their start",
+                c->failures);
         later(c, c->failures - 1);
     } else {
         cel_child_respawn(c);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "pool/prefork.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -197,34 +198,87 @@ static _Noreturn void server_main(struct server *s, pid_t parent)
     _exit(0);
 }
 
+/* ---- what is open ---- */
+
+static bool is_kept(const struct cel_server *server, int fd)
+{
+    for (unsigned i = 0; i < server->n_keep; i++) {
+        if (server->keep[i] == fd) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Calls fn for every open descriptor above standard error. */
+static void each_descriptor(struct cel_server *server,
+                            void (*fn)(struct cel_server *server, int fd))
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir) {
+        return;
+    }
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        int64_t fd;
+        if (cel_slice_to_int(cel_slice_of(entry->d_name), &fd) && fd > STDERR_FILENO &&
+            fd != dirfd(dir)) {
+            fn(server, (int)fd);
+        }
+    }
+    closedir(dir);
+}
+
+static void keep(struct cel_server *server, int fd)
+{
+    if (server->n_keep < CEL_SERVER_KEEP) {
+        server->keep[server->n_keep++] = fd;
+    }
+}
+
+static void close_unless_kept(struct cel_server *server, int fd)
+{
+    if (fd != server->control && !is_kept(server, fd)) {
+        close(fd);
+    }
+}
+
 /* ---- in the parent ---- */
 
 celery_status cel_server_start(const struct cel_pool_options *options,
                                struct cel_slot_page *pages, unsigned n_slots,
-                               struct cel_server *ret_server, celery_error *err)
+                               struct cel_server *server, celery_error *err)
 {
     int pair[2];
+    bool again = server->control < 0;
+    if (!again) {
+        each_descriptor(server, keep);
+    }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         return cel_error_sys(err, CELERY_ESYSTEM, errno, "pool: socketpair");
     }
-    struct server server = {options, pages, n_slots, NULL, pair[1], -1};
-    server.pids = cel_calloc(n_slots, sizeof *server.pids);
+    struct server own = {options, pages, n_slots, NULL, pair[1], -1};
+    own.pids = cel_calloc(n_slots, sizeof *own.pids);
     pid_t parent = getpid();
     fflush(NULL); /* or children print it once more */
-    pid_t pid = server.pids ? fork() : -1;
+    pid_t pid = own.pids ? fork() : -1;
     if (pid == 0) {
         close(pair[0]);
-        server_main(&server, parent);
+        if (again) {
+            server->control = pair[1];
+            each_descriptor(server, close_unless_kept);
+        }
+        server_main(&own, parent);
     }
-    int errnum = server.pids ? errno : ENOMEM;
-    cel_free(server.pids);
+    int errnum = own.pids ? errno : ENOMEM;
+    cel_free(own.pids);
     close(pair[1]);
     if (pid < 0) {
         close(pair[0]);
         return cel_error_sys(err, CELERY_ESYSTEM, errnum, "pool: fork");
     }
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    *ret_server = (struct cel_server){pid, pair[0]};
+    server->pid = pid;
+    server->control = pair[0];
     return CELERY_OK;
 }
 
@@ -285,6 +339,7 @@ void cel_server_stop(struct cel_server *server)
         close(server->control);
         while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR) {
         }
-        *server = (struct cel_server){0, -1};
+        server->pid = 0;
+        server->control = -1;
     }
 }

@@ -97,7 +97,7 @@ static bool run_job(struct cel_serve *s, struct cel_wire_job *job)
     if (s->unsent > 0 && !job->brief) {
         flush(s);
     }
-    if (!cel_board_claim(s->board, job->seq)) {
+    if (s->full || !cel_board_claim(s->board, job->seq)) {
         return true;
     }
     struct cel_outcome outcome;
@@ -105,6 +105,7 @@ static bool run_job(struct cel_serve *s, struct cel_wire_job *job)
     cel_runner_run(s->runner, &job->job, &outcome);
     if (s->options->max_memory_per_child > 0) {
         outcome.max_rss_kib = max_rss();
+        s->full = outcome.max_rss_kib > s->options->max_memory_per_child;
     }
     bool sent = send_done(s, job->seq, &outcome);
     cel_board_end(s->board, job->seq);

@@ -29,6 +29,7 @@ struct cel_serve {
     uint32_t number;       /* of the last frame sent */
     volatile uint32_t seq; /* the running job; also read by the signal handler */
     unsigned unsent;       /* outcomes since the last flush */
+    bool full;             /* grew over max_memory_per_child: takes no more jobs */
     double unsent_time;    /* seconds they took to make */
 };
 

@@ -60,6 +60,10 @@ static void run_head(struct solo *s)
     s->running = NULL;
     cel_pace_note(&s->pace, task, outcome.runtime);
     s->ahead = cel_pace_ahead(&s->pace, task);
+    if (job->soft_limit > 0 && outcome.runtime >= job->soft_limit) {
+        /* The loop could not say it at the time. */
+        s->pool.events->soft_limit(s->pool.events_ctx, job);
+    }
     s->pool.events->finished(s->pool.events_ctx, job, &outcome);
 }
 

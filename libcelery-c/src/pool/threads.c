@@ -159,7 +159,7 @@ static void send_frames(struct cel_member *m)
     if (moved) {
         shrink(&m->out);
     } else {
-        cel_crew_wake(m->crew);
+        cel_crew_again(m->crew);
     }
 }
 
