@@ -75,7 +75,11 @@ static void add_extended(struct cel_buf *out, const struct cel_task_meta *meta)
     add_json(out, "kwargs", meta->kwargs_json);
     add_text(out, "worker", meta->worker);
     add_key(out, "retries");
-    (void)cel_buf_add_int(out, meta->retries);
+    if (meta->retries == INT64_MIN) {
+        (void)cel_buf_adds(out, "null");
+    } else {
+        (void)cel_buf_add_int(out, meta->retries);
+    }
     add_text(out, "queue", meta->queue);
     if (!cel_node_truth(meta->stamps)) {
         return;

@@ -26,7 +26,7 @@ struct cel_task_meta {
     struct cel_slice args_json; /* JSON text */
     struct cel_slice kwargs_json;
     struct cel_slice worker;
-    int64_t retries;
+    int64_t retries; /* INT64_MIN: null */
     struct cel_slice queue;
     const struct cel_node *stamped_headers; /* or NULL; with stamps */
     const struct cel_node *stamps;

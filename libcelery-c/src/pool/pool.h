@@ -19,7 +19,7 @@ enum cel_pool_flags {
 struct cel_job {
     const struct cel_task_def *task;
     struct cel_task_call call; /* headers; args are decoded where the task runs */
-    struct cel_slice headers;  /* raw JSON text of all headers; may be empty */
+    struct cel_slice headers;  /* begins with the JSON object of all headers; or empty */
     struct cel_slice body;     /* after body_encoding; compressed and serialized */
     struct cel_slice content_type;
     struct cel_slice correlation_id;

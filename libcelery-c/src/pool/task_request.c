@@ -93,14 +93,37 @@ int celery_task_retries(const celery_task *task)
     return task->call.retries > INT_MAX ? INT_MAX : (int)task->call.retries;
 }
 
+/* The JSON object a text begins with; what follows it is cut off. */
+static struct cel_slice first_object(struct cel_slice text)
+{
+    size_t depth = 0;
+    bool quoted = false;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+
+        if (quoted) {
+            i += c == '\\';
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{') {
+            depth++;
+        } else if (c == '}' && --depth == 0) {
+            return cel_slice(text.data, i + 1);
+        }
+    }
+    return text;
+}
+
 const celery_value *celery_task_header(celery_task *task, const char *name)
 {
     if (!task->headers_read) {
         task->headers_read = true;
         struct cel_node *headers = NULL;
-        if (task->job->headers.len > 0 &&
-            cel_json_parse(&task->arena, task->job->headers, &task->limits.json, &headers,
-                           NULL) >= 0) {
+        struct cel_slice text = first_object(task->job->headers);
+        if (text.len > 0 &&
+            cel_json_parse(&task->arena, text, &task->limits.json, &headers, NULL) >= 0) {
             task->headers = headers;
         }
     }

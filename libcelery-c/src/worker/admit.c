@@ -6,11 +6,38 @@
 #include "worker/report.h"
 #include "worker/schedule.h"
 
+/*
+ * The headers as they stand in the message, from their opening brace on; whoever wants one
+ * cuts the rest off.  Headers that do not begin with a plain key are written anew.
+ */
+static struct cel_slice headers_text(struct cel_envelope *env)
+{
+    const struct cel_node *key = cel_node_first(env->headers);
+    const char *end = env->raw.data + env->raw.len;
+    struct cel_buf out = {0};
+
+    if (!key) {
+        return CEL_SLICE_NULL;
+    }
+    const char *at = key->text - 2;
+    if ((uintptr_t)at >= (uintptr_t)env->raw.data && (uintptr_t)at < (uintptr_t)end &&
+        at[0] == '{' && at[1] == '"') {
+        return cel_slice(at, (size_t)(end - at));
+    }
+    cel_json_write(&out, env->headers);
+    const char *copy =
+        cel_buf_ok(&out) ? cel_arena_strndup(&env->arena, out.data, out.len) : NULL;
+    struct cel_slice text = cel_slice(copy, copy ? out.len : 0);
+    cel_buf_fini(&out);
+    return text;
+}
+
 static void fill_job(struct cel_request *r)
 {
     struct cel_job *job = &r->job;
-    const struct cel_envelope *env = r->envelope;
+    struct cel_envelope *env = r->envelope;
 
+    job->headers = headers_text(env);
     job->body = env->body;
     job->content_type = env->content_type;
     job->correlation_id = env->correlation_id;

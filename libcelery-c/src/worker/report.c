@@ -254,6 +254,10 @@ static void fill_common(struct cel_request *r, struct cel_task_meta *meta)
         return;
     }
     meta->extended = true;
+    if (!r->job.task) {
+        meta->retries = INT64_MIN; /* on_unknown_task() knows nothing of the request */
+        return;
+    }
     meta->name = call->task;
     meta->worker = cel_slice_of(r->w->hostname);
     meta->retries = call->retries;
@@ -286,6 +290,34 @@ static void decode_arguments(struct cel_request *r)
     cel_buf_fini(&out);
 }
 
+static void fill_arguments(struct cel_request *r, struct cel_task_meta *meta)
+{
+    if (!meta->extended || !r->job.task) {
+        return;
+    }
+    if (!r->outcome.args_json.len) {
+        decode_arguments(r);
+    }
+    meta->args_json = r->outcome.args_json;
+    meta->kwargs_json = r->outcome.kwargs_json;
+}
+
+/* A retry counts among the children of the task: [[[id, null], null]]. */
+static void add_retry_child(struct cel_request *r, struct cel_task_meta *meta)
+{
+    struct cel_buf out = {0};
+    struct cel_slice json;
+
+    cel_buf_adds(&out, "[[[");
+    cel_json_write_string(&out, r->job.call.id);
+    cel_buf_adds(&out, ", null], null]]");
+    json = cel_buf_slice(&out);
+    if (cel_buf_ok(&out) && keep(r, &json) == CELERY_OK) {
+        meta->children_json = json;
+    }
+    cel_buf_fini(&out);
+}
+
 bool cel_report_meta(struct cel_request *r)
 {
     struct cel_task_meta *meta = &r->store.meta;
@@ -302,16 +334,14 @@ bool cel_report_meta(struct cel_request *r)
         meta->result_json = exception_json(r);
         meta->traceback = r->outcome.traceback;
     }
-    if (r->outcome.kind != CEL_OUTCOME_RETRY) {
+    if (r->outcome.kind == CEL_OUTCOME_RETRY) {
+        if (!r->cancelled) {
+            add_retry_child(r, meta);
+        }
+    } else {
         meta->date_done_us = cel_clock_wall_us();
     }
-    if (meta->extended) {
-        if (!r->outcome.args_json.len) {
-            decode_arguments(r);
-        }
-        meta->args_json = r->outcome.args_json;
-        meta->kwargs_json = r->outcome.kwargs_json;
-    }
+    fill_arguments(r, meta);
     return true;
 }
 
@@ -324,7 +354,7 @@ void cel_report_state(struct cel_request *r, struct cel_slice state,
         return;
     }
     fill_common(r, &meta);
-    meta.extended = false;
+    fill_arguments(r, &meta);
     cel_results_store_passing(r->w->results, &meta);
 }
 

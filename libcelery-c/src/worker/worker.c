@@ -247,7 +247,7 @@ static celery_status open_results(struct celery_worker *w, celery_error *err)
         }
     }
     return cel_results_new(w->loop, urls, n, w->app->config, w->policy.store_deadline,
-                             &w->results, err);
+                           &w->results, err);
 }
 
 static void on_wake(void *ctx)
