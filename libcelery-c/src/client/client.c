@@ -3,6 +3,7 @@
 #include "client/client.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "net/use_ssl.h"
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -117,6 +118,12 @@ static celery_status open_broker(celery_client *client, celery_error *err)
     if (status < 0) {
         return cel_error_prefix(err, status, "broker_url: ");
     }
+    status = cel_redis_use_ssl(client->broker_urls, client->n_broker_urls,
+                               cel_config_doc(client->config, "broker_use_ssl"),
+                               "broker_use_ssl", err);
+    if (status < 0) {
+        return status;
+    }
     status = cel_transport_new(client->loop, client->broker_urls, client->n_broker_urls,
                                cel_config_doc(client->config, "broker_transport_options"),
                                &transport_events, client, &client->transport, err);
@@ -145,6 +152,12 @@ static celery_status open_backend(celery_client *client, celery_error *err)
         cel_url_parse_list(text, &client->backend_urls, &client->n_backend_urls, err);
     if (status < 0) {
         return cel_error_prefix(err, status, "result_backend: ");
+    }
+    status = cel_redis_use_ssl(client->backend_urls, client->n_backend_urls,
+                               cel_config_doc(client->config, "redis_backend_use_ssl"),
+                               "redis_backend_use_ssl", err);
+    if (status < 0) {
+        return status;
     }
     status =
         cel_backend_new(client->loop, client->backend_urls, client->n_backend_urls,

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/uuid.h"
 #include "net/backoff.h"
+#include "net/use_ssl.h"
 
 enum link_state {
     LINK_IDLE,
@@ -300,6 +301,12 @@ static celery_status read_urls(struct cel_link *l, const struct cel_config *conf
         cel_url_parse_list(text ? text : DEFAULT_BROKER, &l->urls, &l->n_urls, err);
     if (status < 0) {
         return cel_error_prefix(err, status, "broker_url: ");
+    }
+    status =
+        cel_redis_use_ssl(l->urls, l->n_urls, cel_config_doc(config, "broker_use_ssl"),
+                          "broker_use_ssl", err);
+    if (status < 0) {
+        return status;
     }
     if (strategy && strcmp(strategy, "shuffle") == 0) {
         l->url = (size_t)(cel_random_double() * (double)l->n_urls) % l->n_urls;

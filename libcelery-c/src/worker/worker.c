@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "net/use_ssl.h"
 #include "worker/admit.h"
 #include "worker/identity.h"
 #include "worker/request.h"
@@ -244,6 +245,13 @@ static celery_status open_results(struct celery_worker *w, celery_error *err)
         status = cel_url_parse_list(text, &urls, &n, err);
         if (status < 0) {
             return cel_error_prefix(err, status, "result_backend: ");
+        }
+        status = cel_redis_use_ssl(urls, n,
+                                   cel_config_doc(w->app->config, "redis_backend_use_ssl"),
+                                   "redis_backend_use_ssl", err);
+        if (status < 0) {
+            cel_url_free_list(urls, n);
+            return status;
         }
     }
     return cel_results_new(w->loop, urls, n, w->app->config, w->policy.store_deadline,

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The settings broker_use_ssl and redis_backend_use_ssl. */
+#ifndef CEL_NET_USE_SSL_H
+#define CEL_NET_USE_SSL_H
+
+#include "base/url.h"
+#include "codec/doc.h"
+
+/*
+ * Turns redis:// URLs into rediss:// ones with the options of value: true, or an object of
+ * ssl_cert_reqs, ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_check_hostname.  What a URL
+ * says itself wins.  Nothing happens for NULL, null, false and {}.  setting: its name.
+ */
+celery_status cel_redis_use_ssl(struct cel_url *const *urls, size_t n,
+                                const struct cel_node *value, const char *setting,
+                                celery_error *err);
+
+#endif
