@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/utf8.h"
+#include "codec/json_string.h"
 #include <math.h>
 
 /* cel_buf_reserve() with its usual case inline. */
@@ -54,14 +55,12 @@ static void put_code(struct cel_buf *out, int32_t code)
         put_hex4(out, 0xdc00 | (rest & 0x3ff));
         return;
     }
-    static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-    if (code < 0x80) {
-        for (size_t i = 0; i + 1 < sizeof shorts; i += 2) {
-            if (shorts[i] == (char)code) {
-                put(out, (const char[]){'\\', shorts[i + 1]}, 2);
-                return;
-            }
-        }
+    static const char shorts[0x80] = {
+        ['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+        ['\n'] = 'n', ['\r'] = 'r',  ['\t'] = 't'};
+    if (code < 0x80 && shorts[code]) {
+        put(out, (const char[]){'\\', shorts[code]}, 2);
+        return;
     }
     put_hex4(out, (unsigned)code);
 }
@@ -70,16 +69,10 @@ static void put_text(struct cel_buf *out, struct cel_slice text)
 {
     size_t at = 0;
     while (at < text.len) {
-        size_t run = at;
-        while (run < text.len) {
-            unsigned char c = (unsigned char)text.data[run];
-            if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') {
-                break;
-            }
-            run++;
-        }
-        put(out, text.data + at, run - at);
-        at = run;
+        const char *run = text.data + at;
+        const char *odd = cel_json_skip_plain(run, text.data + text.len);
+        put(out, run, (size_t)(odd - run));
+        at += (size_t)(odd - run);
         if (at < text.len) {
             put_code(out, cel_utf8_next(text, &at));
         }

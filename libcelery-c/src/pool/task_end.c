@@ -72,6 +72,9 @@ celery_outcome celery_task_return_none(celery_task *task)
 /* WTF-8, as cel_utf8_next() reads it. */
 static bool is_text(struct cel_slice text)
 {
+    if (cel_utf8_valid(text)) { /* the usual case, and quick */
+        return true;
+    }
     for (size_t at = 0; at < text.len;) {
         if (cel_utf8_next(text, &at) < 0) {
             return false;
