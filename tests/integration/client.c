@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "backend/backend.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "message/task.h"
 #include "redis_server.h"
@@ -434,6 +435,31 @@ static void test_settings_of_an_app(void **state)
     celery_app_free(app);
 }
 
+/* Every allocation of a client's life fails once: it says so and leaks nothing. */
+static void test_memory_may_run_out_anywhere(void **state)
+{
+    unsigned long nth = 1;
+    bool whole = false;
+    for (; !whole && nth < 5000; nth++) {
+        celery_error err = {0};
+        cel_alloc_fail_at(nth, 0);
+        celery_client *client = celery_client_open("memory://oom", "memory:///oom", &err);
+        celery_sig *sig = celery_sig_new("t.add", &err, "[is]", 1, "x");
+        celery_sig_set_kwargs_text(sig, "{\"a\": [1, 2]}", &err);
+        celery_sig_set_queue(sig, "oom");
+        celery_result *r = celery_send_sig(client, sig, &err);
+        const char *known = celery_result_state(r, &err);
+        assert_null(celery_result_wait(r, 0, NULL));
+        whole = cel_alloc_count() < nth;
+        cel_alloc_fail_at(0, 0);
+        assert_true(whole ? known != NULL : known || err.status < 0);
+        celery_result_free(r);
+        celery_sig_free(sig);
+        celery_client_close(client);
+    }
+    assert_true(whole);
+}
+
 /* ---- Redis alone ---- */
 
 static void *answer_later(void *ctx)
@@ -528,6 +554,7 @@ int main(int argc, char **argv)
         WITH_CLIENT(test_wrong_use_says_so),
         WITH_CLIENT(test_host_loop_sees_the_result),
         WITH_CLIENT(test_settings_of_an_app),
+        cmocka_unit_test(test_memory_may_run_out_anywhere),
     };
     const struct CMUnitTest redis_tests[] = {
         WITH_CLIENT(test_redis_pushes_the_result),

@@ -12,7 +12,7 @@ bool cel_log_on(celery_log_level level);
 
 /* printf-like.  Arguments that come from outside go through CEL_LOG_TEXT(). */
 void cel_log(celery_log_level level, const char *fmt, ...) CELERY_PRINTF(2, 3);
-void cel_logv(celery_log_level level, const char *fmt, va_list args);
+void cel_logv(celery_log_level level, const char *fmt, va_list args) CELERY_PRINTF(2, 0);
 
 /* A finished line, may hold newlines on purpose (tracebacks). */
 void cel_log_text(celery_log_level level, struct cel_slice text);
