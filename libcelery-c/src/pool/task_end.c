@@ -95,7 +95,13 @@ celery_outcome celery_task_return_string(celery_task *task, const char *text, si
     if (!is_text(value)) {
         return not_text(task);
     }
-    return succeed(task, cel_node_new_string(&task->arena, value));
+    if (len > UINT32_MAX) {
+        return succeed(task, NULL);
+    }
+    /* It is written at once, so the node may point to the caller's text. */
+    const struct cel_node node = {
+        .kind = CELERY_KIND_STRING, .size = (uint32_t)len, .text = text};
+    return succeed(task, &node);
 }
 
 celery_outcome celery_task_return_bytes(celery_task *task, const void *bytes, size_t len)
