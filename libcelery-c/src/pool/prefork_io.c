@@ -117,10 +117,9 @@ void cel_child_on_io(void *ctx, int fd, unsigned ready)
 {
     struct cel_child *c = ctx;
     if (c->life == CEL_CHILD_ASKED) {
-        /* It was faster than the fork server's report of its pid. */
-        cel_prefork_on_control(cel_child_owner(c), -1, CEL_READ);
+        return; /* its pid is still to come */
     }
-    if ((ready & (CEL_READ | CEL_HANGUP)) && c->io) {
+    if (ready & (CEL_READ | CEL_HANGUP)) {
         if (!receive(c, false)) {
             /* Closed, on purpose or by a task: of no use any more.  Its end is reported. */
             c->io = cel_source_free(c->io);

@@ -46,7 +46,7 @@ celery_status cel_child_spawn(struct cel_child *c, celery_error *err)
     c->sent = 0;
     c->fd = pair[0];
     celery_status status =
-        cel_loop_add_io(p->pool.loop, &c->io, c->fd, CEL_READ, cel_child_on_io, c);
+        cel_loop_add_io(p->pool.loop, &c->io, c->fd, 0, cel_child_on_io, c);
     struct cel_order order = {
         .type = CEL_ORDER_FORK,
         .slot = c->member.index,
@@ -138,7 +138,8 @@ static void forked(struct cel_child *c, const struct cel_report *report)
     c->member.pid = report->pid;
     c->when = cel_loop_now(p->pool.loop) + (alive > 0 ? alive : ALIVE_TIME);
     c->life = CEL_CHILD_FORKED;
-    cel_child_take_up(c);
+    /* Not before: what it runs is told with its pid. */
+    cel_source_io(c->io, CEL_READ);
     cel_prefork_care_soon(p);
 }
 
