@@ -523,6 +523,7 @@ const struct cel_transport_ops cel_transport_redis = {
     .ack = cel_redis_ack,
     .reject = cel_redis_reject,
     .park = cel_redis_park,
+    .bury = cel_redis_bury,
     .purge = cel_redis_purge,
     .count = cel_redis_count,
     .silence = redis_silence,

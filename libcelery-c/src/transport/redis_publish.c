@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "message/envelope_json.h"
+#include "transport/redis_dead.h"
 #include "transport/redis_wait.h"
 
 static bool is_closed(struct cel_redis_transport *r, struct cel_done done)
@@ -461,4 +462,41 @@ void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done
     }
     several_send(s);
     several_end(s);
+}
+
+/* ---- dead letters ---- */
+
+void cel_redis_bury(struct cel_transport *t, const char *queue, struct cel_slice raw,
+                    const char *reason, struct cel_done done)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    struct cel_redis_queue *q = cel_redis_find_queue(r, queue);
+    struct cel_buf entry = {0};
+    struct several *s;
+
+    if (is_closed(r, done)) {
+        return;
+    }
+    if (!q ||
+        cel_redis_dead_write(&entry, cel_slice_of(reason), cel_slice_of(queue), raw)) {
+        cel_buf_fini(&entry);
+        done_nomem(done);
+        return;
+    }
+    s = several_new(r, "parking a message", done);
+    if (s) {
+        cel_redis_args_clear(&r->args);
+        cel_redis_args_adds(&r->args, "LPUSH");
+        cel_redis_args_adds(&r->args, q->dead_key);
+        cel_redis_args_add(&r->args, cel_buf_slice(&entry));
+        several_send(s);
+        cel_redis_args_clear(&r->args);
+        cel_redis_args_adds(&r->args, "LTRIM");
+        cel_redis_args_adds(&r->args, q->dead_key);
+        cel_redis_args_add_int(&r->args, 0);
+        cel_redis_args_add_int(&r->args, (int64_t)r->base.max_dead - 1);
+        several_send(s);
+        several_end(s);
+    }
+    cel_buf_fini(&entry);
 }

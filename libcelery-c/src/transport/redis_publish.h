@@ -25,4 +25,8 @@ typedef void (*cel_redis_route_fn)(void *ctx, const struct cel_slice *queues, si
 void cel_redis_route(struct cel_redis_transport *r, struct cel_slice exchange,
                      struct cel_slice routing_key, cel_redis_route_fn fn, void *ctx);
 
+/* Slot bury. */
+void cel_redis_bury(struct cel_transport *t, const char *queue, struct cel_slice raw,
+                    const char *reason, struct cel_done done);
+
 #endif

@@ -153,6 +153,13 @@ struct cel_transport_ops {
     void (*park)(struct cel_transport *t, uint64_t tag, const char *reason,
                  struct cel_done done);
 
+    /*
+     * Writes the bytes of a message that was settled already to the dead-letter list of its
+     * queue.  NULL: messages do not outlive the process anyway.
+     */
+    void (*bury)(struct cel_transport *t, const char *queue, struct cel_slice raw,
+                 const char *reason, struct cel_done done);
+
     /* Remove all messages of a queue; answer: how many.  NULL: CELERY_ENOTSUP. */
     void (*purge)(struct cel_transport *t, const char *queue, struct cel_done done);
 

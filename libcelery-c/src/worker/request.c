@@ -28,6 +28,7 @@ struct cel_request *cel_request_new(struct celery_worker *w,
     r->w = w;
     r->envelope = env;
     r->tag = give_delivery->tag;
+    r->queue = give_delivery->queue;
     r->state = CEL_REQ_READY;
     cel_list_init(&r->ready_node);
     cel_list_append(&w->requests, &r->node);
@@ -131,6 +132,20 @@ static const char *park_reason(const struct cel_request *r, char *text, size_t s
     return text;
 }
 
+/*
+ * A message that was acknowledged at its start and then could not be decoded: it is written to
+ * the dead letters all the same.
+ */
+static void bury(struct cel_request *r)
+{
+    struct cel_transport *t = cel_link_transport(r->w->link);
+    char why[200];
+
+    r->w->counts.parked++;
+    t->ops->bury(t, r->queue, r->envelope->raw, park_reason(r, why, sizeof why),
+                 (struct cel_done){on_settled, r});
+}
+
 static void settle(struct cel_request *r)
 {
     struct cel_transport *t = cel_link_transport(r->w->link);
@@ -146,6 +161,11 @@ static void settle(struct cel_request *r)
 
     if (r->ack_pending) {
         return; /* on_early_ack() goes on */
+    }
+    if (r->acknowledged && !r->void_tag && r->outcome.kind == CEL_OUTCOME_MALFORMED &&
+        t->ops->bury && r->queue) {
+        bury(r);
+        return;
     }
     if (r->void_tag || r->acknowledged) {
         cel_request_event(r, CEL_REQ_SETTLED);

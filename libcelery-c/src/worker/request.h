@@ -10,6 +10,7 @@ struct cel_request {
     struct cel_job job; /* first: the pool hands it back */
     struct celery_worker *w;
     struct cel_envelope *envelope;        /* this struct lives in its arena */
+    const char *queue;                    /* it came from; borrowed from the transport */
     const struct cel_task_policy *policy; /* NULL: the task is not registered */
     uint64_t tag;
     enum cel_request_state state;
