@@ -35,6 +35,13 @@ static celery_status brotli_compress(struct cel_buf *out, struct cel_slice bytes
     return CELERY_OK;
 }
 
+static bool is_out_of_memory(BrotliDecoderErrorCode code)
+{
+    /* The codes are negative, and those of allocations stand together. */
+    return code <= BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES &&
+           code >= BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES;
+}
+
 static celery_status decompress_all(BrotliDecoderState *z, struct cel_sink *sink,
                                     struct cel_slice bytes, celery_error *err)
 {
@@ -64,6 +71,9 @@ static celery_status decompress_all(BrotliDecoderState *z, struct cel_sink *sink
         case BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT:
             return cel_sink_corrupt("brotli", "incomplete stream", err);
         case BROTLI_DECODER_RESULT_ERROR:
+            if (is_out_of_memory(BrotliDecoderGetErrorCode(z))) {
+                return cel_error_nomem(err);
+            }
             return cel_sink_corrupt("brotli", "corrupt stream", err);
         }
     }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "codec/doc_build.h"
+#include "codec/yaml_merge.h"
 #include "codec/yaml_scalar.h"
 #include <yaml.h>
 
@@ -135,14 +136,15 @@ static struct cel_node *copy_node(struct reader *r, const struct cel_node *n)
     return copy;
 }
 
-static struct cel_node *read_alias(struct reader *r, const yaml_char_t *name)
+static struct cel_node *read_alias(struct reader *r, const yaml_event_t *event)
 {
-    const struct cel_node *n = cel_map_get(&r->anchors, cel_slice_of((const char *)name));
+    struct cel_slice name = cel_slice_of((const char *)event->data.alias.anchor);
+    const struct cel_node *n = cel_map_get(&r->anchors, name);
     if (!n) {
-        return fail(r, "undefined alias");
+        return fail_at(r, "undefined alias", event->start_mark.line);
     }
     if (n == &unfinished) {
-        return fail(r, "alias of what it is in");
+        return fail_at(r, "alias inside of what it stands for", event->start_mark.line);
     }
     return copy_node(r, n);
 }
@@ -202,63 +204,15 @@ static struct cel_node *read_sequence(struct reader *r)
     }
 }
 
-/* Moves the members of one map in front of those that are there. */
-static bool merge_map(struct reader *r, struct cel_node *merged, struct cel_node *map)
-{
-    if (map->kind != CELERY_KIND_OBJECT) {
-        fail(r, "merge of what is no mapping");
-        return false;
-    }
-    struct cel_node **end = &map->first;
-    while (*end) {
-        end = &(*end)->next;
-    }
-    *end = merged->first;
-    merged->first = map->first;
-    merged->size += map->size;
-    merged->flags &= (uint8_t)~CEL_NODE_TAIL;
-    return true;
-}
-
-/* Moves what is at the end of a to the end of b. */
-static bool append_map(struct reader *r, struct cel_node *merged, struct cel_node *map)
-{
-    if (map->kind != CELERY_KIND_OBJECT) {
-        fail(r, "merge of what is no mapping");
-        return false;
-    }
-    for (struct cel_node *k = map->first, *next; k; k = next) {
-        struct cel_node *value = k->next;
-        next = value->next;
-        if (cel_doc_add_member(merged, k, value) < 0) {
-            no_room(r);
-            return false;
-        }
-    }
-    return true;
-}
-
-/*
- * The value of "<<": a mapping, or a list of them of which the first wins.  Later merges of
- * the same mapping win over earlier ones (yaml/constructor.py flatten_mapping).
- */
 static bool merge(struct reader *r, struct cel_node *merged, struct cel_node *value)
 {
-    if (value->kind != CELERY_KIND_ARRAY) {
-        return append_map(r, merged, value);
-    }
-    struct cel_node *listed = cel_node_new(r->arena, CELERY_KIND_OBJECT);
-    if (!listed) {
+    celery_status status = cel_yaml_merge(r->arena, merged, value);
+    if (status == CELERY_EMESSAGE) {
+        fail(r, "merge of what is no mapping");
+    } else if (status < 0) {
         no_room(r);
-        return false;
     }
-    for (struct cel_node *map = value->first, *next; map; map = next) {
-        next = map->next;
-        if (!merge_map(r, listed, map)) {
-            return false;
-        }
-    }
-    return append_map(r, merged, listed);
+    return status == CELERY_OK;
 }
 
 static struct cel_node *read_member_key(struct reader *r, const yaml_event_t *event,
@@ -327,7 +281,7 @@ static struct cel_node *read_mapping(struct reader *r)
         }
     }
     if (merged->size > 0) {
-        if (!append_map(r, merged, map)) {
+        if (!merge(r, merged, map)) {
             return NULL;
         }
         map = merged;
@@ -381,7 +335,7 @@ static struct cel_node *read_node(struct reader *r, const yaml_event_t *event,
                                   bool *ret_merge)
 {
     if (event->type == YAML_ALIAS_EVENT) {
-        return read_alias(r, event->data.alias.anchor);
+        return read_alias(r, event);
     }
     if (r->left.elements-- == 0) {
         r->left.elements = 0;
