@@ -27,13 +27,16 @@ struct cel_redis_sweep {
     size_t n_scores;
     char (*scores)[32];
     size_t pending; /* entries being put back */
-    size_t moved;
+    size_t moved;   /* of this fetch */
+    bool gone_on;   /* something was moved since the scores were asked for */
     unsigned fetches;
     int64_t left; /* of unacked_restore_limit */
 };
 
 static void fetch(struct cel_redis_sweep *s);
 static void start_old(struct cel_redis_sweep *s);
+static void lock(struct cel_redis_sweep *s);
+static void look_for_orphans(struct cel_redis_sweep *s);
 
 static void end_sweep(struct cel_redis_sweep *s)
 {
@@ -63,7 +66,11 @@ static bool is_over(struct cel_redis_sweep *s, const struct cel_resp *reply,
 
 static void next_phase(struct cel_redis_sweep *s)
 {
-    if (s->phase == PHASE_ORPHANS && s->old_too && s->r->connected) {
+    if (!s->r->connected) {
+        end_sweep(s);
+    } else if (s->phase == PHASE_ORPHANS && s->n_scores == MAX_SCORES && s->gone_on) {
+        look_for_orphans(s); /* there were more than one answer holds */
+    } else if (s->phase == PHASE_ORPHANS && s->old_too) {
         start_old(s);
     } else {
         end_sweep(s);
@@ -77,6 +84,7 @@ static void on_restored(void *ctx, bool moved)
     struct cel_redis_sweep *s = ctx;
 
     s->moved += moved;
+    s->gone_on = s->gone_on || moved;
     if (--s->pending > 0) {
         return;
     }
@@ -99,6 +107,10 @@ static void on_entries(void *ctx, const struct cel_resp *reply, const celery_err
     }
     if (n == 0) {
         next_phase(s);
+        return;
+    }
+    if (s->phase == PHASE_OLD && !s->locked) {
+        lock(s);
         return;
     }
     s->moved = 0;
@@ -161,13 +173,11 @@ static void on_locked(void *ctx, const struct cel_resp *reply, const celery_erro
     fetch(s);
 }
 
-static void start_old(struct cel_redis_sweep *s)
+/* Only when there is something to do: an idle worker leaves no key behind. */
+static void lock(struct cel_redis_sweep *s)
 {
     struct cel_redis_transport *r = s->r;
 
-    s->phase = PHASE_OLD;
-    s->fetches = 0;
-    s->left = r->set.restore_limit;
     cel_uuid4(s->token);
     if (cel_redis_commandf(r->main, on_locked, s, "SET %s %s PX %lld NX",
                            r->keys.unacked_mutex, s->token,
@@ -176,12 +186,21 @@ static void start_old(struct cel_redis_sweep *s)
     }
 }
 
+static void start_old(struct cel_redis_sweep *s)
+{
+    s->phase = PHASE_OLD;
+    s->fetches = 0;
+    s->left = s->r->set.restore_limit;
+    fetch(s);
+}
+
 /* ---- whose lease is gone ---- */
 
 static void on_orphans(void *ctx, const struct cel_resp *reply, const celery_error *err)
 {
     struct cel_redis_sweep *s = ctx;
     size_t n = cel_resp_size(reply);
+    char(*scores)[32];
 
     if (is_over(s, reply, err)) {
         return;
@@ -190,33 +209,31 @@ static void on_orphans(void *ctx, const struct cel_resp *reply, const celery_err
         next_phase(s);
         return;
     }
-    s->scores = cel_calloc(n, sizeof *s->scores);
-    if (!s->scores) {
+    scores = cel_realloc(s->scores, n, sizeof *s->scores);
+    if (!scores) {
         end_sweep(s);
         return;
     }
+    s->scores = scores;
     for (size_t i = 0; i < n; i++) {
         struct cel_slice score = cel_resp_text(cel_resp_at(reply, i));
 
         if (score.len < sizeof *s->scores) {
-            memcpy(s->scores[s->n_scores++], score.data, score.len);
+            memcpy(s->scores[s->n_scores], score.data, score.len);
+            s->scores[s->n_scores++][score.len] = 0;
         }
     }
     fetch(s);
 }
 
-static void start_sweep(struct cel_redis_transport *r)
+static void look_for_orphans(struct cel_redis_sweep *s)
 {
-    struct cel_redis_sweep *s = cel_calloc(1, sizeof *s);
+    struct cel_redis_transport *r = s->r;
     struct cel_redis_args *a = &r->args;
 
-    if (!s) {
-        return;
-    }
-    s->r = r;
-    s->old_too = r->leasing.rounds % VISIBILITY_ROUNDS == 0;
-    r->leasing.rounds++;
-    r->leasing.sweeping = true;
+    s->phase = PHASE_ORPHANS;
+    s->n_scores = 0;
+    s->gone_on = false;
     cel_redis_args_clear(a);
     cel_redis_args_adds(a, r->keys.held);
     cel_redis_args_adds(a, r->keys.leases);
@@ -227,6 +244,19 @@ static void start_sweep(struct cel_redis_transport *r)
     }
     if (cel_redis_send_script(r, &r->scripts.orphans, 1, on_orphans, s) < 0) {
         end_sweep(s);
+    }
+}
+
+static void start_sweep(struct cel_redis_transport *r)
+{
+    struct cel_redis_sweep *s = cel_calloc(1, sizeof *s);
+
+    if (s) {
+        s->r = r;
+        s->old_too = r->leasing.rounds % VISIBILITY_ROUNDS == 0;
+        r->leasing.rounds++;
+        r->leasing.sweeping = true;
+        look_for_orphans(s);
     }
 }
 
