@@ -513,14 +513,26 @@ static void test_a_failed_registration_puts_back(void **state)
 
 static void test_a_full_server_still_gives_and_registers(void **state)
 {
-    struct side *s = new_side(NULL);
+    struct side *s = new_side("{\"visibility_timeout\": 2}");
+    struct answer a;
 
     publish(s, "q", "one", 0);
+    publish(s, "q", "two", 0);
+    publish(s, "q", "three", 0);
     ASK("CONFIG SET maxmemory 1");
-    consume(s, "q", 10);
-    await_got(s, 1);
+    consume(s, "q", 3);
+    await_got(s, 3);
+    settle_down(1.5); /* renewals */
+    assert_int_equal(s->lost, 0);
     assert_int_equal(ack(s, s->got[0].tag), 1);
+    s->t->ops->park(s->t, s->got[1].tag, "why", to(&a));
+    assert_int_equal(await(&a)->value, 1);
+    s->t->ops->reject(s->t, s->got[2].tag, true, false, NULL, 0, to(&a));
+    assert_int_equal(await(&a)->value, 1);
+    await_got(s, 4);
+    assert_int_equal(ack(s, s->got[3].tag), 1);
     ASK("CONFIG SET maxmemory 0");
+    ASK("DEL q.celery-c.dead");
     free_side(s);
     assert_nothing_left();
 }

@@ -22,8 +22,6 @@ struct cel_redis_sweep {
     struct cel_redis_transport *r;
     enum phase phase;
     bool old_too; /* this one also looks for what is too old */
-    bool locked;  /* unacked_mutex is ours */
-    char token[CEL_UUID_SIZE];
     size_t n_scores;
     char (*scores)[32];
     size_t pending; /* entries being put back */
@@ -35,20 +33,11 @@ struct cel_redis_sweep {
 
 static void fetch(struct cel_redis_sweep *s);
 static void start_old(struct cel_redis_sweep *s);
-static void lock(struct cel_redis_sweep *s);
 static void look_for_orphans(struct cel_redis_sweep *s);
 
 static void end_sweep(struct cel_redis_sweep *s)
 {
-    struct cel_redis_transport *r = s->r;
-
-    if (s->locked && r->connected) {
-        cel_redis_args_clear(&r->args);
-        cel_redis_args_adds(&r->args, r->keys.unacked_mutex);
-        cel_redis_args_adds(&r->args, s->token);
-        cel_redis_send_script(r, &r->scripts.unlock, 1, NULL, NULL);
-    }
-    r->leasing.sweeping = false;
+    s->r->leasing.sweeping = false;
     cel_free(s->scores);
     cel_free(s);
 }
@@ -109,10 +98,6 @@ static void on_entries(void *ctx, const struct cel_resp *reply, const celery_err
         next_phase(s);
         return;
     }
-    if (s->phase == PHASE_OLD && !s->locked) {
-        lock(s);
-        return;
-    }
     s->moved = 0;
     s->pending = n + 1; /* one for this loop */
     s->left -= (int64_t)n;
@@ -145,46 +130,19 @@ static void fetch(struct cel_redis_sweep *s)
     cel_redis_args_adds(a, r->keys.unacked);
     cel_redis_args_adds(a, r->keys.unacked_index);
     cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, r->keys.unacked_mutex);
     cel_redis_args_adds(a, seconds);
     cel_redis_args_add_int(a, entries);
     cel_redis_args_add_int(a, MAX_BYTES);
     for (size_t i = 0; s->phase == PHASE_ORPHANS && i < s->n_scores; i++) {
         cel_redis_args_adds(a, s->scores[i]);
     }
-    if (cel_redis_send_script(r, &r->scripts.fetch, 3, on_entries, s) < 0) {
+    if (cel_redis_send_script(r, &r->scripts.fetch, 4, on_entries, s) < 0) {
         end_sweep(s);
     }
 }
 
 /* ---- what is too old ---- */
-
-static void on_locked(void *ctx, const struct cel_resp *reply, const celery_error *err)
-{
-    struct cel_redis_sweep *s = ctx;
-
-    if (is_over(s, reply, err)) {
-        return;
-    }
-    if (cel_resp_kind(reply) != CEL_RESP_STATUS) {
-        end_sweep(s); /* another worker is at it */
-        return;
-    }
-    s->locked = true;
-    fetch(s);
-}
-
-/* Only when there is something to do: an idle worker leaves no key behind. */
-static void lock(struct cel_redis_sweep *s)
-{
-    struct cel_redis_transport *r = s->r;
-
-    cel_uuid4(s->token);
-    if (cel_redis_commandf(r->main, on_locked, s, "SET %s %s PX %lld NX",
-                           r->keys.unacked_mutex, s->token,
-                           (long long)(r->set.mutex_expire * 1000)) < 0) {
-        end_sweep(s);
-    }
-}
 
 static void start_old(struct cel_redis_sweep *s)
 {

@@ -60,11 +60,6 @@ static celery_status read_visibility(struct reading *r, const struct cel_node *v
     return read_seconds(r, v, &r->s->visibility_timeout);
 }
 
-static celery_status read_mutex_expire(struct reading *r, const struct cel_node *v)
-{
-    return read_seconds(r, v, &r->s->mutex_expire);
-}
-
 static celery_status read_socket_timeout(struct reading *r, const struct cel_node *v)
 {
     return read_seconds(r, v, &r->s->net.command_timeout);
@@ -268,7 +263,7 @@ static const struct option {
     {"unacked_key", read_unacked},
     {"unacked_index_key", read_index},
     {"unacked_mutex_key", read_mutex},
-    {"unacked_mutex_expire", read_mutex_expire},
+    {"unacked_mutex_expire", read_nothing},
     {"unacked_restore_limit", read_restore_limit},
     {"unacked_restore_interval", read_nothing},
     {"unacked_restore_throttle", read_nothing},
@@ -414,7 +409,6 @@ static celery_status set_defaults(struct reading *r)
     static const int steps[] = {0, 3, 6, 9};
 
     r->s->visibility_timeout = 3600;
-    r->s->mutex_expire = 300;
     r->s->net.keepalive = true;
     r->k->prefix = cel_strdup("");
     r->k->sep = cel_strdup("\x06\x16");

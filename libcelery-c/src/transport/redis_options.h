@@ -11,8 +11,7 @@ enum cel_redis_order { CEL_REDIS_ROUND_ROBIN, CEL_REDIS_SORTED, CEL_REDIS_PRIORI
 
 struct cel_redis_settings {
     double visibility_timeout; /* seconds */
-    double mutex_expire;
-    int64_t restore_limit; /* entries of one visibility sweep; 0: all */
+    int64_t restore_limit;     /* entries of one visibility sweep; 0: all */
     enum cel_redis_order order;
     bool body_plain;              /* body_encoding null or "utf-8" */
     char *deadletter_queue;       /* for messages no binding matches; or NULL */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * RPOP comes first in claim: a Redis at its maxmemory refuses a script's first write if it
- * needs memory, but never a later one, so what was popped can always be registered.
+ * A Redis at its maxmemory refuses a script's first write if it needs memory, but never a later
+ * one.  So each script begins with a write that takes away: what was popped can always be
+ * registered, and a full server can be emptied.
  */
 #include "transport/redis_scripts.h"
 
@@ -213,14 +214,18 @@ static const char move[] =
 static const char park[] = DEAD_ENTRY
     "local score = redis.call('ZSCORE', KEYS[2], ARGV[1])\n"
     "if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end\n"
+    "local kind = redis.call('TYPE', KEYS[3]).ok\n"
+    "if kind ~= 'list' and kind ~= 'none' then\n"
+    "  return redis.error_reply('WRONGTYPE ' .. KEYS[3] .. ' is no list')\n"
+    "end\n"
     "local raw = redis.call('HGET', KEYS[1], ARGV[1])\n"
+    "redis.call('ZREM', KEYS[2], ARGV[1])\n"
+    "redis.call('HDEL', KEYS[1], ARGV[1])\n"
     "if raw then\n"
     "  local entry = dead_entry(ARGV[4], ARGV[5], string.sub(raw, 2, 1 + tonumber(ARGV[3])))\n"
     "  redis.call('LPUSH', KEYS[3], entry)\n"
     "  redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[6]) - 1)\n"
     "end\n"
-    "redis.call('ZREM', KEYS[2], ARGV[1])\n"
-    "redis.call('HDEL', KEYS[1], ARGV[1])\n"
     "return 1\n";
 
 /*
@@ -271,8 +276,9 @@ static const char orphans[] =
     "return out\n";
 
 /*
- * KEYS: unacked, index, held.  ARGV: seconds or "", entries at most, bytes at most, scores.
- * Answers field, score and value of what is older than so many seconds, or has one of these
+ * KEYS: unacked, index, held, mutex.  ARGV: seconds or "", entries at most, bytes at most,
+ * scores.  While kombu has the mutex, what is old is left to it; it is not taken here, because
+ * an entry is moved in one step and a killed worker would leave it locked.  Answers field, score and value of what is older than so many seconds, or has one of these
  * scores.  Forgets scores nothing has any more, and fields without a value, which an
  * orderly shutdown of kombu leaves in the index (redis.py _restore).
  */
@@ -292,7 +298,7 @@ static const char fetch[] =
     "    end\n"
     "  end\n"
     "end\n"
-    "if ARGV[1] ~= '' then\n"
+    "if ARGV[1] ~= '' and redis.call('EXISTS', KEYS[4]) == 0 then\n"
     "  local t = redis.call('TIME')\n"
     "  local old = string.format('%.6f', t[1] + t[2] / 1000000 - tonumber(ARGV[1]))\n"
     "  add(redis.call('ZREVRANGEBYSCORE', KEYS[2], old, 0, 'WITHSCORES', 'LIMIT', 0, n))\n"
@@ -306,11 +312,6 @@ static const char fetch[] =
     "end\n"
     "return out\n";
 
-/* KEYS: mutex.  ARGV: token.  As redis-py's Lock releases it. */
-static const char unlock[] =
-    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
-    "return redis.call('DEL', KEYS[1])\n";
-
 void cel_redis_scripts_init(struct cel_redis_scripts *s)
 {
     *s = (struct cel_redis_scripts){
@@ -321,6 +322,5 @@ void cel_redis_scripts_init(struct cel_redis_scripts *s)
         .renew = {.text = renew},
         .orphans = {.text = orphans},
         .fetch = {.text = fetch},
-        .unlock = {.text = unlock},
     };
 }

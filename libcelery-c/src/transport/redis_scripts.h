@@ -20,7 +20,6 @@ struct cel_redis_scripts {
     struct cel_redis_script renew;
     struct cel_redis_script orphans;
     struct cel_redis_script fetch;
-    struct cel_redis_script unlock;
 };
 
 void cel_redis_scripts_init(struct cel_redis_scripts *s);
