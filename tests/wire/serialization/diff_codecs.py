@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compares msgpack and YAML with Python's on random input.
+"""Compares msgpack, YAML and compression with Python's on random input.
 
 usage: diff_codecs.py CODEC_TOOL [SEED [ROUNDS]]
 """
@@ -13,6 +13,10 @@ import sys
 from codec_pipe import Codec
 from diff_json import random_double
 
+try:
+    from kombu import compression
+except ImportError:
+    compression = None
 try:
     import msgpack
 except ImportError:
@@ -154,7 +158,8 @@ def compare_decode(tool, conversion, records, load):
 
 
 def compare_msgpack(tool, r, rounds):
-    values = [random_value(r, big=False) for _ in range(rounds)]
+    # Through JSON, which has one NaN only.
+    values = [json.loads(json.dumps(random_value(r, big=False))) for _ in range(rounds)]
     codec = Codec(tool, 'to_msgpack')
     wrong = 0
     packed = []
@@ -217,19 +222,40 @@ def compare_yaml(tool, r, rounds):
     return wrong + bad
 
 
+def compare_compression(tool, r):
+    """What we compress, kombu decompresses, and the other way round."""
+    wrong = 0
+    pack, unpack = Codec(tool, 'compress'), Codec(tool, 'decompress')
+    methods = [m for m in ('gzip', 'bzip2', 'lzma', 'brotli', 'zstd') if m in compression._aliases]
+    for method in methods:
+        for size in (0, 1, 100, 5000, 300000):
+            plain = bytes(r.choice(b'ab{}": ,') for _ in range(size))
+            head = method.encode() + b'\n'
+            status, packed = pack.convert(head + plain)
+            if status or compression.decompress(packed, method) != plain:
+                wrong += report('compress with ' + method, plain, None, (status, packed[:50]))
+            theirs, _ = compression.compress(plain, method)
+            if unpack.convert(head + theirs) != (0, plain):
+                wrong += report('decompress with ' + method, plain, None, None)
+    pack.close()
+    unpack.close()
+    print('%d compressions, %d differ' % (len(methods), wrong))
+    return wrong
+
+
 def main():
     tool = sys.argv[1]
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 150
     print('seed', seed)
     r = random.Random(seed)
-    wrong = 0
+    wrong = compare_compression(tool, r) if compression else 0
     if msgpack:
         wrong += compare_msgpack(tool, r, rounds * 5)
     if yaml:
         wrong += compare_yaml(tool, r, rounds)
-    if not msgpack and not yaml:
-        print('neither msgpack nor yaml is installed for', sys.executable)
+    if not msgpack and not yaml and not compression:
+        print('neither msgpack, yaml nor kombu is installed for', sys.executable)
         return 77
     return 1 if wrong else 0
 
