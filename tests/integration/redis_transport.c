@@ -160,6 +160,7 @@ static void on_lost(void *ctx, const celery_error *why)
 
     s->lost++;
     s->why = *why;
+    print_message("lost: %s\n", why->message);
 }
 
 static void on_taken(void *ctx, uint64_t tag)

@@ -233,7 +233,8 @@ static const char park[] = DEAD_ENTRY
  * delivery.  All that is still ours moves to one new score.  Answers {it, text of 1 and 0}.
  */
 static const char renew[] =
-    TAKE_SCORE "redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])\n"
+    TAKE_SCORE "redis.call('HDEL', KEYS[2], '')\n"
+               "redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])\n"
                "local z, answer = {}, {}\n"
                "for i = 3, #ARGV, 2 do\n"
                "  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])\n"
