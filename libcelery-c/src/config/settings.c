@@ -317,7 +317,7 @@ const struct cel_setting cel_settings[] = {
      "Deaths of a process after which its message is parked; 0: none, as in Celery."},
     {"worker_max_message_bytes", NULL, CEL_SETTING_INT, "16777216", 1024, 2147483648,
      NULL, "Larger messages are parked unread."},
-    {"worker_max_body_bytes", NULL, CEL_SETTING_INT, "67108864", 1024, 2147483648, NULL,
+    {"worker_max_body_bytes", NULL, CEL_SETTING_INT, "16777216", 1024, 2147483648, NULL,
      "Larger bodies, after decompression, are refused."},
     {"worker_max_depth", NULL, CEL_SETTING_INT, "1000", 1, 10000, NULL,
      "Deeper nested messages are refused."},

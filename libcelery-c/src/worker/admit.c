@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "worker/report.h"
 #include "worker/schedule.h"
 
@@ -50,11 +51,26 @@ static void fill_job(struct cel_request *r)
     job->want_repr = r->w->policy.send_task_repr;
 }
 
+/* Celery itself makes ids of 36 characters. */
+#define ID_MAX 1024
+
+/* A message that is no task call may still say whose it was. */
+static void find_id(struct cel_request *r)
+{
+    struct cel_slice id =
+        cel_node_text(cel_envelope_header(r->envelope, CEL_SLICE("id")));
+
+    if (!r->job.call.id.len && id.len <= ID_MAX && cel_utf8_valid(id)) {
+        r->job.call.id = id;
+    }
+}
+
 /* Malformed or refused: parked with its reason; a legible id gets a FAILURE. */
 static void refuse(struct cel_request *r, enum cel_call_fault fault, const char *why)
 {
     struct cel_outcome outcome;
 
+    find_id(r);
     cel_report_log_fault(r, fault, why);
     cel_report_invalid(r, fault, why, &outcome);
     cel_request_end(r, &outcome);
@@ -136,11 +152,11 @@ void cel_admit(struct celery_worker *w, struct cel_delivery *give_delivery)
         refuse(r, CEL_CALL_INVALID, give_delivery->why);
         return;
     }
-    if (fault != CEL_CALL_OK) {
+    if (fault != CEL_CALL_OK && fault != CEL_CALL_NOMEM) {
         refuse(r, fault, err.message);
         return;
     }
-    if (w->shutdown != CEL_SHUTDOWN_NONE) {
+    if (fault == CEL_CALL_NOMEM || w->shutdown != CEL_SHUTDOWN_NONE) {
         cel_request_event(r, CEL_REQ_RETURNED);
         return;
     }

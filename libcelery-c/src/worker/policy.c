@@ -60,7 +60,7 @@ static void limits_policy(struct cel_worker_policy *p, const struct cel_config *
 {
     p->max_message = (size_t)cel_config_int(c, "worker_max_message_bytes", 16 << 20);
     p->max_dead = (size_t)cel_config_int(c, "worker_dead_letter_limit", 10000);
-    p->limits.max_body = (size_t)cel_config_int(c, "worker_max_body_bytes", 64 << 20);
+    p->limits.max_body = (size_t)cel_config_int(c, "worker_max_body_bytes", 16 << 20);
     p->limits.json.depth = (unsigned)cel_config_int(c, "worker_max_depth", 0);
     p->limits.accept = cel_config_list(c, "accept_content");
     p->eta_limit = (size_t)cel_config_int(c, "worker_eta_task_limit", 10000);

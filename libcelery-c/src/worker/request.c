@@ -477,7 +477,9 @@ static void on_finished(void *ctx, struct cel_job *job, const struct cel_outcome
 
     w->n_running--;
     learn(r, outcome->runtime);
-    if (outcome->kind == CEL_OUTCOME_MALFORMED) {
+    if (outcome->kind == CEL_OUTCOME_MALFORMED && outcome->fault == CEL_CALL_NOMEM) {
+        r->outcome = (struct cel_outcome){.kind = CEL_OUTCOME_REQUEUE};
+    } else if (outcome->kind == CEL_OUTCOME_MALFORMED) {
         char why[200];
 
         snprintf(why, sizeof why, "%.*s", (int)outcome->reason.len, outcome->reason.data);
