@@ -68,6 +68,8 @@ static bool settle_again(struct cel_request *r, const celery_error *err)
     return true;
 }
 
+static void settle_or_return(struct cel_request *r);
+
 static void tell_lost_ownership(struct cel_request *r)
 {
     r->w->counts.lost_ownership++;
@@ -100,7 +102,7 @@ static void on_early_ack(void *ctx, const celery_error *err, int64_t answer)
         r->uncertain = true;
     }
     if (r->state == CEL_REQ_SETTLING && !settle_again(r, err)) {
-        cel_request_event(r, CEL_REQ_SETTLED);
+        settle_or_return(r);
     }
 }
 
@@ -108,6 +110,7 @@ static void give_back(struct cel_request *r)
 {
     struct cel_transport *t = cel_link_transport(r->w->link);
 
+    r->returned = true;
     if (r->ack_pending) {
         return; /* on_early_ack() goes on */
     }
@@ -115,7 +118,6 @@ static void give_back(struct cel_request *r)
         cel_request_event(r, CEL_REQ_SETTLED);
         return;
     }
-    r->returned = true;
     r->w->counts.returned++;
     t->ops->reject(t, r->tag, true, true, NULL, 0, (struct cel_done){on_settled, r});
 }
@@ -383,6 +385,15 @@ void cel_request_event(struct cel_request *r, enum cel_request_event event)
     }
 }
 
+static void settle_or_return(struct cel_request *r)
+{
+    if (r->returned) {
+        give_back(r);
+    } else {
+        settle(r);
+    }
+}
+
 void cel_requests_resettle(struct celery_worker *w)
 {
     struct cel_list *it;
@@ -393,12 +404,7 @@ void cel_requests_resettle(struct celery_worker *w)
 
         if (r->state == CEL_REQ_SETTLING && r->unsettled) {
             r->unsettled = false;
-            if (r->returned) {
-                r->w->counts.returned--;
-                give_back(r);
-            } else {
-                settle(r);
-            }
+            settle_or_return(r);
         }
     }
 }
