@@ -87,9 +87,10 @@ static celery_status encode_with(const char *name, struct cel_arena *a,
                                  struct cel_slice in, struct cel_buf *out,
                                  celery_error *err)
 {
+    const struct cel_codec *codec = cel_codec_find(cel_slice_of(name));
     struct cel_node *n;
-    celery_status status = cel_json_parse(a, in, NULL, &n, err);
-    return status < 0 ? status : cel_codec_find(cel_slice_of(name))->encode(out, n, err);
+    celery_status status = codec ? cel_json_parse(a, in, NULL, &n, err) : CELERY_ENOTSUP;
+    return status < 0 ? status : codec->encode(out, n, err);
 }
 
 static celery_status convert_from_msgpack(struct cel_arena *a, struct cel_slice in,

@@ -65,6 +65,9 @@ DOCUMENTS = ['', '---', '--- 1\n...', '--- 1\n--- 2', '# only', 'a: &x {b: 1}\nc
 LIBYAML_DIFFERS = {b'%FOO\n---\n1', b'2001-12-14 \t 21:59:43', b'[!, 1]', b'[!!str, 1]', b'[!!int, 1]'}
 
 
+NOT_IN_BUILD = 4  # -CELERY_ENOTSUP
+
+
 def typed(kind, value):
     return {'__type__': kind, '__value__': value}
 
@@ -206,6 +209,12 @@ def yaml_documents(r, rounds):
 
 
 def compare_yaml(tool, r, rounds):
+    probe = Codec(tool, 'to_yaml')
+    status, _ = probe.convert(b'1')
+    probe.close()
+    if status == NOT_IN_BUILD:
+        print('yaml is not in this build')
+        return 0
     wrong = compare_decode(tool, 'from_yaml', list(yaml_documents(r, rounds)), yaml.safe_load)
     values = [random_value(r) for _ in range(rounds)] + [{'k' * n: n} for n in (99, 100, 101, 1023, 5000)]
     codec = Codec(tool, 'to_yaml')
@@ -227,7 +236,10 @@ def compare_compression(tool, r):
     wrong = 0
     pack, unpack = Codec(tool, 'compress'), Codec(tool, 'decompress')
     methods = [m for m in ('gzip', 'bzip2', 'lzma', 'brotli', 'zstd') if m in compression._aliases]
-    for method in methods:
+    for method in list(methods):
+        if pack.convert(method.encode() + b'\n')[0] == NOT_IN_BUILD:
+            methods.remove(method)
+            continue
         for size in (0, 1, 100, 5000, 300000):
             plain = bytes(r.choice(b'ab{}": ,') for _ in range(size))
             head = method.encode() + b'\n'
