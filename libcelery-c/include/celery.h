@@ -5,6 +5,7 @@
 
 #include <celery/app.h>
 #include <celery/client.h>
+#include <celery/dead.h>
 #include <celery/error.h>
 #include <celery/log.h>
 #include <celery/task.h>

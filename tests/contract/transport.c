@@ -707,6 +707,49 @@ static void test_park_removes_and_keeps(void **state)
     free_side(s);
 }
 
+/* How many messages stand in the dead-letter list of a queue. */
+static int64_t parked(struct side *s, const char *queue)
+{
+    char name[80];
+
+    if (!server) {
+        return (int64_t)cel_memory_parked("contract", queue);
+    }
+    snprintf(name, sizeof name, "%s.celery-c.dead", queue);
+    return count(s, name);
+}
+
+static void test_bury_keeps_what_was_settled_already(void **state)
+{
+    struct side *s = new_side();
+    const char *queue = new_name("bury");
+    struct answer a;
+
+    if (!s->t->ops->bury) {
+        free_side(s);
+        return;
+    }
+    declare(s, queue, "", "direct", queue);
+    publish(s, "", queue, "m", 0);
+    consume(s, queue, 1);
+    await_got(s, 1);
+    assert_int_equal(ack(s, s->got[0].tag), 1);
+    s->t->max_dead = 2;
+    for (int i = 1; i <= 3; i++) {
+        s->t->ops->bury(s->t, queue, s->got[0].envelope->raw, "no \"reason\"\n", to(&a));
+        done_well(&a);
+        assert_int_equal(parked(s, queue), i < 3 ? i : 2);
+    }
+    s->t->ops->bury(s->t, queue, cel_slice("a\0b", 3), "bytes", to(&a));
+    done_well(&a);
+    assert_int_equal(count(s, queue), 0);
+    s->t->ops->close(s->t);
+    s->t->ops->bury(s->t, queue, CEL_SLICE("x"), "closed", to(&a));
+    await(&a);
+    assert_int_equal(a.status, CELERY_ECLOSED);
+    free_side(s);
+}
+
 static void test_malformed_messages_do_not_stop_the_flow(void **state)
 {
     static const char *const bad[] = {"no json", "7", "[]",
@@ -871,6 +914,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_reject_to_the_front_keeps_priority),
         cmocka_unit_test(test_reject_without_requeue_removes),
         cmocka_unit_test(test_park_removes_and_keeps),
+        cmocka_unit_test(test_bury_keeps_what_was_settled_already),
         cmocka_unit_test(test_malformed_messages_do_not_stop_the_flow),
         cmocka_unit_test(test_direct_and_topic_exchanges_route),
         cmocka_unit_test(test_fanout_reaches_who_listens),

@@ -9,6 +9,7 @@
 
 static const struct command commands[] = {
     {"worker", "Run a worker.", cmd_worker},
+    {"dead", "List, replay and purge what workers have parked.", cmd_dead},
     {"report", "Say what this build can do.", cmd_report},
 };
 

@@ -644,6 +644,31 @@ static void memory_park(struct cel_transport *t, uint64_t tag, const char *reaso
     cel_done(done, NULL, message != NULL);
 }
 
+static void memory_bury(struct cel_transport *t, const char *queue, struct cel_slice raw,
+                        const char *reason, struct cel_done done)
+{
+    struct cel_memory *m = memory_of(t);
+    struct cel_memory_message *message;
+    struct cel_memory_queue *q;
+    celery_error err = {0};
+
+    if (is_closed(m, done)) {
+        return;
+    }
+    message = cel_memory_message(raw, 0);
+    pthread_mutex_lock(&m->broker->lock);
+    q = message ? cel_memory_queue(m->broker, cel_slice_of(queue)) : NULL;
+    if (q) {
+        cel_memory_park(q, message, t->max_dead);
+    }
+    pthread_mutex_unlock(&m->broker->lock);
+    if (!q) {
+        cel_free(message);
+        cel_error_nomem(&err);
+    }
+    cel_done(done, q ? NULL : &err, 0);
+}
+
 static double memory_silence(const struct cel_transport *t)
 {
     return 0; /* the broker is this process: whoever asks has just been answered */
@@ -669,6 +694,7 @@ const struct cel_transport_ops cel_transport_memory = {
     .ack = memory_ack,
     .reject = memory_reject,
     .park = memory_park,
+    .bury = memory_bury,
     .purge = memory_purge,
     .count = memory_count,
     .silence = memory_silence,
@@ -691,19 +717,4 @@ celery_status cel_memory_push(const char *broker, const char *queue, struct cel_
     }
     pthread_mutex_unlock(&b->lock);
     return status;
-}
-
-size_t cel_memory_parked(const char *broker, const char *queue)
-{
-    struct cel_memory_broker *b = cel_memory_broker_open(broker);
-    struct cel_memory_queue *q;
-    size_t n = 0;
-
-    if (b) {
-        pthread_mutex_lock(&b->lock);
-        q = cel_map_get(&b->queues, cel_slice_of(queue));
-        n = q ? q->n_parked : 0;
-        pthread_mutex_unlock(&b->lock);
-    }
-    return n;
 }

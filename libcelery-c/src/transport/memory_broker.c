@@ -2,6 +2,7 @@
 #include "transport/memory_broker.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "transport/memory.h"
 
 static struct {
     pthread_mutex_t lock;
@@ -171,4 +172,19 @@ void cel_memory_park(struct cel_memory_queue *q, struct cel_memory_message *give
         cel_free(cel_container_of(oldest, struct cel_memory_message, node));
         q->n_parked--;
     }
+}
+
+size_t cel_memory_parked(const char *broker, const char *queue)
+{
+    struct cel_memory_broker *b = cel_memory_broker_open(broker);
+    struct cel_memory_queue *q;
+    size_t n = 0;
+
+    if (b) {
+        pthread_mutex_lock(&b->lock);
+        q = cel_map_get(&b->queues, cel_slice_of(queue));
+        n = q ? q->n_parked : 0;
+        pthread_mutex_unlock(&b->lock);
+    }
+    return n;
 }

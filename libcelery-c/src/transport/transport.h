@@ -155,7 +155,7 @@ struct cel_transport_ops {
 
     /*
      * Writes the bytes of a message that was settled already to the dead-letter list of its
-     * queue.  NULL: messages do not outlive the process anyway.
+     * queue.  NULL: it is dropped.
      */
     void (*bury)(struct cel_transport *t, const char *queue, struct cel_slice raw,
                  const char *reason, struct cel_done done);
