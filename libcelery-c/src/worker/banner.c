@@ -89,10 +89,7 @@ void cel_banner(const struct celery_worker *w, celery_log_level level)
     printf("- ** ---------- .> results:     %s\n", results);
     printf("- *** --- * --- .> concurrency: %u (%s)\n", w->policy.concurrency,
            w->pool->ops->name);
-    printf("-- ******* ---- .> task events: %s\n--- ***** ----- \n",
-           cel_config_bool(c, "worker_send_task_events")
-               ? "ON"
-               : "OFF (enable -E to monitor tasks in this worker)");
+    printf("-- ******* ---- .> task events: OFF\n--- ***** ----- \n");
     print_queues(w);
     if (level <= CELERY_LOG_INFO) {
         print_tasks(w);

@@ -46,7 +46,7 @@ static const struct option options[] = {
 
     {'n', "hostname", SETTING, "worker_hostname", "NAME", 0, "Node name; %h host, %n name, %d domain."},
     {'D', "detach", SWITCH, NULL, NULL, FIELD(detach), "Run in the background."},
-    {'S', "statedb", SETTING, "worker_state_db", "PATH", 0, "File that keeps revoked ids."},
+    {'S', "statedb", OF_PYTHON_VALUE, NULL, "PATH", 0, "Accepted; nothing is kept there."},
     {'l', "loglevel", LEVEL, NULL, "LEVEL", 0, "DEBUG, INFO, WARNING, ERROR, CRITICAL, FATAL."},
     {'f', "logfile", TEXT, NULL, "FILE", FIELD(log_file), "Log to a file instead of standard error."},
     {0, "log-json", SWITCH, NULL, NULL, FIELD(json), "One JSON object for each log line."},
@@ -60,8 +60,8 @@ static const struct option options[] = {
     {0, "disable-prefetch", FLAG, "worker_disable_prefetch", "true", 0, "Take only what can run at once."},
     {'c', "concurrency", SETTING, "worker_concurrency", "N", 0, "Slots; default: processors this process may use."},
     {'P', "pool", SETTING, "worker_pool", "NAME", 0, "prefork, threads or solo."},
-    {'E', "task-events", FLAG, "worker_send_task_events", "true", 0, "Send task events."},
-    {0, "events", FLAG, "worker_send_task_events", "true", 0, "As --task-events."},
+    {'E', "task-events", OF_PYTHON, NULL, NULL, 0, "Accepted; this version sends no events."},
+    {0, "events", OF_PYTHON, NULL, NULL, 0, "As --task-events."},
     {0, "time-limit", SETTING, "task_time_limit", "SECONDS", 0, "Hard time limit of a task."},
     {0, "soft-time-limit", SETTING, "task_soft_time_limit", "SECONDS", 0, "Soft time limit of a task."},
     {0, "max-tasks-per-child", SETTING, "worker_max_tasks_per_child", "N", 0, "Replace a child after so many tasks."},
@@ -210,8 +210,7 @@ static enum cel_cmdline_answer apply(struct cel_cmdline *line, struct cel_config
     case OF_PYTHON:
     case OF_PYTHON_VALUE:
         if (config && !o->setting) {
-            fprintf(stderr, "warning: --%s has no meaning for a worker in C: ignored\n",
-                    o->name);
+            fprintf(stderr, "warning: --%s has no effect on this worker\n", o->name);
         }
         break;
     }
