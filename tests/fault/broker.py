@@ -104,6 +104,8 @@ class Backend(lib.Case):
         cls.addClassCleanup(cls.store.stop)
         cls.backend = cls.store.url(0)
         cls.app = lib.celery_app(cls.broker, cls.backend)
+        # The producer has to get on while the store is away.
+        cls.sender = lib.celery_app(cls.broker, None)
 
     @unittest.skipUnless(C, 'Python acknowledges and loses the result')
     def test_no_acknowledgement_before_the_result_is_stored(self):
@@ -115,7 +117,7 @@ class Backend(lib.Case):
                 for r in sent:
                     r.get(timeout=30)
                 self.store.stop()
-                sent = [self.app.send_task('t.count', (path, 'x%d' % i), queue='celery')
+                sent = [self.sender.send_task('t.count', (path, 'x%d' % i), queue='celery')
                         for i in range(50)]
                 time.sleep(3)
                 waiting = self.db0.llen('celery') + self.db0.hlen('unacked')
@@ -144,7 +146,7 @@ class Backend(lib.Case):
     def test_stopped_store(self):
         w = self.start(conf=LATE)
         self.store.pause()
-        r = self.app.send_task('t.add', (1, 2), ignore_result=False)
+        r = self.sender.send_task('t.add', (1, 2), ignore_result=False)
         time.sleep(3)
         if C:
             self.assertEqual(self.db0.hlen('unacked') + self.db0.llen('celery'), 1)

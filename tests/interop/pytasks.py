@@ -147,7 +147,8 @@ def pid():
 
 
 @app.task(name='t.count', acks_late=True)
-def count(path, word):
+def count(path, word, seconds=0):
+    time.sleep(seconds)
     with open(path, 'a') as f:
         f.write(word + '\n')
 

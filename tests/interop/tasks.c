@@ -247,11 +247,13 @@ static bool append(const char *path, const char *text)
 static celery_outcome count(celery_task *task)
 {
     const char *path, *word;
+    double seconds = 0;
     char line[256];
 
-    if (celery_task_args(task, "path:s word:s", &path, &word) < 0) {
+    if (celery_task_args(task, "path:s word:s | seconds:d", &path, &word, &seconds) < 0) {
         return CELERY_FAILED;
     }
+    usleep((useconds_t)(seconds * 1e6));
     snprintf(line, sizeof(line), "%s\n", word);
     if (!append(path, line)) {
         return celery_task_fail(task, "OSError", "cannot write %s", path);

@@ -330,7 +330,7 @@ celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy
     l->router = router;
     l->events = events;
     l->ctx = ctx;
-    l->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.2, 30);
+    l->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.1, 4);
     cel_list_init(&l->waiting);
     celery_status status = read_urls(l, config, err);
     if (status < 0) {

@@ -171,7 +171,7 @@ celery_status cel_results_new(struct cel_loop *loop, struct cel_url **give_urls,
     r->urls = give_urls;
     r->n_urls = n;
     r->store_deadline = store_deadline;
-    r->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.1, 10);
+    r->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.1, 4);
     cel_list_init(&r->waiting);
     if (n > 0) {
         cel_url_text(r->urls[0], r->name, sizeof r->name);
