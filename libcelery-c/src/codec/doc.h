@@ -103,8 +103,11 @@ size_t cel_repr_double(double value, char text[32]);
 celery_status cel_repr(struct cel_buf *out, const struct cel_node *n, size_t max);
 celery_status cel_repr_string(struct cel_buf *out, struct cel_slice wtf8);
 
-/* saferepr(): at most max bytes, 3 levels, as argsrepr and log lines have it.  tuple: an
- * outermost array is written with round brackets. */
+/*
+ * saferepr(): about max characters (0: no limit), 3 levels, as argsrepr and log lines have
+ * it; like upstream it passes max by what closes brackets and quotes.  tuple: an outermost
+ * array is written with round brackets.
+ */
 celery_status cel_saferepr(struct cel_buf *out, const struct cel_node *n, size_t max,
                            bool tuple);
 

@@ -122,8 +122,8 @@ static void test_what_is_written_reads_back_equal(void **state)
         "[1.5, 1e+16, 1e-05, 5e-324, NaN, Infinity, -Infinity]",
         "[\"yes\", \"1\", \"\", \" \", \"\\u0000\\n\\u0085\\u2028\\ufeff\", \"\\ud83d\\ude00\"]",
         "{\"<<\": 1, \"=\": 2, \"a: b\": {\"\": []}}",
-        "[{\"__type__\": \"date\", \"__value__\": \"2001-12-14\"}, {\"__type__\": \"uuid\", "
-        "\"__value__\": {\"hex\": \"x\"}}]",
+        ("[{\"__type__\": \"date\", \"__value__\": \"2001-12-14\"}, {\"__type__\": \"uuid\", "
+         "\"__value__\": {\"hex\": \"x\"}}]"),
         "{\"__type__\": \"datetime\", \"__value__\": \"2001-12-14T21:59:43.100000-05:00\"}",
         "{\"__type__\": \"datetime\", \"__value__\": \"no date\"}",
     };
