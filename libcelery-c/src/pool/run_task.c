@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "message/meta.h"
 #include "pool/task.h"
+#include <stdio.h>
 
 #define DEFAULT_MAX_RETRIES 3            /* celery/app/task.py Task.max_retries */
 #define KEEP_BUFFER         (256 * 1024) /* memory a buffer may keep from task to task */
@@ -104,6 +105,22 @@ static bool malformed(struct cel_runner *r, struct cel_outcome *out,
     return false;
 }
 
+/*
+ * What would have to be sent when the task succeeds.  Running it without that would lose the
+ * rest of a workflow, so such a message is refused, which its caller sees.
+ */
+static const char *follow_up(const struct cel_node *embed)
+{
+    static const char *const names[] = {"callbacks", "chain", "chord"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (cel_node_truth(cel_node_get(embed, cel_slice_of(names[i])))) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
 /* Protocol 1 comes with its arguments; the body of protocol 2 is read here. */
 static bool decode(struct cel_runner *r, struct cel_outcome *out)
 {
@@ -123,6 +140,15 @@ static bool decode(struct cel_runner *r, struct cel_outcome *out)
     }
     if (!task->call.kwargs || task->call.kwargs->kind != CELERY_KIND_OBJECT) {
         return malformed(r, out, CEL_CALL_INVALID, "kwargs of the message are not a map");
+    }
+    const char *name = follow_up(task->call.embed);
+    if (name) {
+        char text[120];
+        snprintf(text, sizeof text,
+                 "the message carries a %s, which this version does not follow: route "
+                 "workflows to Python workers",
+                 name);
+        return malformed(r, out, CEL_CALL_INVALID, text);
     }
     return true;
 }
