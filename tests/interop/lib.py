@@ -315,6 +315,9 @@ def descendants(pid):
 def celery_app(broker, backend, **conf):
     """A Celery application as a client of the workers; the tasks are called by name."""
     from celery import Celery
+    from celery.result import AsyncResult
+    # It unsubscribes; when Redis has ended before, Celery 5.6 waits for it for ever.
+    AsyncResult.__del__ = lambda self: None
     app = Celery('client', broker=broker, backend=backend, set_as_current=False)
     app.conf.update(broker_connection_retry_on_startup=True, **conf)
     return app

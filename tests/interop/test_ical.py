@@ -65,8 +65,7 @@ class Ical(lib.Case):
                 for v in vectors]
         for vector, result in sent:
             with self.subTest(vector['id']):
-                lib.wait_for(vector['id'], lambda: result.state in ('SUCCESS', 'FAILURE'),
-                             10 * lib.PATIENCE)
+                result.get(timeout=10 * lib.PATIENCE, propagate=False)
                 self.check(vector, result)
 
     def test_command_of_the_container(self):
@@ -111,7 +110,7 @@ class Ical(lib.Case):
     def test_delay_is_cut_short_by_the_soft_limit(self):
         self.ical_worker('--delay', '60', '--soft-time-limit', '1')
         r = self.app.send_task('ical', ([],), queue='ical')
-        lib.wait_for('failure', lambda: r.state == 'FAILURE', 10 * lib.PATIENCE)
+        r.get(timeout=10 * lib.PATIENCE, propagate=False)
         document = json.loads(lib.document(self.db1, r.id))
         self.assertEqual(document['result'], {
             'exc_type': 'SoftTimeLimitExceeded', 'exc_message': [],
