@@ -49,8 +49,8 @@ CELERY_API celery_status celery_client_step(celery_client *client, double timeou
  * A call of a task by name.  fmt and its arguments give the positional arguments in the
  * format of jansson's json_pack(), always an array: "[ii]", 2, 3; NULL or "" for none.
  */
-CELERY_API celery_sig *celery_sig_new(const char *task, celery_error *err, const char *fmt,
-                                      ...);
+CELERY_API celery_sig *celery_sig_new(const char *task, celery_error *err,
+                                      const char *fmt, ...);
 CELERY_API void celery_sig_free(celery_sig *sig);
 
 /* Positional (array) and keyword (object) arguments; taken.  Text: as JSON, without loss. */
@@ -71,7 +71,8 @@ CELERY_API void celery_sig_set_countdown(celery_sig *sig, double seconds);
 CELERY_API void celery_sig_set_eta(celery_sig *sig, const char *iso8601);
 CELERY_API void celery_sig_set_expires(celery_sig *sig, double seconds);
 CELERY_API void celery_sig_set_expires_at(celery_sig *sig, const char *iso8601);
-CELERY_API void celery_sig_set_header(celery_sig *sig, const char *name, json_t *give_value);
+CELERY_API void celery_sig_set_header(celery_sig *sig, const char *name,
+                                      json_t *give_value);
 CELERY_API void celery_sig_set_serializer(celery_sig *sig, const char *name);
 CELERY_API void celery_sig_set_compression(celery_sig *sig, const char *name);
 CELERY_API void celery_sig_set_ignore_result(celery_sig *sig, bool ignore);

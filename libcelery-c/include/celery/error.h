@@ -7,14 +7,14 @@
 
 #ifdef __cplusplus
 #define CELERY_BEGIN_DECLS extern "C" {
-#define CELERY_END_DECLS }
+#define CELERY_END_DECLS   }
 #else
 #define CELERY_BEGIN_DECLS
 #define CELERY_END_DECLS
 #endif
 
 #if defined(__GNUC__)
-#define CELERY_API __attribute__((visibility("default")))
+#define CELERY_API               __attribute__((visibility("default")))
 #define CELERY_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define CELERY_API

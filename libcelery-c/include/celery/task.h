@@ -56,8 +56,9 @@ CELERY_API const char *celery_task_root_id(const celery_task *task);   /* or NUL
 CELERY_API const char *celery_task_parent_id(const celery_task *task); /* or NULL */
 CELERY_API const char *celery_task_group_id(const celery_task *task);  /* or NULL */
 CELERY_API const char *celery_task_hostname(const celery_task *task);  /* node name */
-CELERY_API const char *celery_task_eta(const celery_task *task);       /* ISO text or NULL */
-CELERY_API const char *celery_task_expires(const celery_task *task);   /* ISO text or NULL */
+CELERY_API const char *celery_task_eta(const celery_task *task); /* ISO text or NULL */
+CELERY_API const char *
+celery_task_expires(const celery_task *task); /* ISO text or NULL */
 CELERY_API const char *celery_task_correlation_id(const celery_task *task);
 CELERY_API const char *celery_task_reply_to(const celery_task *task);
 CELERY_API const char *celery_task_exchange(const celery_task *task);
@@ -96,8 +97,8 @@ CELERY_API celery_status celery_task_update_state(celery_task *task, const char 
                                                   json_t *give_meta);
 
 /* A log line with the task's name and id in front, as Celery's get_task_logger(). */
-CELERY_API void celery_task_log(celery_task *task, celery_log_level level, const char *fmt,
-                                ...) CELERY_PRINTF(3, 4);
+CELERY_API void celery_task_log(celery_task *task, celery_log_level level,
+                                const char *fmt, ...) CELERY_PRINTF(3, 4);
 
 /* ---- how it ends: `return celery_task_...(task, ...);` ---- */
 

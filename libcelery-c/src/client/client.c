@@ -3,7 +3,7 @@
 #include "client/client.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "net/use_ssl.h"
+#include "config/use_ssl.h"
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>

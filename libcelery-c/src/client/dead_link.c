@@ -2,7 +2,7 @@
 /* A Redis connection that is waited for: one call at a time, on a loop of its own. */
 #include "base/error.h"
 #include "client/dead.h"
-#include "net/use_ssl.h"
+#include "config/use_ssl.h"
 
 /* Seconds an answer may take, unless socket_timeout says otherwise, and to connect. */
 #define COMMAND_TIMEOUT 10.0

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/uuid.h"
 #include "net/backoff.h"
-#include "net/use_ssl.h"
+#include "config/use_ssl.h"
 
 enum link_state {
     LINK_IDLE,

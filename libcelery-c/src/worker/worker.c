@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "net/use_ssl.h"
+#include "config/use_ssl.h"
 #include "worker/admit.h"
 #include "worker/identity.h"
 #include "worker/request.h"

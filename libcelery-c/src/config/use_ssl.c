@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "net/use_ssl.h"
+#include "config/use_ssl.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The settings broker_use_ssl and redis_backend_use_ssl. */
-#ifndef CEL_NET_USE_SSL_H
-#define CEL_NET_USE_SSL_H
+#ifndef CEL_CONFIG_USE_SSL_H
+#define CEL_CONFIG_USE_SSL_H
 
 #include "base/url.h"
 #include "codec/doc.h"

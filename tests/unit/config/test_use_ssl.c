@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "net/use_ssl.h"
+#include "config/use_ssl.h"
 
 static celery_status apply(const char *url_text, const char *json,
                            struct cel_url **ret_url, celery_error *err)
