@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/uuid.h"
-#include "net/backoff.h"
 #include "config/use_ssl.h"
+#include "net/backoff.h"
 
 enum link_state {
     LINK_IDLE,
