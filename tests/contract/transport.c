@@ -364,10 +364,11 @@ static void test_close_ends_pending_operations(void **state)
     free_side(s);
 }
 
-static void test_unsettled_messages_come_back_after_a_reconnect(void **state)
+static void test_unsettled_messages_survive_a_reconnect(void **state)
 {
     struct side *s = new_side();
     const char *queue = new_name("back");
+    bool resumes = s->t->ops->flags & CEL_TRANSPORT_RESUMES;
 
     declare(s, queue, "", "direct", queue);
     for (int i = 0; i < 5; i++) {
@@ -377,16 +378,16 @@ static void test_unsettled_messages_come_back_after_a_reconnect(void **state)
     await_got(s, 5);
     assert_int_equal(ack(s, s->got[0].tag), 1);
     s->t->ops->close(s->t);
-    forget_got(s);
     connect_side(s);
     consume(s, queue, 0);
-    await_got(s, 4);
+    await_got(s, resumes ? 5 : 9);
     settle_down(0.2);
-    assert_int_equal(s->n_got, 4);
-    for (size_t i = 0; i < 4; i++) {
-        assert_true(s->got[i].redelivered);
+    assert_int_equal(s->n_got, resumes ? 5 : 9);
+    for (size_t i = resumes ? 1 : 5; i < s->n_got; i++) {
+        assert_true(resumes || s->got[i].redelivered);
         assert_int_equal(ack(s, s->got[i].tag), 1);
     }
+    assert_int_equal(count(s, queue), 0);
     free_side(s);
 }
 
@@ -898,7 +899,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_close_twice_is_harmless),
         cmocka_unit_test(test_calls_on_a_closed_transport_fail),
         cmocka_unit_test(test_close_ends_pending_operations),
-        cmocka_unit_test(test_unsettled_messages_come_back_after_a_reconnect),
+        cmocka_unit_test(test_unsettled_messages_survive_a_reconnect),
         cmocka_unit_test(test_a_message_arrives_as_it_was_sent),
         cmocka_unit_test(test_messages_keep_their_order),
         cmocka_unit_test(test_low_numbers_of_priority_come_first),

@@ -754,23 +754,134 @@ static void test_without_reports_queues_are_polled(void **state)
 
 /* ---- breaking ---- */
 
+static void connect_again(struct side *s)
+{
+    struct answer a;
+
+    s->t->ops->connect(s->t, 0, to(&a));
+    assert_int_equal(await(&a)->status, CELERY_OK);
+}
+
 static void test_a_killed_connection_is_told_once(void **state)
 {
     struct side *s = new_side(NULL);
-    struct answer a;
 
     publish(s, "q", "one", 0);
     consume(s, "q", 4);
     await_got(s, 1);
-    forget_got(s);
     settle_down(0.3);
     ASK("CLIENT KILL TYPE pubsub"); /* the second connection alone */
     settle_down(0.3);
     assert_int_equal(s->lost, 1);
-    s->t->ops->connect(s->t, 0, to(&a));
-    assert_int_equal(await(&a)->status, CELERY_OK);
+    connect_again(s);
+    consume(s, "q", 4);
+    settle_down(0.3);
+    assert_int_equal(s->n_got, 1);
+    assert_int_equal(s->taken, 0);
+    ack_all(s);
+    free_side(s);
+    assert_nothing_left();
+}
+
+/* What was asked for on a connection that breaks can be asked for again on the next. */
+static void test_settlements_survive_a_broken_connection(void **state)
+{
+    struct side *s = new_side(NULL);
+    struct answer a[4];
+
+    for (int i = 0; i < 4; i++) {
+        publish(s, "q", "m", 0);
+    }
+    consume(s, "q", 4);
+    await_got(s, 4);
+    s->t->ops->ack(s->t, s->got[0].tag, to(&a[0]));
+    settle_down(0.1);
+    assert_int_equal(a[0].value, 1);
+    s->t->ops->ack(s->t, s->got[1].tag, to(&a[1]));
+    s->t->ops->reject(s->t, s->got[2].tag, true, true, NULL, 0, to(&a[2]));
+    s->t->ops->park(s->t, s->got[3].tag, "x", to(&a[3]));
+    s->t->ops->close(s->t);
+    for (int i = 1; i < 4; i++) {
+        assert_true(a[i].done);
+        assert_int_equal(a[i].status, CELERY_ECLOSED);
+    }
+    connect_again(s);
+    consume(s, "q", 4);
+    for (int i = 1; i < 4; i++) {
+        assert_int_equal(ack(s, s->got[i].tag), 1);
+    }
+    settle_down(0.3);
+    assert_int_equal(s->n_got, 4);
+    free_side(s);
+    assert_nothing_left();
+}
+
+/* Sent, executed, and the answer never seen: no second message, no complaint. */
+static void test_an_unanswered_ack_is_found_done(void **state)
+{
+    struct side *s = new_side(NULL);
+    struct answer a;
+
+    publish(s, "q", "m", 0);
     consume(s, "q", 4);
     await_got(s, 1);
+    settle_down(0.2);
+    redis_server_signal(server, SIGSTOP);
+    s->t->ops->ack(s->t, s->got[0].tag, to(&a));
+    settle_down(0.1);
+    s->t->ops->close(s->t);
+    assert_int_not_equal(a.status, CELERY_OK);
+    redis_server_signal(server, SIGCONT);
+    connect_again(s);
+    consume(s, "q", 4);
+    settle_down(0.3);
+    assert_int_equal(s->taken, 0);
+    assert_int_equal(ack(s, s->got[0].tag), 0);
+    assert_int_equal(s->n_got, 1);
+    free_side(s);
+    assert_nothing_left();
+}
+
+static void test_an_unanswered_renewal_is_no_loss(void **state)
+{
+    struct side *s = new_side("{\"visibility_timeout\": 2}");
+
+    publish(s, "q", "m", 0);
+    consume(s, "q", 4);
+    await_got(s, 1);
+    redis_server_signal(server, SIGSTOP);
+    settle_down(1); /* a renewal is sent */
+    s->t->ops->close(s->t);
+    redis_server_signal(server, SIGCONT);
+    connect_again(s);
+    consume(s, "q", 4);
+    settle_down(1);
+    assert_int_equal(s->taken, 0);
+    assert_int_equal(ack(s, s->got[0].tag), 1);
+    free_side(s);
+    assert_nothing_left();
+}
+
+static void test_an_unanswered_claim_comes_back(void **state)
+{
+    struct side *s = new_side(NULL);
+
+    consume(s, "q", 4);
+    settle_down(0.2);
+    s->t->ops->close(s->t);
+    connect_again(s);
+    publish(s, "q", "m", 0);
+    redis_server_signal(server, SIGSTOP);
+    consume(s, "q", 4);
+    settle_down(0.1);
+    s->t->ops->close(s->t); /* the claim is in the server's hands */
+    redis_server_signal(server, SIGCONT);
+    connect_again(s);
+    settle_down(0.2);
+    assert_int_equal(ASK("HLEN unacked")->number, 1);
+    consume(s, "q", 4);
+    await_got(s, 1);
+    assert_true(s->got[0].redelivered);
     ack_all(s);
     free_side(s);
     assert_nothing_left();
@@ -989,6 +1100,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_other_senders_wake_us),
         cmocka_unit_test(test_without_reports_queues_are_polled),
         cmocka_unit_test(test_a_killed_connection_is_told_once),
+        cmocka_unit_test(test_settlements_survive_a_broken_connection),
+        cmocka_unit_test(test_an_unanswered_ack_is_found_done),
+        cmocka_unit_test(test_an_unanswered_renewal_is_no_loss),
+        cmocka_unit_test(test_an_unanswered_claim_comes_back),
         cmocka_unit_test(test_a_stopped_server_is_noticed),
         cmocka_unit_test(test_no_second_claim_of_the_same_messages),
     };

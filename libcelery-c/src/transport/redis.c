@@ -10,6 +10,7 @@
 #include "transport/redis_claim.h"
 #include "transport/redis_lease.h"
 #include "transport/redis_publish.h"
+#include "transport/redis_renew.h"
 #include "transport/redis_settle.h"
 #include "transport/redis_state.h"
 #include "transport/redis_wait.h"
@@ -124,7 +125,7 @@ struct cel_redis_queue *cel_redis_find_queue(struct cel_redis_transport *r,
 
 /* ---- the end of a connection ---- */
 
-/* Everything of this connection is void.  Pending operations end in here. */
+/* Pending operations end in here.  What is held stays: it is ours as long as the lease. */
 static void drop(struct cel_redis_transport *r)
 {
     struct cel_redis *main = r->main, *sub = r->sub;
@@ -143,7 +144,6 @@ static void drop(struct cel_redis_transport *r)
     cel_list_foreach(it, tmp, &r->queues) {
         cel_container_of(it, struct cel_redis_queue, node)->consuming = false;
     }
-    memcpy(r->leasing.former, r->worker, sizeof r->worker);
 }
 
 static void connection_failed(struct cel_redis_transport *r, const celery_error *why)
@@ -202,6 +202,10 @@ static void on_main_opened(void *ctx)
     r->connected = true;
     r->last_answer = cel_loop_now(r->base.loop);
     r->on_connected = (struct cel_done){0};
+    if (r->hold.count > 0) { /* first of all, see whether it is still ours */
+        cel_redis_renew(r);
+        cel_redis_lease_start(r, NULL);
+    }
     cel_done(done, NULL, 0);
 }
 
@@ -210,19 +214,12 @@ static const struct cel_redis_events main_events = {
     .closed = on_closed,
 };
 
-/* The worker's id and lease: new with each connection, since the old one's holdings are void. */
+/* The worker's id and lease; the same over all connections of a transport. */
 static celery_status new_identity(struct cel_redis_transport *r)
 {
-    char *lease_key;
-
     cel_uuid4(r->worker);
-    lease_key = cel_redis_lease_key(&r->keys, r->worker);
-    if (!lease_key) {
-        return CELERY_ENOMEM;
-    }
-    cel_free(r->lease_key);
-    r->lease_key = lease_key;
-    return CELERY_OK;
+    r->lease_key = cel_redis_lease_key(&r->keys, r->worker);
+    return r->lease_key ? CELERY_OK : CELERY_ENOMEM;
 }
 
 /* Sentinels are asked together; other URLs one after the other, as the owner chooses. */
@@ -275,10 +272,7 @@ static void redis_connect(struct cel_transport *t, size_t url_index, struct cel_
     if (r->set.net.max_reply < t->max_message + ((size_t)1 << 20)) {
         r->set.net.max_reply = t->max_message + ((size_t)1 << 20);
     }
-    status = new_identity(r);
-    if (status == 0) {
-        status = add_sources(r);
-    }
+    status = add_sources(r);
     if (status < 0) {
         cel_error_nomem(&err);
     } else {
@@ -467,6 +461,7 @@ static celery_status redis_init(struct cel_transport *t, struct cel_url *const *
     r->urls = urls;
     r->n_urls = n;
     cel_list_init(&r->queues);
+    cel_list_init(&r->settling.scores);
     cel_list_init(&r->settling.finished);
     cel_hold_init(&r->hold, sizeof(struct cel_redis_held));
     cel_redis_scripts_init(&r->scripts);
@@ -479,6 +474,9 @@ static celery_status redis_init(struct cel_transport *t, struct cel_url *const *
     }
     if (r->set.net.command_timeout <= 0) {
         r->set.net.command_timeout = COMMAND_TIMEOUT;
+    }
+    if (status == 0 && new_identity(r) < 0) {
+        status = cel_error_nomem(err);
     }
     return status;
 }
@@ -509,7 +507,7 @@ const struct cel_transport_ops cel_transport_redis = {
     .name = "redis",
     .schemes = redis_schemes,
     .flags = CEL_TRANSPORT_CONFIRMS | CEL_TRANSPORT_FANOUT | CEL_TRANSPORT_PRIORITIES |
-             CEL_TRANSPORT_REDELIVERS,
+             CEL_TRANSPORT_REDELIVERS | CEL_TRANSPORT_RESUMES,
     .size = sizeof(struct cel_redis_transport),
     .init = redis_init,
     .fini = redis_fini,

@@ -145,6 +145,7 @@ static celery_status deliver(struct arrival *a, struct cel_slice field,
         h->score = a->score;
         a->score->count++;
     }
+    h->counted = true;
     r->claiming.n_held++;
     d.redelivered = d.envelope->redelivered;
     snprintf(d.why, sizeof d.why, "%.119s", parked ? parked : err.message);
@@ -170,17 +171,6 @@ static celery_status deliver_reply(struct arrival *a, const struct cel_resp *rep
     field = cel_resp_text(cel_resp_at(reply, 2));
     snprintf(why, sizeof why, "%.*s", (int)(field.len < 99 ? field.len : 99), field.data);
     return deliver(a, CEL_SLICE_NULL, raw, why);
-}
-
-static struct cel_redis_score *new_score(struct cel_slice text)
-{
-    struct cel_redis_score *score = cel_calloc(1, sizeof *score);
-
-    if (score && text.len < sizeof score->text) {
-        memcpy(score->text, text.data, text.len);
-        cel_list_init(&score->node);
-    }
-    return score;
 }
 
 /* How large messages are lately: asking for many large ones at once would flood both sides. */
@@ -250,21 +240,16 @@ static void on_claimed(void *ctx, const struct cel_resp *reply, const celery_err
         return;
     }
     r->claiming.answered = cel_loop_now(r->base.loop);
-    score = new_score(cel_resp_text(cel_resp_at(reply, 0)));
+    score = cel_redis_score_new(r, cel_resp_text(cel_resp_at(reply, 0)));
     if (!score) {
         cel_redis_abandon_text(r, CELERY_ENOMEM, "taking messages");
         return;
     }
     if (score->text[0]) {
         r->claiming.lease_at = cel_loop_now(r->base.loop);
-        score->count++; /* ours while messages are given out */
     }
     got = deliver_all(r, x.claim, reply, score);
-    if (score->text[0] && r->connects == connects) {
-        cel_redis_score_release(r, score);
-    } else {
-        cel_free(score);
-    }
+    cel_redis_score_release(r, score);
     if (r->connects == connects) {
         cel_redis_wait_answered(r, x.claim, got,
                                 cel_resp_int(cel_resp_at(reply, 1)) != 0);
@@ -383,26 +368,21 @@ void cel_redis_claim_flush(struct cel_redis_transport *r)
 
 void cel_redis_claim_reset(struct cel_redis_transport *r)
 {
-    struct cel_redis_claiming *c = &r->claiming;
-    struct cel_redis_held *h;
-    uint64_t tag;
-
-    for (size_t at = 0; (h = cel_hold_next(&r->hold, &at, &tag)) != NULL;) {
-        if (h->score && --h->score->count == 0) {
-            cel_free(h->score);
-        }
-        cel_free(h->long_field);
-        cel_hold_remove(&r->hold, tag);
-    }
-    c->n_order = c->n_held = 0;
-    c->lease_at = -1e9;
+    r->claiming.n_order = 0;
+    r->claiming.lease_at = -1e9;
 }
 
 void cel_redis_claim_fini(struct cel_redis_transport *r)
 {
+    struct cel_redis_held *h;
+    uint64_t tag;
+
     for (size_t i = 0; i < CEL_REDIS_CLAIMS; i++) {
         cel_free(r->claiming.claims[i].queues);
     }
     cel_free(r->claiming.order);
+    for (size_t at = 0; (h = cel_hold_next(&r->hold, &at, &tag)) != NULL;) {
+        cel_free(h->long_field);
+    }
     cel_hold_fini(&r->hold);
 }

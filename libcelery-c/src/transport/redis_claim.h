@@ -16,7 +16,7 @@ celery_status cel_redis_claim_add_queue(struct cel_redis_transport *r,
 void cel_redis_claim_remove_queue(struct cel_redis_transport *r,
                                   struct cel_redis_queue *q);
 
-/* Everything held is void: forgets it. */
+/* The connection is gone: nothing is consumed.  What is held stays. */
 void cel_redis_claim_reset(struct cel_redis_transport *r);
 void cel_redis_claim_fini(struct cel_redis_transport *r);
 

@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 #include "transport/redis_renew.h"
 #include "transport/redis_restore.h"
+#include "transport/redis_settle.h"
 #include <stdio.h>
 
 /* Scores of one look, entries and bytes of one fetch, fetches of one sweep. */
@@ -22,6 +23,7 @@ struct cel_redis_sweep {
     struct cel_redis_transport *r;
     enum phase phase;
     bool old_too; /* this one also looks for what is too old */
+    bool all;     /* the list of scores was not cut */
     size_t n_scores;
     char (*scores)[32];
     size_t pending; /* entries being put back */
@@ -57,7 +59,7 @@ static void next_phase(struct cel_redis_sweep *s)
 {
     if (!s->r->connected) {
         end_sweep(s);
-    } else if (s->phase == PHASE_ORPHANS && s->n_scores == MAX_SCORES && s->gone_on) {
+    } else if (s->phase == PHASE_ORPHANS && !s->all && s->gone_on) {
         look_for_orphans(s); /* there were more than one answer holds */
     } else if (s->phase == PHASE_ORPHANS && s->old_too) {
         start_old(s);
@@ -154,34 +156,56 @@ static void start_old(struct cel_redis_sweep *s)
 
 /* ---- whose lease is gone ---- */
 
+static void add_score(struct cel_redis_sweep *s, struct cel_slice score)
+{
+    if (score.len < sizeof *s->scores) {
+        memcpy(s->scores[s->n_scores], score.data, score.len);
+        s->scores[s->n_scores++][score.len] = 0;
+    }
+}
+
+/*
+ * Scores of ours that we do not know came by a claim whose answer was lost with its
+ * connection.  Those on their way now are answered before this is.
+ */
+static void add_scores(struct cel_redis_sweep *s, const struct cel_resp *dead,
+                       const struct cel_resp *ours)
+{
+    for (size_t i = 0; i < cel_resp_size(dead); i++) {
+        add_score(s, cel_resp_text(cel_resp_at(dead, i)));
+    }
+    s->all = cel_resp_size(dead) < MAX_SCORES;
+    for (size_t i = 0; i < cel_resp_size(ours); i++) {
+        struct cel_slice score = cel_resp_text(cel_resp_at(ours, i));
+
+        if (!cel_redis_score_is_known(s->r, score)) {
+            add_score(s, score);
+        }
+    }
+}
+
 static void on_orphans(void *ctx, const struct cel_resp *reply, const celery_error *err)
 {
     struct cel_redis_sweep *s = ctx;
-    size_t n = cel_resp_size(reply);
+    const struct cel_resp *dead = cel_resp_at(reply, 0), *ours = cel_resp_at(reply, 1);
     char(*scores)[32];
 
     if (is_over(s, reply, err)) {
         return;
     }
-    if (n == 0) {
-        next_phase(s);
-        return;
-    }
-    scores = cel_realloc(s->scores, n, sizeof *s->scores);
+    scores = cel_realloc(s->scores, cel_resp_size(dead) + cel_resp_size(ours) + 1,
+                         sizeof *s->scores);
     if (!scores) {
         end_sweep(s);
         return;
     }
     s->scores = scores;
-    for (size_t i = 0; i < n; i++) {
-        struct cel_slice score = cel_resp_text(cel_resp_at(reply, i));
-
-        if (score.len < sizeof *s->scores) {
-            memcpy(s->scores[s->n_scores], score.data, score.len);
-            s->scores[s->n_scores++][score.len] = 0;
-        }
+    add_scores(s, dead, ours);
+    if (s->n_scores > 0) {
+        fetch(s);
+    } else {
+        next_phase(s);
     }
-    fetch(s);
 }
 
 static void look_for_orphans(struct cel_redis_sweep *s)
@@ -195,11 +219,8 @@ static void look_for_orphans(struct cel_redis_sweep *s)
     cel_redis_args_clear(a);
     cel_redis_args_adds(a, r->keys.held);
     cel_redis_args_adds(a, r->keys.leases);
+    cel_redis_args_adds(a, r->worker);
     cel_redis_args_add_int(a, MAX_SCORES);
-    if (r->leasing.former[0]) {
-        cel_redis_args_adds(a,
-                            r->leasing.former); /* that connection is gone for certain */
-    }
     if (cel_redis_send_script(r, &r->scripts.orphans, 1, on_orphans, s) < 0) {
         end_sweep(s);
     }

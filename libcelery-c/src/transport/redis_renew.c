@@ -19,12 +19,14 @@ struct batch {
 
 static void taken(struct cel_redis_transport *r, uint64_t tag, struct cel_redis_held *h)
 {
+    bool uncertain = h->uncertain;
+
     if (h->state != CEL_REDIS_HELD) {
         return; /* being settled: the answer to that tells */
     }
-    r->claiming.n_held--;
     cel_redis_hold_drop(r, tag);
-    if (r->base.events->taken) {
+    /* Where a settlement was not answered it has been done, and is found so when repeated. */
+    if (!uncertain && r->base.events->taken) {
         r->base.events->taken(r->base.events_ctx, tag);
     }
 }
@@ -39,6 +41,7 @@ static void apply(struct batch *b, struct cel_redis_score *score, struct cel_sli
         if (!h || !h->score) {
             continue;
         }
+        h->unsure = false;
         if (i < answer.len && answer.data[i] == '1') {
             cel_redis_score_release(b->r, h->score);
             h->score = score;
@@ -49,39 +52,44 @@ static void apply(struct batch *b, struct cel_redis_score *score, struct cel_sli
     }
 }
 
+/* The server may have moved them, to a score it did not get to tell. */
+static void mark_unsure(const struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        struct cel_redis_held *h = cel_hold_get(&b->r->hold, b->tags[i]);
+
+        if (h) {
+            h->unsure = true;
+        }
+    }
+}
+
 static void on_renewed(void *ctx, const struct cel_resp *reply, const celery_error *err)
 {
     struct batch *b = ctx;
     struct cel_redis_transport *r = b->r;
     struct cel_slice text = cel_resp_text(cel_resp_at(reply, 0));
-    unsigned connects = r->connects;
     struct cel_redis_score *score;
     celery_error why = {0};
 
+    r->settling.renewing--;
     if (cel_redis_check(r, reply, err, "renewing messages", &why) < 0) {
+        mark_unsure(b);
         if (!err) {
             cel_redis_abandon(r, &why);
         }
         cel_free(b);
         return;
     }
-    score = cel_calloc(1, sizeof *score);
-    if (!score || text.len >= sizeof score->text) {
+    score = cel_redis_score_new(r, text);
+    if (!score) {
+        mark_unsure(b);
         cel_redis_abandon_text(r, CELERY_ENOMEM, "renewing messages");
-        cel_free(score);
         cel_free(b);
         return;
     }
-    memcpy(score->text, text.data, text.len);
-    cel_list_init(&score->node);
-    score->count = 1; /* ours meanwhile */
-    r->settling.renewing--;
     apply(b, score, cel_resp_text(cel_resp_at(reply, 1)));
-    if (text.len && r->connects == connects) {
-        cel_redis_score_release(r, score);
-    } else {
-        cel_free(score);
-    }
+    cel_redis_score_release(r, score);
     cel_free(b);
     if (r->flush) {
         cel_source_schedule(r->flush);
@@ -102,7 +110,7 @@ static void send_batch(struct cel_redis_transport *r, struct batch *b)
         struct cel_redis_held *h = cel_hold_get(&r->hold, b->tags[i]);
 
         cel_redis_args_adds(a, cel_redis_field(h));
-        cel_redis_args_adds(a, h->score->text);
+        cel_redis_args_adds(a, h->unsure ? "?" : h->score->text);
     }
     if (cel_redis_send_script(r, &r->scripts.renew, 3, on_renewed, b) < 0) {
         cel_free(b);
@@ -125,7 +133,7 @@ void cel_redis_renew(struct cel_redis_transport *r)
     }
     cel_redis_settle_flush(r); /* with scores that are still valid */
     while ((h = cel_hold_next(&r->hold, &at, &tag)) != NULL) {
-        if (!h->score) {
+        if (!h->score || h->state == CEL_REDIS_SENT) {
             continue;
         }
         if (!b) {

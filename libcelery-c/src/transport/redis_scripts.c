@@ -158,15 +158,15 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "return out\n";
 
 /*
- * KEYS: unacked, index, held.  ARGV: "1" if there is ZMSCORE, number of scores that nothing is
- * held by any more, those scores, then field and score of each delivery.  Answers a text
- * with 1 for each that was still held by that score and is gone now, 0 for the others.
+ * KEYS: unacked, index, held.  ARGV: "1" if there is ZMSCORE, number of deliveries, field and
+ * score of each, then scores that nothing has any more.  Answers a text with 1 for each
+ * delivery that was still held by that score and is gone now, 0 for the others.
  */
 static const char settle[] =
-    "local s = tonumber(ARGV[2])\n"
+    "local n = tonumber(ARGV[2])\n"
     "local fields, ours, answer = {}, {}, {}\n"
-    "for i = s + 3, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end\n"
-    "if #fields > 0 then\n"
+    "for j = 1, n do fields[j] = ARGV[1 + 2 * j] end\n"
+    "if n > 0 then\n"
     "  local now = {}\n"
     "  if ARGV[1] == '1' then\n"
     "    now = redis.call('ZMSCORE', KEYS[2], unpack(fields))\n"
@@ -174,7 +174,7 @@ static const char settle[] =
     "    for j, field in ipairs(fields) do now[j] = redis.call('ZSCORE', KEYS[2], field) end\n"
     "  end\n"
     "  for j, field in ipairs(fields) do\n"
-    "    if now[j] and tonumber(now[j]) == tonumber(ARGV[s + 2 + 2 * j]) then\n"
+    "    if now[j] and tonumber(now[j]) == tonumber(ARGV[2 + 2 * j]) then\n"
     "      ours[#ours + 1] = field\n"
     "      answer[j] = '1'\n"
     "    else\n"
@@ -186,7 +186,7 @@ static const char settle[] =
     "    redis.call('HDEL', KEYS[1], unpack(ours))\n"
     "  end\n"
     "end\n"
-    "if s > 0 then redis.call('HDEL', KEYS[3], unpack(ARGV, 3, s + 2)) end\n"
+    "if #ARGV > 2 + 2 * n then redis.call('HDEL', KEYS[3], unpack(ARGV, 3 + 2 * n)) end\n"
     "return table.concat(answer)\n";
 
 /*
@@ -230,51 +230,56 @@ static const char park[] = DEAD_ENTRY
 
 /*
  * KEYS: index, held, lease.  ARGV: worker, seconds of the lease, then field and score of each
- * delivery.  All that is still ours moves to one new score.  Answers {it, text of 1 and 0}.
+ * delivery; "?" for one whose score is not known since a renewal was not answered, which is ours
+ * if its score is.  All that is ours moves to one new score.  Answers {it, text of 1 and 0}.
  */
-static const char renew[] =
-    TAKE_SCORE "redis.call('HDEL', KEYS[2], '')\n"
-               "redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])\n"
-               "local z, answer = {}, {}\n"
-               "for i = 3, #ARGV, 2 do\n"
-               "  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])\n"
-               "  if score and tonumber(score) == tonumber(ARGV[i + 1]) then\n"
-               "    z[#z + 1] = ARGV[i]\n"
-               "    answer[#answer + 1] = '1'\n"
-               "  else\n"
-               "    answer[#answer + 1] = '0'\n"
-               "  end\n"
-               "end\n"
-               "local score = ''\n"
-               "if #z > 0 then\n"
-               "  local args = {KEYS[1], 'XX'}\n"
-               "  score = take_score(KEYS[2], ARGV[1])\n"
-               "  for _, field in ipairs(z) do\n"
-               "    args[#args + 1] = score\n"
-               "    args[#args + 1] = field\n"
-               "  end\n"
-               "  redis.call('ZADD', unpack(args))\n"
-               "end\n"
-               "return {score, table.concat(answer)}\n";
+static const char renew[] = TAKE_SCORE
+    "redis.call('HDEL', KEYS[2], '')\n"
+    "redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])\n"
+    "local function is_ours(score, known)\n"
+    "  if not score then return false end\n"
+    "  if known ~= '?' then return tonumber(score) == tonumber(known) end\n"
+    "  return redis.call('HGET', KEYS[2], string.format('%.6f', score)) == ARGV[1]\n"
+    "end\n"
+    "local z, answer = {}, {}\n"
+    "for i = 3, #ARGV, 2 do\n"
+    "  if is_ours(redis.call('ZSCORE', KEYS[1], ARGV[i]), ARGV[i + 1]) then\n"
+    "    z[#z + 1] = ARGV[i]\n"
+    "    answer[#answer + 1] = '1'\n"
+    "  else\n"
+    "    answer[#answer + 1] = '0'\n"
+    "  end\n"
+    "end\n"
+    "local score = ''\n"
+    "if #z > 0 then\n"
+    "  local args = {KEYS[1], 'XX'}\n"
+    "  score = take_score(KEYS[2], ARGV[1])\n"
+    "  for _, field in ipairs(z) do\n"
+    "    args[#args + 1] = score\n"
+    "    args[#args + 1] = field\n"
+    "  end\n"
+    "  redis.call('ZADD', unpack(args))\n"
+    "end\n"
+    "return {score, table.concat(answer)}\n";
 
 /*
- * KEYS: held.  ARGV: front of the lease keys, scores at most, then workers known to be gone.
- * Answers the scores whose worker has no lease.
+ * KEYS: held.  ARGV: front of the lease keys, our id, scores of others at most.  Answers two
+ * lists: scores whose worker has no lease, and all that are ours.
  */
 static const char orphans[] =
-    "local all, alive, out = redis.call('HGETALL', KEYS[1]), {}, {}\n"
-    "for i = 3, #ARGV do alive[ARGV[i]] = false end\n"
+    "local all, alive, dead, ours = redis.call('HGETALL', KEYS[1]), {}, {}, {}\n"
     "for i = 1, #all, 2 do\n"
     "  local worker = all[i + 1]\n"
     "  if alive[worker] == nil then\n"
     "    alive[worker] = redis.call('EXISTS', ARGV[1] .. worker) == 1\n"
     "  end\n"
-    "  if not alive[worker] then\n"
-    "    out[#out + 1] = all[i]\n"
-    "    if #out >= tonumber(ARGV[2]) then break end\n"
+    "  if worker == ARGV[2] then\n"
+    "    ours[#ours + 1] = all[i]\n"
+    "  elseif not alive[worker] and #dead < tonumber(ARGV[3]) then\n"
+    "    dead[#dead + 1] = all[i]\n"
     "  end\n"
     "end\n"
-    "return out\n";
+    "return {dead, ours}\n";
 
 /*
  * KEYS: unacked, index, held, mutex.  ARGV: seconds or "", entries at most, bytes at most,

@@ -31,20 +31,73 @@ struct sent {
     struct cel_redis_settle_op op;
 };
 
-/* Acknowledgements on their way: only who wants to know is left. */
+/* Acknowledgements on their way. */
 struct batch {
     struct cel_redis_transport *r;
     size_t n;
-    struct cel_done done[];
+    struct {
+        uint64_t tag;
+        struct cel_done done;
+    } acks[];
 };
 
-/* ---- scores ---- */
+/* ---- scores and records ---- */
+
+struct cel_redis_score *cel_redis_score_new(struct cel_redis_transport *r,
+                                            struct cel_slice text)
+{
+    struct cel_redis_score *score = cel_calloc(1, sizeof *score);
+
+    if (score && text.len < sizeof score->text) {
+        memcpy(score->text, text.data ? text.data : "", text.len);
+        cel_list_init(&score->node);
+        cel_list_append(&r->settling.scores, &score->live);
+        score->count = 1;
+        return score;
+    }
+    cel_free(score);
+    return NULL;
+}
+
+void cel_redis_score_free(struct cel_redis_score *score)
+{
+    cel_list_remove(&score->live);
+    cel_list_remove(&score->node);
+    cel_free(score);
+}
+
+bool cel_redis_score_is_known(const struct cel_redis_transport *r, struct cel_slice text)
+{
+    const struct cel_list *head = &r->settling.scores;
+
+    for (const struct cel_list *it = head->next; it != head; it = it->next) {
+        if (cel_slice_is(text,
+                         cel_container_of(it, struct cel_redis_score, live)->text)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 void cel_redis_score_release(struct cel_redis_transport *r, struct cel_redis_score *score)
 {
-    if (--score->count == 0) {
-        cel_list_append(&r->settling.finished, &score->node);
-        r->settling.n_finished++;
+    if (--score->count > 0) {
+        return;
+    }
+    if (score->told || !score->text[0]) {
+        cel_redis_score_free(score);
+        return;
+    }
+    cel_list_append(&r->settling.finished, &score->node);
+    r->settling.n_finished++;
+    cel_source_schedule(r->flush);
+}
+
+static void release_room(struct cel_redis_transport *r, struct cel_redis_held *h)
+{
+    if (h->counted) {
+        h->counted = false;
+        r->claiming.n_held--;
         cel_source_schedule(r->flush);
     }
 }
@@ -54,11 +107,28 @@ void cel_redis_hold_drop(struct cel_redis_transport *r, uint64_t tag)
     struct cel_redis_held *h = cel_hold_get(&r->hold, tag);
 
     if (h) {
+        release_room(r, h);
         if (h->score) {
             cel_redis_score_release(r, h->score);
         }
         cel_free(h->long_field);
         cel_hold_remove(&r->hold, tag);
+    }
+}
+
+/* A settlement failed: it is held as before, and may be settled again. */
+static void hold_again(struct cel_redis_transport *r, uint64_t tag)
+{
+    struct cel_redis_held *h = cel_hold_get(&r->hold, tag);
+
+    if (!h) {
+        return;
+    }
+    h->uncertain = h->uncertain || h->state == CEL_REDIS_SENT;
+    h->state = CEL_REDIS_HELD;
+    if (!h->counted) {
+        h->counted = true;
+        r->claiming.n_held++;
     }
 }
 
@@ -97,20 +167,18 @@ static void settle(struct cel_redis_transport *r, uint64_t tag, enum op_kind kin
     struct cel_redis_held *h = r->connected ? cel_hold_get(&r->hold, tag) : NULL;
     struct cel_redis_settle_op *op;
 
-    if (!h || h->state == CEL_REDIS_SETTLING) {
+    if (!h || h->state == CEL_REDIS_SETTLING || h->state == CEL_REDIS_SENT) {
         cel_free(give_text);
         if (r->connected) {
             cel_done(done, NULL, 0);
         } else {
-            fail_op(done, CELERY_ECLOSED, "the connection of this delivery is gone");
+            fail_op(done, CELERY_ECLOSED, "not connected to the broker");
         }
         return;
     }
     if (h->state == CEL_REDIS_PARKED) { /* in the dead-letter list since it was claimed */
         cel_free(give_text);
-        r->claiming.n_held--;
         cel_redis_hold_drop(r, tag);
-        cel_source_schedule(r->flush);
         cel_done(done, NULL, 1);
         return;
     }
@@ -131,7 +199,7 @@ static void settle(struct cel_redis_transport *r, uint64_t tag, enum op_kind kin
     };
     h->state = CEL_REDIS_SETTLING;
     if (kind != OP_FETCH) { /* what goes back must be there before its room is used */
-        r->claiming.n_held--;
+        release_room(r, h);
     }
 }
 
@@ -174,37 +242,29 @@ void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
 static void on_settled(void *ctx, const struct cel_resp *reply, const celery_error *err)
 {
     struct batch *b = ctx;
+    struct cel_slice answer = cel_resp_text(reply);
     celery_error why = {0};
     celery_status status = cel_redis_check(b->r, reply, err, "settling messages", &why);
-    struct cel_slice answer = cel_resp_text(reply);
 
     if (status < 0 && !err) {
         cel_redis_abandon(b->r, &why);
     }
     for (size_t i = 0; i < b->n; i++) {
-        if (status < 0) {
-            cel_done(b->done[i], &why, 0);
+        struct cel_redis_held *h = cel_hold_get(&b->r->hold, b->acks[i].tag);
+
+        if (h) {
+            h->score->sent--;
+            h->score->told = h->score->told && status == 0;
+        }
+        if (status == 0) {
+            cel_redis_hold_drop(b->r, b->acks[i].tag);
+            cel_done(b->acks[i].done, NULL, i < answer.len && answer.data[i] == '1');
         } else {
-            cel_done(b->done[i], NULL, i < answer.len && answer.data[i] == '1');
+            hold_again(b->r, b->acks[i].tag);
+            cel_done(b->acks[i].done, &why, 0);
         }
     }
     cel_free(b);
-}
-
-static void settle_words(struct cel_redis_transport *r)
-{
-    struct cel_redis_args *a = &r->args;
-    struct cel_list *it, *tmp;
-
-    cel_redis_args_clear(a);
-    cel_redis_args_adds(a, r->keys.unacked);
-    cel_redis_args_adds(a, r->keys.unacked_index);
-    cel_redis_args_adds(a, r->keys.held);
-    cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
-    cel_redis_args_add_int(a, (int64_t)r->settling.n_finished);
-    cel_list_foreach(it, tmp, &r->settling.finished) {
-        cel_redis_args_adds(a, cel_container_of(it, struct cel_redis_score, node)->text);
-    }
 }
 
 static void free_finished(struct cel_redis_transport *r)
@@ -213,8 +273,7 @@ static void free_finished(struct cel_redis_transport *r)
 
     for (first = cel_list_first(&r->settling.finished); first;
          first = cel_list_first(&r->settling.finished)) {
-        cel_list_remove(first);
-        cel_free(cel_container_of(first, struct cel_redis_score, node));
+        cel_redis_score_free(cel_container_of(first, struct cel_redis_score, node));
     }
     r->settling.n_finished = 0;
 }
@@ -225,51 +284,67 @@ static void add_field(struct cel_redis_args *a, const struct cel_redis_held *h)
     cel_redis_args_adds(a, h->score->text);
 }
 
-static void fail_acks(struct cel_redis_transport *r,
-                      const struct cel_redis_settle_op *ops, size_t n)
+static void settle_words(struct cel_redis_transport *r, const struct batch *b)
 {
-    for (size_t i = 0; i < n; i++) {
-        fail_op(ops[i].done, CELERY_ENOMEM, "settling messages: out of memory");
+    struct cel_redis_args *a = &r->args;
+    struct cel_list *it, *tmp;
+
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->keys.unacked);
+    cel_redis_args_adds(a, r->keys.unacked_index);
+    cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
+    cel_redis_args_add_int(a, (int64_t)b->n);
+    for (size_t i = 0; i < b->n; i++) {
+        struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
+
+        add_field(a, h);
+        h->state = CEL_REDIS_SENT;
+        h->score->sent++;
     }
-    cel_redis_abandon_text(r, CELERY_ENOMEM, "settling messages");
+    /* Scores that these are the last of: the script forgets them after it has released. */
+    for (size_t i = 0; i < b->n; i++) {
+        struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
+
+        if (h->score->sent == h->score->count && !h->score->told) {
+            h->score->told = true;
+            cel_redis_args_adds(a, h->score->text);
+        }
+    }
+    cel_list_foreach(it, tmp, &r->settling.finished) {
+        cel_redis_args_adds(a, cel_container_of(it, struct cel_redis_score, node)->text);
+    }
 }
 
-/*
- * Sends acknowledgements, at most MAX_BATCH, and all finished scores: also those that these
- * deliveries are the last of, for the script forgets scores after it has released.
- */
+/* Sends acknowledgements, at most MAX_BATCH, and all finished scores. */
 static void send_acks(struct cel_redis_transport *r,
                       const struct cel_redis_settle_op *ops, size_t n)
 {
-    struct batch *b = cel_alloc(sizeof *b + n * sizeof b->done[0]);
-    celery_status status = CELERY_ENOMEM;
+    struct batch *b = cel_alloc(sizeof *b + n * sizeof b->acks[0]);
+    celery_error err = {0};
 
     if (b) {
         *b = (struct batch){r, n};
         for (size_t i = 0; i < n; i++) {
-            struct cel_redis_held *h = cel_hold_get(&r->hold, ops[i].tag);
-
-            b->done[i] = ops[i].done;
-            cel_redis_score_release(r, h->score);
+            b->acks[i].tag = ops[i].tag;
+            b->acks[i].done = ops[i].done;
         }
-        settle_words(r);
+        settle_words(r, b);
+        if (cel_redis_send_script(r, &r->scripts.settle, 3, on_settled, b) == 0) {
+            free_finished(r);
+            return;
+        }
+    }
+    cel_error_nomem(&err);
+    if (b) {
+        on_settled(b, NULL, &err);
+    } else {
         for (size_t i = 0; i < n; i++) {
-            add_field(&r->args, cel_hold_get(&r->hold, ops[i].tag));
+            hold_again(r, ops[i].tag);
+            cel_done(ops[i].done, &err, 0);
         }
-        status = cel_redis_send_script(r, &r->scripts.settle, 3, on_settled, b);
     }
-    for (size_t i = 0; b && i < n; i++) {
-        struct cel_redis_held *h = cel_hold_get(&r->hold, ops[i].tag);
-
-        h->score = NULL;
-        cel_redis_hold_drop(r, ops[i].tag);
-    }
-    if (status < 0) {
-        cel_free(b);
-        fail_acks(r, ops, n);
-        return;
-    }
-    free_finished(r);
+    cel_redis_abandon(r, &err);
 }
 
 /* ---- putting back, and parking ---- */
@@ -360,11 +435,11 @@ static void finish(struct sent *s, const celery_error *err, int64_t answer)
 {
     struct cel_done done = s->op.done;
 
-    if (s->op.kind == OP_FETCH && s->r->connected) {
-        s->r->claiming.n_held--;
-        cel_source_schedule(s->r->flush);
+    if (err) {
+        hold_again(s->r, s->op.tag);
+    } else {
+        cel_redis_hold_drop(s->r, s->op.tag);
     }
-    cel_redis_hold_drop(s->r, s->op.tag);
     cel_free(s->op.text);
     cel_free(s);
     cel_done(done, err, answer);
@@ -414,7 +489,7 @@ static void on_finished(void *ctx, const struct cel_resp *reply, const celery_er
 /* Sends FETCH, MOVE or PARK. */
 static void send_one(struct cel_redis_transport *r, const struct cel_redis_settle_op *op)
 {
-    const struct cel_redis_held *h = cel_hold_get(&r->hold, op->tag);
+    struct cel_redis_held *h = cel_hold_get(&r->hold, op->tag);
     struct cel_redis_args *a = &r->args;
     struct sent *s = cel_alloc(sizeof *s);
     celery_status status = CELERY_ENOMEM;
@@ -445,14 +520,16 @@ static void send_one(struct cel_redis_transport *r, const struct cel_redis_settl
                 cel_redis_args_add(a, cel_slice(op->text, op->len));
                 cel_redis_args_adds(a, h->queue->keys[h->step]);
                 status = cel_redis_send_script(r, &r->scripts.move, 2, on_finished, s);
-                r->claiming.n_held--;
+                release_room(r, h);
                 cel_redis_wait_own(r);
             }
+            h->state = CEL_REDIS_SENT;
         }
     }
     if (status < 0) {
         cel_free(s);
         cel_free(op->text);
+        hold_again(r, op->tag);
         fail_op(op->done, status, "settling a message: out of memory");
         cel_redis_abandon_text(r, status, "settling a message");
     }
@@ -505,9 +582,9 @@ void cel_redis_settle_reset(struct cel_redis_transport *r)
     s->ops = NULL;
     s->n_ops = s->cap_ops = 0;
     s->renewing = 0;
-    free_finished(r);
     for (size_t i = 0; i < n; i++) {
         cel_free(ops[i].text);
+        hold_again(r, ops[i].tag);
         fail_op(ops[i].done, CELERY_ECLOSED, "connection closed");
     }
     cel_free(ops);
@@ -515,6 +592,11 @@ void cel_redis_settle_reset(struct cel_redis_transport *r)
 
 void cel_redis_settle_fini(struct cel_redis_transport *r)
 {
+    struct cel_list *first;
+
     cel_free(r->settling.ops);
-    free_finished(r);
+    for (first = cel_list_first(&r->settling.scores); first;
+         first = cel_list_first(&r->settling.scores)) {
+        cel_redis_score_free(cel_container_of(first, struct cel_redis_score, live));
+    }
 }

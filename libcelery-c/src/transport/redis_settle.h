@@ -15,15 +15,21 @@ void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
 /* Sends what was asked for in this pass, and scores to be forgotten. */
 void cel_redis_settle_flush(struct cel_redis_transport *r);
 
-/* Ends what was not sent with CELERY_ECLOSED. */
+/* Ends what was not sent with CELERY_ECLOSED; it is held as before. */
 void cel_redis_settle_reset(struct cel_redis_transport *r);
 void cel_redis_settle_fini(struct cel_redis_transport *r);
+
+/* A score we hold something by, with count 1; NULL: out of memory. */
+struct cel_redis_score *cel_redis_score_new(struct cel_redis_transport *r,
+                                            struct cel_slice text);
+void cel_redis_score_free(struct cel_redis_score *score);
+bool cel_redis_score_is_known(const struct cel_redis_transport *r, struct cel_slice text);
 
 /* One delivery less has this score; the last one has it forgotten. */
 void cel_redis_score_release(struct cel_redis_transport *r,
                              struct cel_redis_score *score);
 
-/* Takes a delivery out of the hold. */
+/* Takes a delivery out of the hold, and its room. */
 void cel_redis_hold_drop(struct cel_redis_transport *r, uint64_t tag);
 
 /*

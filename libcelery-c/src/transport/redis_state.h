@@ -35,16 +35,24 @@ struct cel_redis_queue {
     bool consuming;
 };
 
-/* A score under which we hold deliveries.  Freed when the server was told it is done with. */
+/*
+ * A score under which we hold deliveries.  It lives until the server was told that nothing has
+ * it any more; what the server has under our id and not under one of these came by an
+ * answer that was lost.
+ */
 struct cel_redis_score {
+    struct cel_list live; /* of all */
     struct cel_list node; /* of the finished ones, when count is 0 */
     size_t count;
+    size_t sent;   /* of these: acknowledged, answer not there yet */
+    bool told;     /* the server forgets it together with the last of them */
     char text[24]; /* "1795352533.611113" */
 };
 
 enum cel_redis_hold_state {
     CEL_REDIS_HELD,
     CEL_REDIS_SETTLING, /* the owner has settled it, the server does not know yet */
+    CEL_REDIS_SENT,     /* the server may know */
     CEL_REDIS_PARKED,   /* the claim parked it: nothing is left to settle */
 };
 
@@ -55,7 +63,10 @@ struct cel_redis_held {
     size_t raw_len;
     uint8_t step;
     uint8_t state;
-    char field[40];   /* in unacked; */
+    bool counted;   /* takes room of the prefetch */
+    bool uncertain; /* a settlement was sent and never answered */
+    bool unsure;    /* the score may be another one of ours: a renewal was not answered */
+    char field[40]; /* in unacked; */
     char *long_field; /* or here, if it is longer */
 };
 
@@ -111,7 +122,8 @@ struct cel_redis_settling {
     size_t n_ops;
     size_t cap_ops;
     unsigned renewing;        /* answers awaited: scores are not known until then */
-    struct cel_list finished; /* scores to be forgotten */
+    struct cel_list scores;   /* all live ones */
+    struct cel_list finished; /* to be forgotten */
     size_t n_finished;
 };
 
@@ -120,7 +132,6 @@ struct cel_redis_leasing {
     unsigned rounds;
     bool sweeping;
     double sweep_at;
-    char former[CEL_UUID_SIZE]; /* our id on the connection before; "" */
 };
 
 struct cel_redis_transport {

@@ -108,7 +108,8 @@ struct cel_transport_ops {
 
     /*
      * Drops the connection at once.  Idempotent.  Pending operations end with
-     * CELERY_ECLOSED before it returns; no event follows, not even lost().
+     * CELERY_ECLOSED before it returns; no event follows, not even lost().  Deliveries
+     * become void, or with CEL_TRANSPORT_RESUMES wait for the next connect(), as after lost().
      */
     void (*close)(struct cel_transport *t);
 
