@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -313,6 +314,9 @@ celery_status celery_register(celery_app *app)
 
     for (size_t i = 0; i < sizeof(tasks) / sizeof(tasks[0]) && status == CELERY_OK; i++) {
         status = celery_app_task(app, tasks[i].name, tasks[i].fn);
+    }
+    if (status == CELERY_OK && getenv("INTEROP_LATE")) {
+        status = celery_app_task(app, "t.late", add); /* what a newer program has */
     }
     OPTION(app, "t.sleep", "typing_name", "sleep");
     OPTION(app, "t.sleep_late", "acks_late", "true");
