@@ -22,7 +22,8 @@ VERSIONS = ['5.3.6', '5.4.0', '5.5.1', '5.6.3', '5.7.0']
 # What depends on Celery's version; the newest and Debian's run everything.
 DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running'], ['test_redis.py', 'Keys']]
-PACKAGES = ['redis', 'msgpack', 'pyyaml', 'zstandard', 'brotli']
+# kombu's Redis transport needs packaging and does not ask for it.
+PACKAGES = ['redis', 'packaging', 'msgpack', 'pyyaml', 'zstandard', 'brotli']
 
 
 def prepare(version):
