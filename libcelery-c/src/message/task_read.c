@@ -5,6 +5,13 @@
 
 #define DEFAULT_MAX_BODY ((size_t)16 << 20)
 
+/*
+ * What decompresses to more than this must not do so by more than the ratio: a slot of the pool
+ * is not kept busy by a few bytes.
+ */
+#define FREE_RATIO_BODY ((size_t)16 << 20)
+#define MAX_RATIO       100
+
 void cel_task_call_init(struct cel_task_call *call)
 {
     *call = (struct cel_task_call){
@@ -36,7 +43,10 @@ static celery_status decompress(struct cel_arena *a, struct cel_slice *body,
         return cel_error_set(err, CELERY_EMESSAGE, "unknown compression");
     }
     struct cel_buf out;
-    cel_buf_init(&out, max);
+    size_t by_ratio = body->len < max / MAX_RATIO ? body->len * MAX_RATIO : max;
+
+    by_ratio = by_ratio > FREE_RATIO_BODY ? by_ratio : FREE_RATIO_BODY;
+    cel_buf_init(&out, max < by_ratio ? max : by_ratio);
     celery_status st = c->decompress(&out, *body, err);
     if (st == CELERY_OK) {
         char *copy = cel_arena_strndup(a, out.data, out.len);

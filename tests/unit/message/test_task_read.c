@@ -116,6 +116,30 @@ static void test_limits_of_size(void **state)
     cel_buf_fini(&packed);
 }
 
+/* 20 MB of blanks in 20 kB: no slot of a pool is kept busy with that. */
+static void test_a_bomb_is_given_up_early(void **state)
+{
+    (void)state;
+    size_t size = 20 << 20;
+    char *big = malloc(size);
+    const struct cel_compression *zlib = cel_compression_find(CEL_SLICE("zlib"));
+    struct cel_buf packed = {0};
+    assert_non_null(big);
+    memset(big, ' ', size);
+    limits.max_body = 64 << 20;
+    assert_int_equal(read_call(HEADERS, CEL_SLICE_NULL), CEL_CALL_OK);
+    assert_int_equal(zlib->compress(&packed, cel_slice(big, size), NULL), CELERY_OK);
+    assert_int_equal(read_body(cel_buf_slice(&packed), CEL_SLICE("zlib")),
+                     CEL_CALL_DECODE);
+    assert_int_equal(err.status, CELERY_ELIMIT);
+    cel_buf_clear(&packed);
+    memcpy(big, "[[], {}, {}]", 12);
+    assert_int_equal(zlib->compress(&packed, cel_slice(big, 15 << 20), NULL), CELERY_OK);
+    assert_int_equal(read_body(cel_buf_slice(&packed), CEL_SLICE("zlib")), CEL_CALL_OK);
+    cel_buf_fini(&packed);
+    free(big);
+}
+
 static void test_faults_keep_their_class(void **state)
 {
     (void)state;
@@ -161,6 +185,7 @@ int main(void)
         T(test_protocol_1_reads_the_body),
         T(test_headers_win_in_a_hybrid),
         T(test_limits_of_size),
+        T(test_a_bomb_is_given_up_early),
         T(test_faults_keep_their_class),
         T(test_failing_memory_is_not_the_messages_fault),
     };
