@@ -22,8 +22,16 @@ VERSIONS = ['5.3.6', '5.4.0', '5.5.1', '5.6.3', '5.7.0']
 # What depends on Celery's version; the newest and Debian's run everything.
 DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running'], ['test_redis.py', 'Keys']]
+# What each version ran with in its time: pip would put the newest beside an old Celery.
+BESIDE = {
+    '5.3.6': ['kombu==5.3.7', 'redis<6'],
+    '5.4.0': ['kombu==5.4.2', 'redis<6'],
+    '5.5.1': ['kombu==5.5.3', 'redis<6'],
+    '5.6.3': ['kombu==5.6.2', 'redis<7'],
+    '5.7.0': ['kombu==5.7.0', 'redis>=6.1'],
+}
 # kombu's Redis transport needs packaging and does not ask for it.
-PACKAGES = ['redis', 'packaging', 'msgpack', 'pyyaml', 'zstandard', 'brotli']
+PACKAGES = ['packaging', 'msgpack', 'pyyaml', 'zstandard', 'brotli']
 
 
 def prepare(version):
@@ -40,7 +48,8 @@ def prepare(version):
             for argv in (
                     ['/usr/bin/python3', '-m', 'venv', '--clear', folder],
                     [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
-                     '--retries', '1', '--timeout', '20', 'celery[redis]==' + version,
+                     '--retries', '1', '--timeout', '20', 'celery==' + version,
+                     *BESIDE[version],
                      *PACKAGES]):
                 try:
                     if subprocess.run(argv, stdout=out, stderr=out, timeout=300).returncode:
