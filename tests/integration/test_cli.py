@@ -53,11 +53,11 @@ class Usage(unittest.TestCase):
                          hint='--concurrency')
 
     def test_unknown_command(self):
-        self.usage_error('-A', lib.C_TASKS, 'wroker', hint='worker')
+        self.usage_error('-A', lib.C_TASKS, 'wroker', hint='wroker')
 
     def test_bad_values(self):
         worker = ['-A', lib.C_TASKS, 'worker']
-        self.usage_error(*worker, '-l', 'LOUD', hint='(?i)LOUD')
+        self.usage_error(*worker, '-l', 'LOUD', hint='--loglevel')
         self.usage_error(*worker, '-c', 'many', hint='many')
         self.usage_error(*worker, '-P', 'swimming', hint='swimming')
         self.usage_error(*worker, '--time-limit', 'soon', hint='soon')
@@ -153,6 +153,7 @@ class Running(lib.Case):
         self.assertFalse(os.path.exists(path))
 
     def test_purge(self):
+        self.db1.flushdb()
         for i in range(5):
             self.app.send_task('t.add', (i, i))
         w = self.start('--purge', wait=True)

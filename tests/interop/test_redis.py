@@ -72,6 +72,7 @@ class Keys(lib.Case):
         w.stop()
 
     def test_prefixes(self):
+        self.db0.flushdb()
         conf = {'broker_transport_options': {'global_keyprefix': 'pre:'},
                 'result_backend_transport_options': {'global_keyprefix': 'res:'}}
         if lib.celery_version() < (5, 3):
