@@ -592,6 +592,28 @@ static void test_dead_letters_are_bounded(void **state)
 
 /* ---- ownership ---- */
 
+static void test_the_lease_is_as_long_as_asked(void **state)
+{
+    static const char script[] =
+        "local longest = 0 "
+        "for _, key in ipairs(redis.call('KEYS', '*lease.*')) do "
+        "  longest = math.max(longest, redis.call('PTTL', key)) "
+        "end "
+        "return tostring(longest)";
+    struct side *s = new_side(NULL);
+    double left;
+
+    s->t->lease_seconds = 1.5; /* whole seconds: 2 */
+    publish(s, "q", "m", 0);
+    consume(s, "q", 1);
+    await_got(s, 1);
+    settle_down(2.5);
+    left = strtod(ASK("EVAL %s 0", script)->text[0], NULL);
+    assert_true(left > 1000 && left <= 2000); /* renewed in time, and not for longer */
+    free_side(s);
+    ASK("FLUSHALL");
+}
+
 static void test_held_messages_are_renewed(void **state)
 {
     struct side *s = new_side("{\"visibility_timeout\": 1}");
@@ -1092,6 +1114,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_full_server_still_gives_and_registers),
         cmocka_unit_test(test_a_too_large_message_is_parked_unread),
         cmocka_unit_test(test_dead_letters_are_bounded),
+        cmocka_unit_test(test_the_lease_is_as_long_as_asked),
         cmocka_unit_test(test_held_messages_are_renewed),
         cmocka_unit_test(test_what_was_taken_is_not_settled),
         cmocka_unit_test(test_a_late_ack_leaves_the_new_holder_alone),

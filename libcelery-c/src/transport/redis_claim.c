@@ -10,8 +10,8 @@
 /* Of one claim: messages, and bytes after which it stops popping. */
 enum { MAX_BATCH = 256, MAX_BYTES = 8 << 20 };
 
-/* The lease is set by a claim when it was not for so many seconds. */
-#define LEASE_FRESH 5.0
+/* The lease is set by a claim when it was not for so much of it. */
+#define LEASE_FRESH (1 / 6.0)
 
 size_t cel_redis_claim_room(const struct cel_redis_transport *r)
 {
@@ -279,7 +279,8 @@ static bool copy_order(struct cel_redis_transport *r, struct cel_redis_claim *cl
 static void claim_words(struct cel_redis_transport *r,
                         const struct cel_redis_claim *claim)
 {
-    bool lease = cel_loop_now(r->base.loop) - r->claiming.lease_at > LEASE_FRESH;
+    bool lease = cel_loop_now(r->base.loop) - r->claiming.lease_at >
+                 LEASE_FRESH * (double)cel_redis_lease(r);
     size_t chunk = MAX_BYTES / (r->claiming.largest + 1);
     struct cel_redis_args *a = &r->args;
 
@@ -302,7 +303,7 @@ static void claim_words(struct cel_redis_transport *r,
     cel_redis_args_add_int(a, (int64_t)r->base.max_message);
     cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
     cel_redis_args_adds(a, r->worker);
-    cel_redis_args_add_int(a, lease ? CEL_REDIS_LEASE : 0);
+    cel_redis_args_add_int(a, lease ? cel_redis_lease(r) : 0);
     cel_redis_args_add_int(a, (int64_t)claim->n_queues);
     cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
     for (size_t i = 0; i < claim->n_queues; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A round, every ten seconds at most: renew, then ask whose lease is gone and put back what
- * they held.  Every tenth round also puts back what is older than visibility_timeout and
+ * A round, every third of the lease or ten seconds at most: renew, then ask whose lease is gone
+ * and put back what they held.  Every tenth round also puts back what is older than visibility_timeout and
  * nobody's, as kombu's QoS.restore_visible does for workers that renew nothing.
  */
 #include "transport/redis_lease.h"
@@ -244,7 +244,8 @@ static void start_sweep(struct cel_redis_transport *r)
 static double period(const struct cel_redis_transport *r)
 {
     double quarter = r->set.visibility_timeout / 4;
-    double most = quarter < CEL_REDIS_RENEW ? quarter : CEL_REDIS_RENEW;
+    double every = cel_redis_renew_every(r);
+    double most = quarter < every ? quarter : every;
 
     return most * (0.8 + 0.2 * cel_random_double());
 }
@@ -258,7 +259,7 @@ static void on_round(void *ctx)
     cel_redis_renew(r);
     if (!r->leasing.sweeping && now >= r->leasing.sweep_at) {
         r->leasing.sweep_at =
-            now + CEL_REDIS_RENEW * (0.8 + 0.2 * cel_random_double()) - 0.5;
+            now + cel_redis_renew_every(r) * (0.75 + 0.2 * cel_random_double());
         start_sweep(r);
     }
 }

@@ -105,7 +105,7 @@ static void send_batch(struct cel_redis_transport *r, struct batch *b)
     cel_redis_args_adds(a, r->keys.held);
     cel_redis_args_adds(a, r->lease_key);
     cel_redis_args_adds(a, r->worker);
-    cel_redis_args_add_int(a, CEL_REDIS_LEASE);
+    cel_redis_args_add_int(a, cel_redis_lease(r));
     for (size_t i = 0; i < b->n; i++) {
         struct cel_redis_held *h = cel_hold_get(&r->hold, b->tags[i]);
 

@@ -17,8 +17,6 @@
 #include "transport/transport.h"
 
 enum {
-    CEL_REDIS_LEASE = 30,       /* seconds until a silent worker counts as dead */
-    CEL_REDIS_RENEW = 10,       /* seconds between renewals, at most */
     CEL_REDIS_UNLIMITED = 4096, /* deliveries at most when prefetch is lifted */
     CEL_REDIS_CLAIMS = 2,       /* claims on their way at once */
 };
@@ -169,6 +167,22 @@ struct cel_redis_transport {
 static inline struct cel_redis_transport *cel_redis_transport(struct cel_transport *t)
 {
     return (struct cel_redis_transport *)t;
+}
+
+/* Seconds until a silent worker counts as dead, as EX takes them. */
+static inline int64_t cel_redis_lease(const struct cel_redis_transport *r)
+{
+    int64_t whole = (int64_t)r->base.lease_seconds;
+
+    return whole < 1 ? 1 : whole + (r->base.lease_seconds > (double)whole);
+}
+
+/* Seconds between renewals, and between looks for the dead, at most: ten of the usual thirty. */
+static inline double cel_redis_renew_every(const struct cel_redis_transport *r)
+{
+    double third = (double)cel_redis_lease(r) / 3;
+
+    return third < 10 ? third : 10;
 }
 
 /* ---- redis.c ---- */

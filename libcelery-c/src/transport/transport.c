@@ -90,6 +90,7 @@ celery_status cel_transport_new(struct cel_loop *loop, struct cel_url *const *ur
     t->loop = loop;
     t->max_message = CEL_TRANSPORT_MAX_MESSAGE;
     t->max_dead = CEL_TRANSPORT_MAX_DEAD;
+    t->lease_seconds = CEL_TRANSPORT_LEASE;
     status = ops->init(t, urls, n, options, err);
     if (status < 0) {
         cel_transport_free(t);

@@ -14,6 +14,9 @@
 /* max_dead of a new transport. */
 #define CEL_TRANSPORT_MAX_DEAD 10000
 
+/* lease_seconds of a new transport. */
+#define CEL_TRANSPORT_LEASE 30.0
+
 enum cel_transport_flags {
     CEL_TRANSPORT_CONFIRMS = 1 << 0,   /* publish() is done when the broker has it */
     CEL_TRANSPORT_DELAYS = 1 << 1,     /* the broker can hold a message until its ETA */
@@ -179,6 +182,8 @@ struct cel_transport {
     struct cel_loop *loop;
     size_t max_message; /* bytes; larger ones are parked unread.  Set before connect */
     size_t max_dead;    /* entries kept in a dead-letter list; the oldest make room */
+    double
+        lease_seconds; /* until what a silent consumer holds goes to others, 1 or more */
 };
 
 /* The implementation for a URL scheme; NULL with err listing what this build has. */

@@ -344,6 +344,7 @@ celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy
     }
     l->transport->max_message = policy->max_message;
     l->transport->max_dead = policy->max_dead;
+    l->transport->lease_seconds = policy->lease_seconds;
     status = cel_loop_add_timer(loop, &l->retry, 0, connect_now, l);
     if (status < 0) {
         goto failed;

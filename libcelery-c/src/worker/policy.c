@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "transport/transport.h"
 #include "worker/identity.h"
 
 static double or_zero(double own, double setting)
@@ -60,6 +61,7 @@ static void limits_policy(struct cel_worker_policy *p, const struct cel_config *
 {
     p->max_message = (size_t)cel_config_int(c, "worker_max_message_bytes", 16 << 20);
     p->max_dead = (size_t)cel_config_int(c, "worker_dead_letter_limit", 10000);
+    p->lease_seconds = cel_config_double(c, "worker_lease_seconds", CEL_TRANSPORT_LEASE);
     p->limits.max_body = (size_t)cel_config_int(c, "worker_max_body_bytes", 16 << 20);
     p->limits.json.depth = (unsigned)cel_config_int(c, "worker_max_depth", 0);
     p->limits.accept = cel_config_list(c, "accept_content");

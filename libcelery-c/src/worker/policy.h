@@ -38,7 +38,8 @@ struct cel_worker_policy {
     int64_t connection_max_retries; /* 0: no limit */
     double connection_timeout;
     size_t max_message;
-    size_t max_dead; /* worker_dead_letter_limit */
+    size_t max_dead;      /* worker_dead_letter_limit */
+    double lease_seconds; /* worker_lease_seconds */
     struct cel_call_limits limits;
     struct cel_task_policy *tasks; /* by cel_task_def.index */
     size_t n_tasks;
