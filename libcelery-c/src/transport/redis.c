@@ -141,6 +141,7 @@ static void drop(struct cel_redis_transport *r)
     cel_redis_free(sub);
     cel_redis_settle_reset(r);
     cel_redis_claim_reset(r);
+    cel_redis_score_reset(r);
     cel_list_foreach(it, tmp, &r->queues) {
         cel_container_of(it, struct cel_redis_queue, node)->consuming = false;
     }
@@ -295,6 +296,7 @@ static void redis_close(struct cel_transport *t)
         return;
     }
     r->on_connected = (struct cel_done){0};
+    cel_redis_settle_farewell(r);
     drop(r);
     cel_error_set(&err, CELERY_ECLOSED, "connection closed");
     cel_done(done, &err, 0);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /* Of one claim: messages, and bytes after which it stops popping. */
-enum { MAX_BATCH = 256, MAX_BYTES = 8 << 20 };
+enum { MIN_BATCH = 8, MAX_BATCH = 256, MAX_BYTES = 8 << 20 };
 
 /* The lease is set by a claim when it was not for so much of it. */
 #define LEASE_FRESH (1 / 6.0)
@@ -126,6 +126,9 @@ static celery_status deliver(struct arrival *a, struct cel_slice field,
     celery_error err = {0};
     struct cel_redis_held *h;
 
+    if (!parked && !a->score) {
+        return CELERY_EPROTO;
+    }
     d.malformed = cel_envelope_read(raw, &d.envelope, &err) < 0 || parked;
     h = d.envelope ? cel_hold_add(&r->hold, &d.tag) : NULL;
     if (!h) {
@@ -225,7 +228,8 @@ static void on_claimed(void *ctx, const struct cel_resp *reply, const celery_err
     struct claim_ctx x = *(struct claim_ctx *)ctx;
     struct cel_redis_transport *r = x.r;
     unsigned connects = r->connects;
-    struct cel_redis_score *score;
+    struct cel_redis_score *score = NULL;
+    struct cel_slice text;
     celery_error why = {0};
     size_t got;
 
@@ -240,16 +244,18 @@ static void on_claimed(void *ctx, const struct cel_resp *reply, const celery_err
         return;
     }
     r->claiming.answered = cel_loop_now(r->base.loop);
-    score = cel_redis_score_new(r, cel_resp_text(cel_resp_at(reply, 0)));
-    if (!score) {
-        cel_redis_abandon_text(r, CELERY_ENOMEM, "taking messages");
-        return;
-    }
-    if (score->text[0]) {
-        r->claiming.lease_at = cel_loop_now(r->base.loop);
+    text = cel_resp_text(cel_resp_at(reply, 0));
+    if (text.len > 0) {
+        score = cel_redis_score_set(r, text);
+        if (!score) {
+            cel_redis_abandon_text(r, CELERY_ENOMEM, "taking messages");
+            return;
+        }
+        if (x.claim->leased) {
+            r->claiming.lease_at = cel_loop_now(r->base.loop);
+        }
     }
     got = deliver_all(r, x.claim, reply, score);
-    cel_redis_score_release(r, score);
     if (r->connects == connects) {
         cel_redis_wait_answered(r, x.claim, got,
                                 cel_resp_int(cel_resp_at(reply, 1)) != 0);
@@ -276,14 +282,23 @@ static bool copy_order(struct cel_redis_transport *r, struct cel_redis_claim *cl
     return true;
 }
 
-static void claim_words(struct cel_redis_transport *r,
-                        const struct cel_redis_claim *claim)
+/*
+ * A score whose lease may have run out is not used again: a worker that restores what it
+ * stood for may be about to.
+ */
+static const char *current_score(const struct cel_redis_transport *r, double age)
 {
-    bool lease = cel_loop_now(r->base.loop) - r->claiming.lease_at >
-                 LEASE_FRESH * (double)cel_redis_lease(r);
+    return r->claiming.score && age < (double)cel_redis_lease(r) ? r->claiming.score->text
+                                                                 : "";
+}
+
+static void claim_words(struct cel_redis_transport *r, struct cel_redis_claim *claim)
+{
+    double age = cel_loop_now(r->base.loop) - r->claiming.lease_at;
     size_t chunk = MAX_BYTES / (r->claiming.largest + 1);
     struct cel_redis_args *a = &r->args;
 
+    claim->leased = age > LEASE_FRESH * (double)cel_redis_lease(r);
     cel_redis_args_clear(a);
     cel_redis_args_adds(a, r->keys.unacked);
     cel_redis_args_adds(a, r->keys.unacked_index);
@@ -303,9 +318,10 @@ static void claim_words(struct cel_redis_transport *r,
     cel_redis_args_add_int(a, (int64_t)r->base.max_message);
     cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
     cel_redis_args_adds(a, r->worker);
-    cel_redis_args_add_int(a, lease ? cel_redis_lease(r) : 0);
+    cel_redis_args_add_int(a, claim->leased ? cel_redis_lease(r) : 0);
     cel_redis_args_add_int(a, (int64_t)claim->n_queues);
     cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
+    cel_redis_args_adds(a, current_score(r, age));
     for (size_t i = 0; i < claim->n_queues; i++) {
         cel_redis_args_adds(a, claim->queues[i]->name);
     }
@@ -341,24 +357,42 @@ static celery_status send_claim(struct cel_redis_transport *r,
     return CELERY_OK;
 }
 
+/*
+ * A window travels in parts: while one is worked on, others are on their way, and neither
+ * side waits for the other.
+ */
+static size_t batch_size(const struct cel_redis_transport *r)
+{
+    size_t prefetch = r->claiming.prefetch ? r->claiming.prefetch : CEL_REDIS_UNLIMITED;
+    size_t batch = prefetch / CEL_REDIS_CLAIMS;
+
+    batch = batch < MIN_BATCH ? MIN_BATCH : batch;
+    return batch < MAX_BATCH ? batch : MAX_BATCH;
+}
+
 void cel_redis_claim_flush(struct cel_redis_transport *r)
 {
     struct cel_redis_claiming *c = &r->claiming;
+    size_t batch = batch_size(r);
 
     /* While a renewal is on its way, releases wait for it and claims for them. */
-    if (!r->connected || c->n_order == 0 || r->waiting.waiting || r->settling.renewing) {
+    if (!r->connected || r->failure.status < 0 || c->n_order == 0 || r->waiting.waiting ||
+        r->settling.renewing) {
         return;
     }
     for (size_t i = 0; i < CEL_REDIS_CLAIMS; i++) {
         size_t room = cel_redis_claim_room(r);
 
-        if (room == 0 || c->claims[i].in_flight) {
+        if (c->claims[i].in_flight) {
             continue;
+        }
+        if (room == 0 || (c->in_flight > 0 && (!c->flowing || room < batch / 2))) {
+            return;
         }
         if (c->in_flight == 0) {
             c->answered = cel_loop_now(r->base.loop);
         }
-        if (send_claim(r, &c->claims[i], room < MAX_BATCH ? room : MAX_BATCH) < 0) {
+        if (send_claim(r, &c->claims[i], room < batch ? room : batch) < 0) {
             cel_redis_abandon_text(r, CELERY_ENOMEM, "claiming messages");
             return;
         }
@@ -370,6 +404,7 @@ void cel_redis_claim_flush(struct cel_redis_transport *r)
 void cel_redis_claim_reset(struct cel_redis_transport *r)
 {
     r->claiming.n_order = 0;
+    r->claiming.flowing = false;
     r->claiming.lease_at = -1e9;
 }
 

@@ -136,6 +136,8 @@ static void fetch(struct cel_redis_sweep *s)
     cel_redis_args_adds(a, seconds);
     cel_redis_args_add_int(a, entries);
     cel_redis_args_add_int(a, MAX_BYTES);
+    cel_redis_args_adds(a, r->keys.leases);
+    cel_redis_args_adds(a, r->worker);
     for (size_t i = 0; s->phase == PHASE_ORPHANS && i < s->n_scores; i++) {
         cel_redis_args_adds(a, s->scores[i]);
     }

@@ -9,7 +9,7 @@
 #include "transport/redis_settle.h"
 
 /* Deliveries of one call of the script. */
-enum { MAX_BATCH = 500 };
+enum { MAX_BATCH = 1000 };
 
 struct batch {
     struct cel_redis_transport *r;
@@ -42,7 +42,7 @@ static void apply(struct batch *b, struct cel_redis_score *score, struct cel_sli
             continue;
         }
         h->unsure = false;
-        if (i < answer.len && answer.data[i] == '1') {
+        if (i < answer.len && answer.data[i] == '1' && score) {
             cel_redis_score_release(b->r, h->score);
             h->score = score;
             score->count++;
@@ -69,7 +69,7 @@ static void on_renewed(void *ctx, const struct cel_resp *reply, const celery_err
     struct batch *b = ctx;
     struct cel_redis_transport *r = b->r;
     struct cel_slice text = cel_resp_text(cel_resp_at(reply, 0));
-    struct cel_redis_score *score;
+    struct cel_redis_score *score = NULL;
     celery_error why = {0};
 
     r->settling.renewing--;
@@ -81,15 +81,16 @@ static void on_renewed(void *ctx, const struct cel_resp *reply, const celery_err
         cel_free(b);
         return;
     }
-    score = cel_redis_score_new(r, text);
-    if (!score) {
+    if (text.len > 0) {
+        score = cel_redis_score_set(r, text);
+    }
+    if (text.len > 0 && !score) {
         mark_unsure(b);
         cel_redis_abandon_text(r, CELERY_ENOMEM, "renewing messages");
         cel_free(b);
         return;
     }
     apply(b, score, cel_resp_text(cel_resp_at(reply, 1)));
-    cel_redis_score_release(r, score);
     cel_free(b);
     if (r->flush) {
         cel_source_schedule(r->flush);

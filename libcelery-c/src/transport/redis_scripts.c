@@ -6,16 +6,18 @@
  */
 #include "transport/redis_scripts.h"
 
-/* A score no one else has: microseconds of the server's clock, counted on if taken. */
+/*
+ * A score no one else has: seconds of the server's clock, counted on if taken.  Small sorted
+ * sets are lists to Redis, which keeps and compares whole numbers as such; fractions it
+ * would parse from text at every step.
+ */
 #define TAKE_SCORE                                                                  \
     "local function take_score(held, worker)\n"                                     \
-    "  local t = redis.call('TIME')\n"                                              \
-    "  local s, us = tonumber(t[1]), tonumber(t[2])\n"                              \
+    "  local s = tonumber(redis.call('TIME')[1])\n"                                 \
     "  while true do\n"                                                             \
-    "    local score = string.format('%d.%06d', s, us)\n"                           \
+    "    local score = string.format('%d', s)\n"                                    \
     "    if redis.call('HSETNX', held, score, worker) == 1 then return score end\n" \
-    "    us = us + 1\n"                                                             \
-    "    if us == 1000000 then s, us = s + 1, 0 end\n"                              \
+    "    s = s + 1\n"                                                               \
     "  end\n"                                                                       \
     "end\n"
 
@@ -31,22 +33,26 @@
  * KEYS: unacked, index, held, lease, a dead-letter list per queue, then the queue keys in the
  * order to be asked.  ARGV: 1 messages at most, 2 how many to pop at once, 3 bytes at most,
  * 4 bytes of the largest message, 5 entries of a dead-letter list, 6 worker, 7 seconds of the
- * lease or 0, 8 number of queues, 9 "1" if RPOP takes a count, then the names of the queues.
+ * lease or 0, 8 number of queues, 9 "1" if RPOP takes a count, 10 our score or "", then the
+ * names of the queues.
  *
  * Answers {score, more, then: the number of a queue key, and what came from it}: a text is a
  * message whose field is the delivery tag at its end; {field, text} a message; {"", text,
  * reason} one that was parked, or of a too large one what may tell its id.
+ *
+ * kombu's own bytes end in a known way, which saves decoding the message: `mid` is what was
+ * between body and delivery tag of the one before, and mostly is again.
  */
 /* Longer than C99 promises to take: hence __extension__. */
 static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "local max, chunk, budget = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\n"
     "local largest, nq, counted = tonumber(ARGV[4]), tonumber(ARGV[8]), ARGV[9] == '1'\n"
     "local first = 4 + nq\n"
-    "local popped, from, bytes, more, failure = {}, {}, 0, 0, nil\n"
+    "local from, popped, total, bytes, more, failure = {}, {}, 0, 0, 0, nil\n"
     "for k = first + 1, #KEYS do\n"
-    "  while #popped < max do\n"
+    "  while total < max do\n"
     "    if bytes >= budget then more = 1 break end\n"
-    "    local want, got = math.min(chunk, max - #popped), nil\n"
+    "    local want, got = math.min(chunk, max - total), nil\n"
     "    if counted then\n"
     "      got = redis.pcall('RPOP', KEYS[k], want)\n"
     "    else\n"
@@ -55,145 +61,191 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "    end\n"
     "    if not got then break end\n"
     "    if got.err then failure = got break end\n"
-    "    for _, raw in ipairs(got) do\n"
-    "      popped[#popped + 1] = raw\n"
-    "      from[#popped] = k - first\n"
-    "      bytes = bytes + #raw\n"
-    "    end\n"
+    "    from[#from + 1], popped[#popped + 1] = k - first, got\n"
+    "    for j = 1, #got do bytes = bytes + #got[j] end\n"
+    "    total = total + #got\n"
     "    if #got < want then break end\n"
     "  end\n"
     "end\n"
-    "if #popped == 0 then return failure or {'', more} end\n"
-    /* kombu's own bytes end in a known way, which saves decoding the message. */
-    "local function tail(raw)\n"
-    "  local at = string.find(raw, '\"delivery_info\": {\"exchange\": \"', -400, true)\n"
-    "  if at then return string.match(raw, '^\"delivery_info\": {\"exchange\": "
-    "(\"[^\"\\\\]*\"), \"routing_key\": (\"[^\"\\\\]*\")[^{}]*}, \"priority\": %w+, "
-    "\"body_encoding\": [^,{}]+, \"delivery_tag\": \"([^\"\\\\]+)\"}}$', at) end\n"
+    "if total == 0 then return failure or {'', more} end\n"
+    "local sub, find = string.sub, string.find\n"
+    "local mid, reach, suffix\n"
+    "local function learn(raw)\n"
+    "  local at = find(raw, '\"delivery_info\": {\"exchange\": \"', -400, true)\n"
+    "  if not at then return end\n"
+    "  local ex, rk, tag = string.match(raw,\n"
+    "    '^\"delivery_info\": {\"exchange\": \"([^\"\\\\]*)\", \"routing_key\": \"([^\"\\\\]*)\"[^{}]*}, "
+    "' ..\n"
+    "    '\"priority\": %w+, \"body_encoding\": [^,{}]+, \"delivery_tag\": \"([^\"\\\\]+)\"}}$', at)\n"
+    "  if not tag then return end\n"
+    "  local tail = ', \"' .. ex .. '\", \"' .. rk .. '\"]'\n"
+    "  if #tag == 36 then\n"
+    "    mid = sub(raw, at, -40)\n"
+    "    reach, suffix = -39 - #mid, tail\n"
+    "  end\n"
+    "  return tag, tail\n"
     "end\n"
-    "local function decode(raw)\n"
+    "local function decode(raw, q)\n"
     "  local ok, m = pcall(cjson.decode, raw)\n"
     "  local p = ok and type(m) == 'table' and m.properties\n"
     "  local tag = type(p) == 'table' and p.delivery_tag\n"
     "  if type(tag) ~= 'string' or tag == '' then return end\n"
     "  local info = type(p.delivery_info) == 'table' and p.delivery_info or {}\n"
     "  local ex = type(info.exchange) == 'string' and info.exchange or ''\n"
-    "  local rk = type(info.routing_key) == 'string' and info.routing_key or nil\n"
-    "  return cjson.encode(ex), rk and cjson.encode(rk), tag\n"
+    "  local rk = type(info.routing_key) == 'string' and info.routing_key or ARGV[10 + q]\n"
+    "  return tag, ', ' .. cjson.encode(ex) .. ', ' .. cjson.encode(rk) .. ']'\n"
     "end\n"
     /* The headers come behind the body: they tell whose message it was. */
     "local function summary(raw)\n"
-    "  local rest = string.sub(raw, -65536)\n"
-    "  local at = string.find(rest, '\"content-encoding\": ', 1, true)\n"
-    "  return at and '{\"body\": \"\", ' .. string.sub(rest, at) or ''\n"
+    "  local rest = sub(raw, -65536)\n"
+    "  local at = find(rest, '\"content-encoding\": ', 1, true)\n"
+    "  return at and '{\"body\": \"\", ' .. sub(rest, at) or ''\n"
     "end\n"
-    "local score, n, last = '', 0, 0\n"
-    "local z, h, out, place, parked = {KEYS[2], 'NX', '0', ''}, {KEYS[1]}, {'', more}, {}, {}\n"
+    "local score, n, nout, last = '', 0, 2, 0\n"
+    "local z, h, out, place, parked = {KEYS[2], 'NX'}, {KEYS[1]}, {'', more}, {}, {}\n"
+    "local function named()\n"
+    "  if ARGV[10] ~= '' and redis.call('HGET', KEYS[3], ARGV[10]) == ARGV[6] then\n"
+    "    return ARGV[10]\n"
+    "  end\n"
+    "  return take_score(KEYS[3], ARGV[6])\n"
+    "end\n"
+    /* Any message: delivery tag, end of its value, and what is answered. */
+    "local function read(raw, key)\n"
+    "  local q = (key - 1) % nq + 1\n"
+    "  if #raw > largest then\n"
+    "    local why = 'larger than ' .. ARGV[4] .. ' bytes'\n"
+    "    parked[#parked + 1] = {q, why, raw}\n"
+    "    return nil, nil, {'', summary(raw), why}\n"
+    "  end\n"
+    "  local tag, tail = learn(raw)\n"
+    "  if tag then return tag, tail, raw end\n"
+    "  tag, tail = decode(raw, q)\n"
+    "  if tag then return tag, tail, {tag, raw} end\n"
+    "  local why = 'not JSON, or no properties.delivery_tag'\n"
+    "  parked[#parked + 1] = {q, why, raw}\n"
+    "  return nil, nil, {'', raw, why}\n"
+    "end\n"
     "local function register()\n"
-    "  for j, raw in ipairs(popped) do\n"
-    "    local q = (from[j] - 1) % nq + 1\n"
-    "    local ex, rk, tag, why, decoded\n"
-    "    if from[j] ~= last then out[#out + 1] = from[j] - 1 last = from[j] end\n"
-    "    if #raw > largest then\n"
-    "      why = 'larger than ' .. ARGV[4] .. ' bytes'\n"
-    "    else\n"
-    "      ex, rk, tag = tail(raw)\n"
-    "      if not tag then\n"
-    "        ex, rk, tag = decode(raw)\n"
-    "        decoded = true\n"
-    "        if not tag then why = 'not JSON, or no properties.delivery_tag' end\n"
-    "      end\n"
+    "  score = named()\n"
+    "  for s = 1, #popped do\n"
+    "    local key, got = from[s], popped[s]\n"
+    "    if key ~= last then\n"
+    "      nout = nout + 1\n"
+    "      out[nout] = key - 1\n"
+    "      last = key\n"
     "    end\n"
-    "    if why then\n"
-    "      parked[#parked + 1] = {q, why, raw}\n"
-    "      out[#out + 1] = {'', #raw > largest and summary(raw) or raw, why}\n"
-    "    else\n"
-    "      if n == 0 then score = take_score(KEYS[3], ARGV[6]) end\n"
-    "      n = n + 1\n"
-    "      z[2 * n + 3], z[2 * n + 4] = score, tag\n"
-    "      h[2 * n] = tag\n"
-    "      h[2 * n + 1] = '[' .. raw .. ', ' .. ex .. ', ' .. "
-    "(rk or cjson.encode(ARGV[9 + q])) .. ']'\n"
-    "      out[#out + 1] = decoded and {tag, raw} or raw\n"
-    "      place[n] = #out\n"
+    "    for j = 1, #got do\n"
+    "      local raw = got[j]\n"
+    "      local tag, tail, entry\n"
+    "      if mid and sub(raw, reach, -40) == mid and sub(raw, -3) == '\"}}' and #raw <= "
+    "largest then\n"
+    "        tag, tail, entry = sub(raw, -39, -4), suffix, raw\n"
+    "        if find(tag, '\"', 1, true) or find(tag, '\\\\', 1, true) then tag = nil end\n"
+    "      end\n"
+    "      if not tag then tag, tail, entry = read(raw, key) end\n"
+    "      nout = nout + 1\n"
+    "      out[nout] = entry\n"
+    "      if tag then\n"
+    "        n = n + 1\n"
+    "        z[2 * n + 1], z[2 * n + 2] = score, tag\n"
+    "        h[2 * n], h[2 * n + 1] = tag, '[' .. raw .. tail\n"
+    "        place[n] = nout\n"
+    "      end\n"
     "    end\n"
     "  end\n"
     "  if n == 0 then return end\n"
     "  if ARGV[7] ~= '0' then redis.call('SET', KEYS[4], '1', 'EX', ARGV[7]) end\n"
-    /*
-     * A small sorted set is a list in which every look-up reads all scores as text: ten times
-     * the price of all else here.  A member longer than 64 bytes turns it into a tree.
-     */
-    "  z[4] = n > 2 and string.rep('-', 65) or z[6]\n"
-    "  z[3] = score\n"
-    "  local added = redis.call('ZADD', unpack(z))\n"
-    "  if n > 2 then added = added - 1 redis.call('ZREM', KEYS[2], z[4]) end\n"
     /* Two messages with one tag are both kept, the later one under a field of its own. */
-    "  if added < n then\n"
-    "    local seen = {}\n"
+    "  if redis.call('ZADD', unpack(z)) < n then\n"
+    "    local taken = {}\n"
     "    for j = 1, n do\n"
-    "      local tag = z[2 * j + 4]\n"
-    "      if seen[tag] or tonumber(redis.call('ZSCORE', KEYS[2], tag)) ~= tonumber(score) "
-    "then\n"
-    "        local field, at = tag .. '/' .. score .. '/' .. j, place[j]\n"
-    "        redis.call('ZADD', KEYS[2], score, field)\n"
+    "      local tag = z[2 * j + 2]\n"
+    "      if taken[tag] or redis.call('HEXISTS', KEYS[1], tag) == 1 or\n"
+    "          redis.call('ZSCORE', KEYS[2], tag) ~= score then\n"
+    "        local at, k, field = place[j], 0, nil\n"
+    "        repeat\n"
+    "          k = k + 1\n"
+    "          field = tag .. '/' .. score .. '/' .. k\n"
+    "        until redis.call('ZADD', KEYS[2], 'NX', score, field) == 1\n"
     "        h[2 * j] = field\n"
     "        out[at] = {field, type(out[at]) == 'table' and out[at][2] or out[at]}\n"
     "      end\n"
-    "      seen[tag] = true\n"
+    "      taken[tag] = true\n"
     "    end\n"
     "  end\n"
     "  redis.call('HSET', unpack(h))\n"
     "end\n"
     "local ok, why = pcall(register)\n"
     "if not ok then\n"
+    "  if score ~= ARGV[10] then redis.pcall('HDEL', KEYS[3], score) end\n"
     "  for j = 1, n do\n"
-    "    if tonumber(redis.pcall('ZSCORE', KEYS[2], h[2 * j]) or nil) == tonumber(score) then\n"
+    "    if redis.pcall('HEXISTS', KEYS[1], h[2 * j]) ~= 1 then\n"
     "      redis.pcall('ZREM', KEYS[2], h[2 * j])\n"
     "    end\n"
     "  end\n"
-    "  redis.pcall('HDEL', KEYS[3], score)\n"
-    "  for j = #popped, 1, -1 do redis.call('RPUSH', KEYS[first + from[j]], popped[j]) end\n"
+    "  for s = #popped, 1, -1 do\n"
+    "    for j = #popped[s], 1, -1 do redis.call('RPUSH', KEYS[first + from[s]], "
+    "popped[s][j]) end\n"
+    "  end\n"
     "  return redis.error_reply(type(why) == 'table' and why.err or tostring(why))\n"
     "end\n"
     "for _, p in ipairs(parked) do\n"
-    "  redis.call('LPUSH', KEYS[4 + p[1]], dead_entry(p[2], ARGV[9 + p[1]], p[3]))\n"
+    "  redis.call('LPUSH', KEYS[4 + p[1]], dead_entry(p[2], ARGV[10 + p[1]], p[3]))\n"
     "  redis.call('LTRIM', KEYS[4 + p[1]], 0, tonumber(ARGV[5]) - 1)\n"
     "end\n"
-    "out[1] = score\n"
+    "if n > 0 then out[1] = score end\n"
     "return out\n";
 
 /*
- * KEYS: unacked, index, held.  ARGV: "1" if there is ZMSCORE, number of deliveries, field and
- * score of each, then scores that nothing has any more.  Answers a text with 1 for each
+ * KEYS: unacked, index, held, lease.  ARGV: 1 "1" if there is ZMSCORE, 2 worker, 3 "1" to
+ * give the lease up, 4 number of deliveries, then runs of them: their score, how many, their
+ * fields; then scores that nothing is held by any more.  Answers a text with 1 for each
  * delivery that was still held by that score and is gone now, 0 for the others.
  */
-static const char settle[] =
-    "local n = tonumber(ARGV[2])\n"
-    "local fields, ours, answer = {}, {}, {}\n"
-    "for j = 1, n do fields[j] = ARGV[1 + 2 * j] end\n"
-    "if n > 0 then\n"
-    "  local now = {}\n"
-    "  if ARGV[1] == '1' then\n"
-    "    now = redis.call('ZMSCORE', KEYS[2], unpack(fields))\n"
-    "  else\n"
-    "    for j, field in ipairs(fields) do now[j] = redis.call('ZSCORE', KEYS[2], field) end\n"
-    "  end\n"
-    "  for j, field in ipairs(fields) do\n"
-    "    if now[j] and tonumber(now[j]) == tonumber(ARGV[2 + 2 * j]) then\n"
-    "      ours[#ours + 1] = field\n"
-    "      answer[j] = '1'\n"
-    "    else\n"
-    "      answer[j] = '0'\n"
-    "    end\n"
-    "  end\n"
-    "  if #ours > 0 then\n"
-    "    redis.call('ZREM', KEYS[2], unpack(ours))\n"
-    "    redis.call('HDEL', KEYS[1], unpack(ours))\n"
-    "  end\n"
-    "end\n"
-    "if #ARGV > 2 + 2 * n then redis.call('HDEL', KEYS[3], unpack(ARGV, 3 + 2 * n)) end\n"
-    "return table.concat(answer)\n";
+static const char *const settle =
+    __extension__ "local zmscore, left, at, answer = ARGV[1] == '1', tonumber(ARGV[4]), 5, ''\n"
+                  "local function some(score, first, last, now)\n"
+                  "  local ours, text = {}, {}\n"
+                  "  for i = first, last do\n"
+                  "    local it = now[i - first + 1]\n"
+                  "    local mine = it and tonumber(it) == tonumber(score)\n"
+                  "    if mine then ours[#ours + 1] = ARGV[i] end\n"
+                  "    text[#text + 1] = mine and '1' or '0'\n"
+                  "  end\n"
+                  "  if #ours > 0 then\n"
+                  "    redis.call('ZREM', KEYS[2], unpack(ours))\n"
+                  "    redis.call('HDEL', KEYS[1], unpack(ours))\n"
+                  "  end\n"
+                  "  return table.concat(text)\n"
+                  "end\n"
+                  "while left > 0 do\n"
+                  "  local score, n = ARGV[at], tonumber(ARGV[at + 1])\n"
+                  "  local first, last, all, now = at + 2, at + 1 + n, true, {}\n"
+                  "  if zmscore then\n"
+                  "    now = redis.call('ZMSCORE', KEYS[2], unpack(ARGV, first, last))\n"
+                  "  else\n"
+                  "    for i = 1, n do now[i] = redis.call('ZSCORE', KEYS[2], ARGV[first + i - 1]) end\n"
+                  "  end\n"
+                  "  for i = 1, n do\n"
+                  "    if now[i] ~= score then all = false break end\n"
+                  "  end\n"
+                  "  if all then\n"
+                  "    redis.call('ZREM', KEYS[2], unpack(ARGV, first, last))\n"
+                  "    redis.call('HDEL', KEYS[1], unpack(ARGV, first, last))\n"
+                  "    answer = answer .. string.rep('1', n)\n"
+                  "  else\n"
+                  "    answer = answer .. some(score, first, last, now)\n"
+                  "  end\n"
+                  "  at, left = last + 1, left - n\n"
+                  "end\n"
+                  "for i = at, #ARGV do\n"
+                  "  if redis.call('HGET', KEYS[3], ARGV[i]) == ARGV[2] and\n"
+                  "      redis.call('ZCOUNT', KEYS[2], ARGV[i], ARGV[i]) == 0 then\n"
+                  "    redis.call('HDEL', KEYS[3], ARGV[i])\n"
+                  "  end\n"
+                  "end\n"
+                  "if ARGV[3] == '1' then redis.call('DEL', KEYS[4]) end\n"
+                  "return answer\n";
 
 /*
  * KEYS: unacked, index.  ARGV: field, its score, LPUSH or RPUSH, text, the keys it goes to.
@@ -239,34 +291,34 @@ static const char park[] = DEAD_ENTRY
  * delivery; "?" for one whose score is not known since a renewal was not answered, which is ours
  * if its score is.  All that is ours moves to one new score.  Answers {it, text of 1 and 0}.
  */
-static const char renew[] = TAKE_SCORE
-    "redis.call('HDEL', KEYS[2], '')\n"
-    "redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])\n"
-    "local function is_ours(score, known)\n"
-    "  if not score then return false end\n"
-    "  if known ~= '?' then return tonumber(score) == tonumber(known) end\n"
-    "  return redis.call('HGET', KEYS[2], string.format('%.6f', score)) == ARGV[1]\n"
-    "end\n"
-    "local z, answer = {}, {}\n"
-    "for i = 3, #ARGV, 2 do\n"
-    "  if is_ours(redis.call('ZSCORE', KEYS[1], ARGV[i]), ARGV[i + 1]) then\n"
-    "    z[#z + 1] = ARGV[i]\n"
-    "    answer[#answer + 1] = '1'\n"
-    "  else\n"
-    "    answer[#answer + 1] = '0'\n"
-    "  end\n"
-    "end\n"
-    "local score = ''\n"
-    "if #z > 0 then\n"
-    "  local args = {KEYS[1], 'XX'}\n"
-    "  score = take_score(KEYS[2], ARGV[1])\n"
-    "  for _, field in ipairs(z) do\n"
-    "    args[#args + 1] = score\n"
-    "    args[#args + 1] = field\n"
-    "  end\n"
-    "  redis.call('ZADD', unpack(args))\n"
-    "end\n"
-    "return {score, table.concat(answer)}\n";
+static const char renew[] =
+    TAKE_SCORE "redis.call('HDEL', KEYS[2], '')\n"
+               "redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])\n"
+               "local function is_ours(score, known)\n"
+               "  if not score then return false end\n"
+               "  if known ~= '?' then return tonumber(score) == tonumber(known) end\n"
+               "  return redis.call('HGET', KEYS[2], score) == ARGV[1]\n"
+               "end\n"
+               "local z, answer = {}, {}\n"
+               "for i = 3, #ARGV, 2 do\n"
+               "  if is_ours(redis.call('ZSCORE', KEYS[1], ARGV[i]), ARGV[i + 1]) then\n"
+               "    z[#z + 1] = ARGV[i]\n"
+               "    answer[#answer + 1] = '1'\n"
+               "  else\n"
+               "    answer[#answer + 1] = '0'\n"
+               "  end\n"
+               "end\n"
+               "local score = ''\n"
+               "if #z > 0 then\n"
+               "  local args = {KEYS[1], 'XX'}\n"
+               "  score = take_score(KEYS[2], ARGV[1])\n"
+               "  for _, field in ipairs(z) do\n"
+               "    args[#args + 1] = score\n"
+               "    args[#args + 1] = field\n"
+               "  end\n"
+               "  redis.call('ZADD', unpack(args))\n"
+               "end\n"
+               "return {score, table.concat(answer)}\n";
 
 /*
  * KEYS: held.  ARGV: front of the lease keys, our id, scores of others at most.  Answers two
@@ -289,9 +341,10 @@ static const char orphans[] =
 
 /*
  * KEYS: unacked, index, held, mutex.  ARGV: seconds or "", entries at most, bytes at most,
- * scores.  While kombu has the mutex, what is old is left to it; it is not taken here, because
- * an entry is moved in one step and a killed worker would leave it locked.  Answers field, score and value of what is older than so many seconds, or has one of these
- * scores.  Forgets scores nothing has any more, and fields without a value, which an
+ * front of the lease keys, our id, scores.  While kombu has the mutex, what is old is left to
+ * it; it is not taken here, because an entry is moved in one step and a killed worker would
+ * leave it locked.  Answers field, score and value of what is older than so many seconds, or
+ * has one of these scores.  Forgets scores nothing has any more, and fields without a value, which an
  * orderly shutdown of kombu leaves in the index (redis.py _restore).
  */
 static const char fetch[] =
@@ -315,12 +368,17 @@ static const char fetch[] =
     "  local old = string.format('%.6f', t[1] + t[2] / 1000000 - tonumber(ARGV[1]))\n"
     "  add(redis.call('ZREVRANGEBYSCORE', KEYS[2], old, 0, 'WITHSCORES', 'LIMIT', 0, n))\n"
     "end\n"
-    "for i = 4, #ARGV do\n"
+    "for i = 6, #ARGV do\n"
     "  if n <= 0 or budget <= 0 then break end\n"
-    "  local list = redis.call('ZRANGEBYSCORE', KEYS[2], ARGV[i], ARGV[i], 'WITHSCORES', "
-    "'LIMIT', 0, n)\n"
-    "  if #list == 0 then redis.call('HDEL', KEYS[3], ARGV[i]) end\n"
-    "  add(list)\n"
+    /* Another's worker may have given a sign of life meanwhile. */
+    "  local worker = redis.call('HGET', KEYS[3], ARGV[i])\n"
+    "  if not worker or worker == ARGV[5] or redis.call('EXISTS', ARGV[4] .. worker) == "
+    "0 then\n"
+    "    local list = redis.call('ZRANGEBYSCORE', KEYS[2], ARGV[i], ARGV[i], "
+    "'WITHSCORES', 'LIMIT', 0, n)\n"
+    "    if #list == 0 then redis.call('HDEL', KEYS[3], ARGV[i]) end\n"
+    "    add(list)\n"
+    "  end\n"
     "end\n"
     "return out\n";
 

@@ -43,20 +43,88 @@ struct batch {
 
 /* ---- scores and records ---- */
 
-struct cel_redis_score *cel_redis_score_new(struct cel_redis_transport *r,
+static void free_finished(struct cel_redis_transport *r)
+{
+    struct cel_list *first;
+
+    for (first = cel_list_first(&r->settling.finished); first;
+         first = cel_list_first(&r->settling.finished)) {
+        cel_redis_score_free(cel_container_of(first, struct cel_redis_score, node));
+    }
+    r->settling.n_finished = 0;
+}
+
+static void drop_current(struct cel_redis_transport *r)
+{
+    struct cel_redis_score *score = r->claiming.score;
+
+    r->claiming.score = NULL;
+    if (score) {
+        cel_redis_score_release(r, score);
+    }
+}
+
+struct cel_redis_score *cel_redis_score_set(struct cel_redis_transport *r,
                                             struct cel_slice text)
 {
-    struct cel_redis_score *score = cel_calloc(1, sizeof *score);
+    struct cel_redis_score *score = r->claiming.score;
 
-    if (score && text.len < sizeof score->text) {
-        memcpy(score->text, text.data ? text.data : "", text.len);
-        cel_list_init(&score->node);
-        cel_list_append(&r->settling.scores, &score->live);
-        score->count = 1;
+    if (score && cel_slice_is(text, score->text)) {
         return score;
     }
-    cel_free(score);
-    return NULL;
+    score = cel_calloc(1, sizeof *score);
+    if (!score || text.len >= sizeof score->text) {
+        cel_free(score);
+        return NULL;
+    }
+    memcpy(score->text, text.data, text.len);
+    cel_list_init(&score->node);
+    cel_list_append(&r->settling.scores, &score->live);
+    score->count = 1;
+    drop_current(r);
+    r->claiming.score = score;
+    return score;
+}
+
+/* Claims that are executed before it may yet take something under it; the script looks. */
+static void let_go(struct cel_redis_transport *r)
+{
+    struct cel_redis_score *score = r->claiming.score;
+    const struct cel_list *scores = &r->settling.scores;
+
+    if (!score || score->count - 1 != score->sent || r->settling.renewing > 0) {
+        return;
+    }
+    for (const struct cel_list *it = scores->next; it != scores; it = it->next) {
+        const struct cel_redis_score *s =
+            cel_container_of(it, struct cel_redis_score, live);
+
+        if (s != score && s->count != s->sent) {
+            return;
+        }
+    }
+    drop_current(r);
+    r->settling.let_go = true;
+    r->claiming.lease_at = -1e9;
+}
+
+void cel_redis_score_let_go(struct cel_redis_transport *r)
+{
+    if (r->claiming.in_flight == 0) {
+        let_go(r);
+    }
+}
+
+void cel_redis_score_reset(struct cel_redis_transport *r)
+{
+    struct cel_list *it, *tmp;
+
+    cel_list_foreach(it, tmp, &r->settling.scores) {
+        cel_container_of(it, struct cel_redis_score, live)->lost = true;
+    }
+    drop_current(r);
+    free_finished(r);
+    r->settling.let_go = false;
 }
 
 void cel_redis_score_free(struct cel_redis_score *score)
@@ -71,8 +139,10 @@ bool cel_redis_score_is_known(const struct cel_redis_transport *r, struct cel_sl
     const struct cel_list *head = &r->settling.scores;
 
     for (const struct cel_list *it = head->next; it != head; it = it->next) {
-        if (cel_slice_is(text,
-                         cel_container_of(it, struct cel_redis_score, live)->text)) {
+        const struct cel_redis_score *score =
+            cel_container_of(it, struct cel_redis_score, live);
+
+        if (!score->lost && cel_slice_is(text, score->text)) {
             return true;
         }
     }
@@ -84,7 +154,7 @@ void cel_redis_score_release(struct cel_redis_transport *r, struct cel_redis_sco
     if (--score->count > 0) {
         return;
     }
-    if (score->told || !score->text[0]) {
+    if (score->told || score->lost) {
         cel_redis_score_free(score);
         return;
     }
@@ -267,46 +337,41 @@ static void on_settled(void *ctx, const struct cel_resp *reply, const celery_err
     cel_free(b);
 }
 
-static void free_finished(struct cel_redis_transport *r)
+/* Deliveries in a row with the same score: it, how many, their fields. */
+static void add_runs(struct cel_redis_transport *r, const struct batch *b)
 {
-    struct cel_list *first;
+    struct cel_redis_args *a = &r->args;
+    size_t end;
 
-    for (first = cel_list_first(&r->settling.finished); first;
-         first = cel_list_first(&r->settling.finished)) {
-        cel_redis_score_free(cel_container_of(first, struct cel_redis_score, node));
+    for (size_t i = 0; i < b->n; i = end) {
+        const struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
+        const struct cel_redis_score *score = h->score;
+
+        for (end = i + 1; end < b->n; end++) {
+            h = cel_hold_get(&r->hold, b->acks[end].tag);
+            if (h->score != score) {
+                break;
+            }
+        }
+        cel_redis_args_adds(a, score->text);
+        cel_redis_args_add_int(a, (int64_t)(end - i));
+        for (size_t j = i; j < end; j++) {
+            h = cel_hold_get(&r->hold, b->acks[j].tag);
+            cel_redis_args_adds(a, cel_redis_field(h));
+        }
     }
-    r->settling.n_finished = 0;
 }
 
-static void add_field(struct cel_redis_args *a, const struct cel_redis_held *h)
-{
-    cel_redis_args_adds(a, cel_redis_field(h));
-    cel_redis_args_adds(a, h->score->text);
-}
-
-static void settle_words(struct cel_redis_transport *r, const struct batch *b)
+/* Scores that these are the last of: the script forgets them after it has released. */
+static void add_scores(struct cel_redis_transport *r, const struct batch *b)
 {
     struct cel_redis_args *a = &r->args;
     struct cel_list *it, *tmp;
 
-    cel_redis_args_clear(a);
-    cel_redis_args_adds(a, r->keys.unacked);
-    cel_redis_args_adds(a, r->keys.unacked_index);
-    cel_redis_args_adds(a, r->keys.held);
-    cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
-    cel_redis_args_add_int(a, (int64_t)b->n);
     for (size_t i = 0; i < b->n; i++) {
         struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
 
-        add_field(a, h);
-        h->state = CEL_REDIS_SENT;
-        h->score->sent++;
-    }
-    /* Scores that these are the last of: the script forgets them after it has released. */
-    for (size_t i = 0; i < b->n; i++) {
-        struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
-
-        if (h->score->sent == h->score->count && !h->score->told) {
+        if (h->score->sent == h->score->count && !h->score->told && !h->score->lost) {
             h->score->told = true;
             cel_redis_args_adds(a, h->score->text);
         }
@@ -314,6 +379,33 @@ static void settle_words(struct cel_redis_transport *r, const struct batch *b)
     cel_list_foreach(it, tmp, &r->settling.finished) {
         cel_redis_args_adds(a, cel_container_of(it, struct cel_redis_score, node)->text);
     }
+}
+
+static void settle_words(struct cel_redis_transport *r, const struct batch *b)
+{
+    struct cel_redis_args *a = &r->args;
+
+    for (size_t i = 0; i < b->n; i++) {
+        struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
+
+        h->state = CEL_REDIS_SENT;
+        h->score->sent++;
+    }
+    if (r->claiming.n_order == 0) {
+        cel_redis_score_let_go(r);
+    }
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->keys.unacked);
+    cel_redis_args_adds(a, r->keys.unacked_index);
+    cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, r->lease_key);
+    cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
+    cel_redis_args_adds(a, r->worker);
+    cel_redis_args_adds(a, r->settling.let_go ? "1" : "0");
+    cel_redis_args_add_int(a, (int64_t)b->n);
+    add_runs(r, b);
+    add_scores(r, b);
+    r->settling.let_go = false;
 }
 
 /* Sends acknowledgements, at most MAX_BATCH, and all finished scores. */
@@ -330,7 +422,7 @@ static void send_acks(struct cel_redis_transport *r,
             b->acks[i].done = ops[i].done;
         }
         settle_words(r, b);
-        if (cel_redis_send_script(r, &r->scripts.settle, 3, on_settled, b) == 0) {
+        if (cel_redis_send_script(r, &r->scripts.settle, 4, on_settled, b) == 0) {
             free_finished(r);
             return;
         }
@@ -508,7 +600,8 @@ static void send_one(struct cel_redis_transport *r, const struct cel_redis_settl
             if (op->kind == OP_PARK) {
                 cel_redis_args_adds(a, h->queue->dead_key);
             }
-            add_field(a, h);
+            cel_redis_args_adds(a, cel_redis_field(h));
+            cel_redis_args_adds(a, h->score->text);
             if (op->kind == OP_PARK) {
                 cel_redis_args_add_int(a, (int64_t)h->raw_len);
                 cel_redis_args_adds(a, op->text);
@@ -541,7 +634,13 @@ void cel_redis_settle_flush(struct cel_redis_transport *r)
     struct cel_redis_settle_op *ops = s->ops;
     size_t n = s->n_ops, cap = s->cap_ops, acks = 0;
 
-    if (!r->connected || s->renewing || (n == 0 && s->n_finished == 0)) {
+    if (!r->connected || s->renewing || r->failure.status < 0) {
+        return;
+    }
+    if (n == 0 && r->claiming.n_order == 0) {
+        cel_redis_score_let_go(r);
+    }
+    if (n == 0 && s->n_finished == 0) {
         return;
     }
     s->ops = NULL; /* done() may ask for more */
@@ -588,6 +687,17 @@ void cel_redis_settle_reset(struct cel_redis_transport *r)
         fail_op(ops[i].done, CELERY_ECLOSED, "connection closed");
     }
     cel_free(ops);
+}
+
+void cel_redis_settle_farewell(struct cel_redis_transport *r)
+{
+    if (r->connected) {
+        let_go(r);
+    }
+    if (r->settling.let_go) {
+        cel_redis_settle_flush(r);
+        cel_redis_flush(r->main);
+    }
 }
 
 void cel_redis_settle_fini(struct cel_redis_transport *r)

@@ -15,13 +15,29 @@ void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
 /* Sends what was asked for in this pass, and scores to be forgotten. */
 void cel_redis_settle_flush(struct cel_redis_transport *r);
 
+/* Before an orderly close. */
+void cel_redis_settle_farewell(struct cel_redis_transport *r);
+
 /* Ends what was not sent with CELERY_ECLOSED; it is held as before. */
 void cel_redis_settle_reset(struct cel_redis_transport *r);
 void cel_redis_settle_fini(struct cel_redis_transport *r);
 
-/* A score we hold something by, with count 1; NULL: out of memory. */
-struct cel_redis_score *cel_redis_score_new(struct cel_redis_transport *r,
+/*
+ * The score of an answer, which claims use from now on; kept until another is set, or it is
+ * let go.  NULL: out of memory.
+ */
+struct cel_redis_score *cel_redis_score_set(struct cel_redis_transport *r,
                                             struct cel_slice text);
+
+/*
+ * Lets the score of claims go if nothing is held and no claim is on its way, and the lease
+ * with it: an idle worker leaves no trace.
+ */
+void cel_redis_score_let_go(struct cel_redis_transport *r);
+
+/* The connection is gone: no score is used for claims, or forgotten, any more. */
+void cel_redis_score_reset(struct cel_redis_transport *r);
+
 void cel_redis_score_free(struct cel_redis_score *score);
 bool cel_redis_score_is_known(const struct cel_redis_transport *r, struct cel_slice text);
 

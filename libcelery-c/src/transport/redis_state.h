@@ -18,7 +18,7 @@
 
 enum {
     CEL_REDIS_UNLIMITED = 4096, /* deliveries at most when prefetch is lifted */
-    CEL_REDIS_CLAIMS = 2,       /* claims on their way at once */
+    CEL_REDIS_CLAIMS = 4,       /* claims on their way at once */
 };
 
 /* A queue by name; lives as long as the transport, because deliveries point to its name. */
@@ -42,9 +42,11 @@ struct cel_redis_score {
     struct cel_list live; /* of all */
     struct cel_list node; /* of the finished ones, when count is 0 */
     size_t count;
-    size_t sent;   /* of these: acknowledged, answer not there yet */
-    bool told;     /* the server forgets it together with the last of them */
-    char text[24]; /* "1795352533.611113" */
+    size_t sent; /* of these: acknowledged, answer not there yet */
+    bool told;   /* the server forgets it together with the last of them */
+    bool
+        lost; /* of a connection that is gone: claims it did not answer may have it too */
+    char text[24]; /* "1795352533" */
 };
 
 enum cel_redis_hold_state {
@@ -71,6 +73,7 @@ struct cel_redis_held {
 struct cel_redis_claim {
     bool in_flight;
     bool armed;   /* changes were being reported when it was sent */
+    bool leased;  /* it set the lease */
     bool by_wake; /* sent because a change was reported */
     size_t max;
     unsigned wakes; /* changes reported until it was sent */
@@ -88,6 +91,8 @@ struct cel_redis_claiming {
     struct cel_redis_queue **order; /* queues consumed from, as they are asked */
     size_t n_order;
     size_t cap_order;
+    struct cel_redis_score *score; /* what claims use; or NULL */
+    bool flowing;    /* the last claim was filled: more may be sent at once */
     size_t largest;  /* recent size of large messages: bounds what is asked for */
     double lease_at; /* when the lease was last set */
     double answered; /* when a claim was last answered, or first due */
@@ -123,6 +128,7 @@ struct cel_redis_settling {
     struct cel_list scores;   /* all live ones */
     struct cel_list finished; /* to be forgotten */
     size_t n_finished;
+    bool let_go; /* the lease, too */
 };
 
 struct cel_redis_leasing {

@@ -7,14 +7,15 @@
 #include "transport/redis_wait.h"
 #include "base/uuid.h"
 #include "transport/redis_claim.h"
+#include "transport/redis_settle.h"
 
 /* Seconds, and how often something must happen. */
-#define TICK     2.0
+#define TICK     1.0
 #define POLL_MIN 0.005
 #define POLL_MAX 0.25
 #define HERD_MIN 0.00025
 #define HERD_MAX 0.02
-enum { HERD_AFTER = 2, BUSY_CLAIMS = 32, BUSY_TICKS = 2 };
+enum { HERD_AFTER = 2, BUSY_CLAIMS = 32, BUSY_TICKS = 4 };
 
 static void ask_again(struct cel_redis_transport *r)
 {
@@ -51,7 +52,7 @@ static void watch_progress(struct cel_redis_transport *r)
     double limit = r->set.net.command_timeout;
 
     if (limit <= 0) {
-        limit = 5 * TICK;
+        limit = 10 * TICK;
     }
     if (r->claiming.n_order == 0 || cel_redis_claim_room(r) == 0) {
         r->claiming.answered = cel_loop_now(r->base.loop);
@@ -68,6 +69,7 @@ static void on_tick(void *ctx)
     watch_progress(r);
     if (r->waiting.waiting) {
         r->waiting.busy_ticks = 0;
+        cel_redis_score_let_go(r);
         ask_again(r);
     } else if (++r->waiting.busy_ticks >= BUSY_TICKS) {
         tracking_off(r);
@@ -257,7 +259,8 @@ void cel_redis_wait_answered(struct cel_redis_transport *r,
     } else if (c->by_wake) {
         r->waiting.empty_wakes++;
     }
-    if (got < c->max && !more) {
+    r->claiming.flowing = got >= c->max || more;
+    if (!r->claiming.flowing) {
         r->waiting.full_claims = 0;
         came_short(r, c);
     } else {
