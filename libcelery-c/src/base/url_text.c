@@ -113,12 +113,15 @@ static void add_masked_query(struct cel_buf *out, struct cel_slice query)
  */
 static void add_masked(struct cel_buf *out, struct cel_slice url)
 {
+    if (!url.data) {
+        return;
+    }
     const char *scheme_end = url.len > 3 ? memmem(url.data, url.len, "://", 3) : NULL;
     size_t start = scheme_end ? (size_t)(scheme_end - url.data) + 3 : 0;
     struct cel_slice rest = cel_slice(url.data + start, url.len - start);
     cel_buf_add(out, url.data, start);
     const char *at_sign =
-        rest.data && rest.len > 0 ? memrchr(rest.data, '@', rest.len) : NULL;
+        rest.len > 0 ? memrchr(rest.data, '@', rest.len) : NULL;
     if (at_sign) {
         size_t login = (size_t)(at_sign - rest.data);
         const char *colon = login > 0 ? memchr(rest.data, ':', login) : NULL;
