@@ -7,13 +7,13 @@
 #include "transport/redis_scripts.h"
 
 /*
- * A score no one else has: seconds of the server's clock, counted on if taken.  Small sorted
- * sets are lists to Redis, which keeps and compares whole numbers as such; fractions it
- * would parse from text at every step.
+ * A score no one else has: seconds of the server's clock, rounded up so that nothing is
+ * taken for older than it is, and counted on if taken.  Whole numbers, because Redis keeps
+ * those of a small sorted set as such, and fractions as text to be parsed at every step.
  */
 #define TAKE_SCORE                                                                  \
     "local function take_score(held, worker)\n"                                     \
-    "  local s = tonumber(redis.call('TIME')[1])\n"                                 \
+    "  local s = redis.call('TIME')[1] + 1\n"                                       \
     "  while true do\n"                                                             \
     "    local score = string.format('%d', s)\n"                                    \
     "    if redis.call('HSETNX', held, score, worker) == 1 then return score end\n" \
@@ -102,7 +102,7 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "  return at and '{\"body\": \"\", ' .. sub(rest, at) or ''\n"
     "end\n"
     "local score, n, nout, last = '', 0, 2, 0\n"
-    "local z, h, out, place, parked = {KEYS[2], 'NX'}, {KEYS[1]}, {'', more}, {}, {}\n"
+    "local z, h, out, place, parked = {KEYS[2], 'NX', '0', ''}, {KEYS[1]}, {'', more}, {}, {}\n"
     "local function named()\n"
     "  if ARGV[10] ~= '' and redis.call('HGET', KEYS[3], ARGV[10]) == ARGV[6] then\n"
     "    return ARGV[10]\n"
@@ -137,8 +137,8 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "    for j = 1, #got do\n"
     "      local raw = got[j]\n"
     "      local tag, tail, entry\n"
-    "      if mid and sub(raw, reach, -40) == mid and sub(raw, -3) == '\"}}' and #raw <= "
-    "largest then\n"
+    "      if mid and find(raw, mid, reach, true) == #raw + reach + 1 and\n"
+    "          find(raw, '\"}}', -3, true) and #raw <= largest then\n"
     "        tag, tail, entry = sub(raw, -39, -4), suffix, raw\n"
     "        if find(tag, '\"', 1, true) or find(tag, '\\\\', 1, true) then tag = nil end\n"
     "      end\n"
@@ -147,7 +147,7 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "      out[nout] = entry\n"
     "      if tag then\n"
     "        n = n + 1\n"
-    "        z[2 * n + 1], z[2 * n + 2] = score, tag\n"
+    "        z[2 * n + 3], z[2 * n + 4] = score, tag\n"
     "        h[2 * n], h[2 * n + 1] = tag, '[' .. raw .. tail\n"
     "        place[n] = nout\n"
     "      end\n"
@@ -155,11 +155,19 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "  end\n"
     "  if n == 0 then return end\n"
     "  if ARGV[7] ~= '0' then redis.call('SET', KEYS[4], '1', 'EX', ARGV[7]) end\n"
+    /*
+     * Every look-up in a small sorted set goes through a list.  A member longer than 64 bytes
+     * turns it into a tree for as long as it is not empty.
+     */
+    "  z[3] = score\n"
+    "  z[4] = n > 2 and string.rep('-', 65) or z[6]\n"
+    "  local added = redis.call('ZADD', unpack(z))\n"
+    "  if n > 2 then added = added - redis.call('ZREM', KEYS[2], z[4]) end\n"
     /* Two messages with one tag are both kept, the later one under a field of its own. */
-    "  if redis.call('ZADD', unpack(z)) < n then\n"
+    "  if added < n then\n"
     "    local taken = {}\n"
     "    for j = 1, n do\n"
-    "      local tag = z[2 * j + 2]\n"
+    "      local tag = z[2 * j + 4]\n"
     "      if taken[tag] or redis.call('HEXISTS', KEYS[1], tag) == 1 or\n"
     "          redis.call('ZSCORE', KEYS[2], tag) ~= score then\n"
     "        local at, k, field = place[j], 0, nil\n"
