@@ -342,7 +342,7 @@ def leftover_keys(redis_client):
     """Keys that should not remain after a run: all but results, bindings, and a worker's
     lease, which ends by itself within the time that others wait for it."""
     return [k for k in keys(redis_client)
-            if not k.startswith(('celery-task-meta-', '_kombu.binding.'))
+            if not k.startswith(('celery-task-meta-', '_kombu.binding'))
             and not ('.celery-c.lease.' in k and 0 < redis_client.ttl(k) <= 45)]
 
 

@@ -41,7 +41,8 @@ def prepare(version):
     os.makedirs(VENVS, exist_ok=True)
     with open(folder + '.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(folder + '.done'):
+        done, wanted = folder + '.done', ' '.join(PACKAGES)
+        if os.path.exists(done) and open(done).read() == wanted:
             return python
         log = folder + '.log'
         with open(log, 'w') as out:
@@ -57,7 +58,8 @@ def prepare(version):
                 except (OSError, subprocess.TimeoutExpired):
                     break
             else:
-                open(folder + '.done', 'w').close()
+                with open(done, 'w') as f:
+                    f.write(wanted)
                 return python
         with open(log) as f:
             tail = f.read().strip().splitlines()[-1:]

@@ -74,7 +74,7 @@ class Keys(lib.Case):
     def test_prefixes(self):
         self.db0.flushdb()
         conf = {'broker_transport_options': {'global_keyprefix': 'pre:'},
-                'result_backend_transport_options': {'global_keyprefix': 'res:'}}
+                'result_backend_transport_options': {'global_keyprefix': 'res'}}
         if lib.celery_version() < (5, 3):
             del conf['result_backend_transport_options']  # came with 5.3
         app = lib.celery_app(self.broker, self.backend, **conf)
@@ -92,7 +92,7 @@ class Keys(lib.Case):
         self.assertEqual([k for k in lib.keys(self.db0)
                           if not k.startswith(('pre:', '_kombu'))], [])
         if 'result_backend_transport_options' in conf:
-            self.assertIsNotNone(lib.document(self.db1, r.id, 'res:'))
+            self.assertIsNotNone(lib.document(self.db1, r.id, 'res_'))
 
 
 class Addresses(lib.Case):
