@@ -120,8 +120,7 @@ static void add_masked(struct cel_buf *out, struct cel_slice url)
     size_t start = scheme_end ? (size_t)(scheme_end - url.data) + 3 : 0;
     struct cel_slice rest = cel_slice(url.data + start, url.len - start);
     cel_buf_add(out, url.data, start);
-    const char *at_sign =
-        rest.len > 0 ? memrchr(rest.data, '@', rest.len) : NULL;
+    const char *at_sign = rest.len > 0 ? memrchr(rest.data, '@', rest.len) : NULL;
     if (at_sign) {
         size_t login = (size_t)(at_sign - rest.data);
         const char *colon = login > 0 ? memchr(rest.data, ':', login) : NULL;
