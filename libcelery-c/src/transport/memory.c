@@ -4,40 +4,14 @@
 #include "base/error.h"
 #include "base/uuid.h"
 #include "message/envelope_json.h"
-#include "transport/hold.h"
-#include "transport/memory_broker.h"
+#include "transport/memory_state.h"
 
-/* Deliveries at most when prefetch is lifted, and broadcasts that may wait. */
-enum { UNLIMITED = 4096, MAX_INBOX = 4096 };
+/* Deliveries at most when prefetch is lifted. */
+enum { UNLIMITED = 4096 };
 
 struct held {
     struct cel_memory_queue *queue;
     struct cel_memory_message *message; /* owned */
-};
-
-/* A broadcast on its way to one listener. */
-struct inbound {
-    struct cel_list node;
-    char *exchange;
-    char *routing_key;
-    struct cel_memory_message *message;
-};
-
-struct cel_memory {
-    struct cel_transport base;
-    struct cel_memory_broker *broker;
-    struct cel_list node; /* of the broker's transports, while connected */
-    struct cel_source *wake;
-    bool connected;
-    unsigned connects; /* tells a callback's caller that it was closed meanwhile */
-    unsigned prefetch;
-    struct cel_hold hold;
-    struct cel_memory_queue **consuming; /* in the order they are asked */
-    size_t n_consuming;
-    struct cel_memory_binding **listening; /* fanout bindings; owned by the broker */
-    size_t n_listening;
-    struct cel_list inbox;
-    size_t n_inbox;
 };
 
 static struct cel_memory *memory_of(struct cel_transport *t)
@@ -73,16 +47,6 @@ static void memory_fini(struct cel_transport *t)
     cel_hold_fini(&m->hold);
     cel_free(m->consuming);
     cel_free(m->listening);
-}
-
-/* With the broker's lock held: everyone may have something to do now. */
-static void wake_all(struct cel_memory_broker *b)
-{
-    struct cel_list *it, *tmp;
-
-    cel_list_foreach(it, tmp, &b->transports) {
-        cel_loop_wake(cel_container_of(it, struct cel_memory, node)->base.loop);
-    }
 }
 
 /* ---- delivering ---- */
@@ -129,7 +93,7 @@ static void put_back(struct cel_memory *m, struct cel_memory_queue *q,
 {
     pthread_mutex_lock(&m->broker->lock);
     cel_memory_put(q, give_message, front);
-    wake_all(m->broker);
+    cel_memory_wake_all(m->broker);
     pthread_mutex_unlock(&m->broker->lock);
 }
 
@@ -162,15 +126,7 @@ static bool deliver_one(struct cel_memory *m)
     return true;
 }
 
-static void free_inbound(struct inbound *in)
-{
-    cel_free(in->exchange);
-    cel_free(in->routing_key);
-    cel_free(in->message);
-    cel_free(in);
-}
-
-static struct inbound *next_inbound(struct cel_memory *m)
+static struct cel_memory_inbound *next_inbound(struct cel_memory *m)
 {
     struct cel_list *first;
 
@@ -181,12 +137,12 @@ static struct inbound *next_inbound(struct cel_memory *m)
         m->n_inbox--;
     }
     pthread_mutex_unlock(&m->broker->lock);
-    return first ? cel_container_of(first, struct inbound, node) : NULL;
+    return first ? cel_container_of(first, struct cel_memory_inbound, node) : NULL;
 }
 
 static bool broadcast_one(struct cel_memory *m)
 {
-    struct inbound *in = next_inbound(m);
+    struct cel_memory_inbound *in = next_inbound(m);
     struct cel_envelope *env = NULL;
 
     if (!in) {
@@ -200,7 +156,7 @@ static bool broadcast_one(struct cel_memory *m)
     } else {
         cel_envelope_free(env);
     }
-    free_inbound(in);
+    cel_memory_inbound_free(in);
     return true;
 }
 
@@ -260,10 +216,10 @@ static struct cel_memory_message *redelivered(struct cel_memory_message *give_me
 
 static void drop_inbox(struct cel_memory *m)
 {
-    struct inbound *in;
+    struct cel_memory_inbound *in;
 
     for (in = next_inbound(m); in; in = next_inbound(m)) {
-        free_inbound(in);
+        cel_memory_inbound_free(in);
     }
 }
 
@@ -460,93 +416,6 @@ static void memory_count(struct cel_transport *t, const char *queue, struct cel_
 
 /* ---- publishing ---- */
 
-/* With the lock held. */
-static celery_status post(struct cel_memory_queue *q, struct cel_slice raw, int priority)
-{
-    struct cel_memory_message *message =
-        cel_memory_message(raw, priority < 0 ? 0 : (unsigned)priority);
-
-    if (!message) {
-        return CELERY_ENOMEM;
-    }
-    cel_memory_put(q, message, false);
-    return CELERY_OK;
-}
-
-/* With the lock held.  Too many unread broadcasts are dropped, as Redis does to a slow reader. */
-static celery_status broadcast_to(struct cel_memory *listener, const char *exchange,
-                                  const char *routing_key, struct cel_slice raw)
-{
-    struct inbound *in;
-
-    if (listener->n_inbox >= MAX_INBOX) {
-        return CELERY_OK;
-    }
-    in = cel_calloc(1, sizeof *in);
-    if (!in) {
-        return CELERY_ENOMEM;
-    }
-    in->exchange = cel_strdup(exchange);
-    in->routing_key = cel_strdup(routing_key);
-    in->message = cel_memory_message(raw, 0);
-    if (!in->exchange || !in->routing_key || !in->message) {
-        free_inbound(in);
-        return CELERY_ENOMEM;
-    }
-    cel_list_append(&listener->inbox, &in->node);
-    listener->n_inbox++;
-    return CELERY_OK;
-}
-
-static bool listens(const struct cel_memory *m, const char *exchange,
-                    struct cel_slice key)
-{
-    for (size_t i = 0; i < m->n_listening; i++) {
-        const struct cel_memory_binding *b = m->listening[i];
-        struct cel_slice binding_key = cel_slice_of(b->routing_key);
-
-        if (strcmp(b->exchange, exchange) == 0 &&
-            (binding_key.len == 0 ||
-             cel_exchange_match(CEL_EXCHANGE_TOPIC, binding_key, key))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* With the lock held. */
-static celery_status route(struct cel_memory_broker *b, const char *exchange,
-                           const char *routing_key, struct cel_slice raw, int priority)
-{
-    struct cel_slice key = cel_slice_of(routing_key);
-    celery_status status = CELERY_OK;
-    struct cel_list *it, *tmp;
-
-    if (!exchange || !exchange[0]) {
-        struct cel_memory_queue *q = cel_memory_queue(b, key);
-
-        return q ? post(q, raw, priority) : CELERY_ENOMEM;
-    }
-    cel_list_foreach(it, tmp, &b->bindings) {
-        struct cel_memory_binding *binding =
-            cel_container_of(it, struct cel_memory_binding, node);
-
-        if (status == 0 && binding->type != CEL_EXCHANGE_FANOUT &&
-            strcmp(binding->exchange, exchange) == 0 &&
-            cel_exchange_match(binding->type, cel_slice_of(binding->routing_key), key)) {
-            status = post(binding->queue, raw, priority);
-        }
-    }
-    cel_list_foreach(it, tmp, &b->transports) {
-        struct cel_memory *listener = cel_container_of(it, struct cel_memory, node);
-
-        if (status == 0 && listens(listener, exchange, key)) {
-            status = broadcast_to(listener, exchange, routing_key, raw);
-        }
-    }
-    return status;
-}
-
 static void memory_publish(struct cel_transport *t, const char *exchange,
                            const char *routing_key, const struct cel_envelope *envelope,
                            struct cel_done done)
@@ -562,9 +431,9 @@ static void memory_publish(struct cel_transport *t, const char *exchange,
     status = cel_envelope_write(&text, envelope);
     if (status == 0) {
         pthread_mutex_lock(&m->broker->lock);
-        status = route(m->broker, exchange, routing_key, cel_buf_slice(&text),
-                       envelope->priority);
-        wake_all(m->broker);
+        status = cel_memory_route(m->broker, exchange, routing_key, cel_buf_slice(&text),
+                                  envelope->priority);
+        cel_memory_wake_all(m->broker);
         pthread_mutex_unlock(&m->broker->lock);
     }
     cel_buf_fini(&text);
@@ -712,8 +581,8 @@ celery_status cel_memory_push(const char *broker, const char *queue, struct cel_
     pthread_mutex_lock(&b->lock);
     q = cel_memory_queue(b, cel_slice_of(queue));
     if (q) {
-        status = post(q, raw, 0);
-        wake_all(b);
+        status = cel_memory_post(q, raw, 0);
+        cel_memory_wake_all(b);
     }
     pthread_mutex_unlock(&b->lock);
     return status;
