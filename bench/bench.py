@@ -46,7 +46,10 @@ def kinds(python, node):
         Kind('c threads', 'c', 'threads', 80000),
         Kind('c solo', 'c', 'solo', 80000, concurrency=1),
         Kind('c prefork auto', 'c', 'prefork', 60000),
-        Kind('bare', 'bare', rate=95000, options=['--batch', '64', '--window', '2']),
+        # The floor with as many messages in flight as the workers have, and at its best.
+        Kind('bare 8', 'bare', rate=25000, options=['--batch', '4', '--window', '2']),
+        Kind('bare 128', 'bare', rate=45000, options=['--batch', '64', '--window', '2']),
+        Kind('bare 256', 'bare', rate=95000, options=['--batch', '64', '--window', '4']),
     ]
     if python != debian:
         all_kinds.append(Kind('celery 5.2 prefork', 'py', 'prefork', 850, debian))
@@ -62,17 +65,21 @@ PY, C = 'celery prefork', 'c prefork'
 
 # (name, workers, what differs)
 SCENARIOS = [
-    ('multiplier 64', [PY, 'celery threads', 'celery solo', C, 'c threads', 'c solo', 'bare',
-                       'celery-node', 'celery 5.2 prefork'], {'options': M64}),
-    ('default prefetch', [PY, 'celery threads', C, 'c threads', 'c solo'], {}),
+    ('multiplier 64', [PY, 'celery threads', 'celery solo', C, 'c threads', 'c solo',
+                       'bare 128', 'bare 256', 'celery-node', 'celery 5.2 prefork'],
+     {'options': M64}),
+    ('default prefetch', [PY, 'celery threads', C, 'c threads', 'c solo', 'bare 8'], {}),
     ('prefetch auto', [PY, 'c prefork auto'], {}),
     ('multiplier 64, acks late', [PY, C, 'c threads', 'c solo'],
      {'options': M64, 'conf': LATE}),
-    ('multiplier 64, results ignored', [PY, 'celery threads', C, 'c threads', 'c solo', 'bare'],
+    ('multiplier 64, results ignored',
+     [PY, 'celery threads', C, 'c threads', 'c solo', 'bare 128', 'bare 256'],
      {'options': M64, 'ignore': True}),
-    ('multiplier 64, 1 ms to the broker', [PY, C, 'c threads', 'c solo', 'bare'],
+    ('multiplier 64, 1 ms to the broker',
+     [PY, C, 'c threads', 'c solo', 'bare 128', 'bare 256'],
      {'options': M64, 'rtt_ms': 1}),
-    ('multiplier 64, 2 ms to the broker', [PY, C, 'c threads', 'c solo', 'bare'],
+    ('multiplier 64, 2 ms to the broker',
+     [PY, C, 'c threads', 'c solo', 'bare 128', 'bare 256'],
      {'options': M64, 'rtt_ms': 2}),
     ('multiplier 64, 100 kB bodies', [PY, C, 'c threads', 'c solo'],
      {'options': M64, 'args': ('x' * 100000,)}),

@@ -46,8 +46,9 @@ def goals(report):
                                  ('c solo', 80, .75)):
         ratio('%s, multiplier 64: at least %d times Celery prefork' % (worker, times),
               m64, worker, times)
-        ratio('%s, multiplier 64: at least %.0f %% of the bare client' % (worker, share * 100),
-              m64, worker, share, 'bare', unit='%')
+        for bare, what in (('bare 128', 'with as many in flight'), ('bare 256', 'at its best')):
+            ratio('%s, multiplier 64: at least %.0f %% of the bare client %s' % (
+                worker, share * 100, what), m64, worker, share, bare, unit='%')
     ratio('c prefork, default prefetch: at least 25 times', 'default prefetch', 'c prefork', 25)
     ratio('c prefork, 2 ms to the broker: at least 100 times',
           'multiplier 64, 2 ms to the broker', 'c prefork', 100)
@@ -85,9 +86,9 @@ def markdown(report):
         if not workers:
             continue
         base = workers.get(PY, {}).get('rate')
-        bare = workers.get('bare', {}).get('rate')
+        bare = max((r['rate'] for w, r in workers.items() if w.startswith('bare')), default=0)
         lines += ['## %s' % name[0].upper() + name[1:], '',
-                  '| worker | tasks/s | lowest to highest | times Celery prefork | of bare | '
+                  '| worker | tasks/s | lowest to highest | times Celery prefork | of the best bare client | '
                   'worker CPU µs/task | broker CPU µs/task | peak PSS MB | '
                   'commands/task | bytes in/task | bytes out/task |',
                   '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|']
@@ -130,7 +131,7 @@ SHOWN = ['multiplier 64', 'default prefetch', 'multiplier 64, results ignored',
 
 
 def colour(worker):
-    if worker == 'bare':
+    if worker.startswith('bare'):
         return COLOURS['bare']
     if worker == 'celery-node':
         return COLOURS['node']
