@@ -11,6 +11,7 @@
 #include "transport/redis_lease.h"
 #include "transport/redis_publish.h"
 #include "transport/redis_renew.h"
+#include "transport/redis_score.h"
 #include "transport/redis_settle.h"
 #include "transport/redis_state.h"
 #include "transport/redis_wait.h"

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "message/envelope_json.h"
+#include "transport/redis_score.h"
 #include "transport/redis_settle.h"
 #include "transport/redis_wait.h"
 #include <stdio.h>

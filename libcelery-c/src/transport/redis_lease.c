@@ -10,7 +10,7 @@
 #include "base/uuid.h"
 #include "transport/redis_renew.h"
 #include "transport/redis_restore.h"
-#include "transport/redis_settle.h"
+#include "transport/redis_score.h"
 #include <stdio.h>
 
 /* Scores of one look, entries and bytes of one fetch, fetches of one sweep. */

@@ -6,6 +6,7 @@
  */
 #include "transport/redis_renew.h"
 #include "base/alloc.h"
+#include "transport/redis_score.h"
 #include "transport/redis_settle.h"
 
 /* Deliveries of one call of the script. */

@@ -6,6 +6,7 @@
 #include "transport/redis_dead.h"
 #include "transport/redis_publish.h"
 #include "transport/redis_settle.h"
+#include "transport/redis_value.h"
 #include "transport/redis_wait.h"
 
 struct restoring {

@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "message/envelope_json.h"
+#include "transport/redis_score.h"
+#include "transport/redis_value.h"
 #include "transport/redis_wait.h"
 
 /* Deliveries of one call of the settle script. */
@@ -41,127 +43,7 @@ struct batch {
     } acks[];
 };
 
-/* ---- scores and records ---- */
-
-static void free_finished(struct cel_redis_transport *r)
-{
-    struct cel_list *first;
-
-    for (first = cel_list_first(&r->settling.finished); first;
-         first = cel_list_first(&r->settling.finished)) {
-        cel_redis_score_free(cel_container_of(first, struct cel_redis_score, node));
-    }
-    r->settling.n_finished = 0;
-}
-
-static void drop_current(struct cel_redis_transport *r)
-{
-    struct cel_redis_score *score = r->claiming.score;
-
-    r->claiming.score = NULL;
-    if (score) {
-        cel_redis_score_release(r, score);
-    }
-}
-
-struct cel_redis_score *cel_redis_score_set(struct cel_redis_transport *r,
-                                            struct cel_slice text)
-{
-    struct cel_redis_score *score = r->claiming.score;
-
-    if (score && cel_slice_is(text, score->text)) {
-        return score;
-    }
-    score = cel_calloc(1, sizeof *score);
-    if (!score || text.len >= sizeof score->text) {
-        cel_free(score);
-        return NULL;
-    }
-    memcpy(score->text, text.data, text.len);
-    cel_list_init(&score->node);
-    cel_list_append(&r->settling.scores, &score->live);
-    score->count = 1;
-    drop_current(r);
-    r->claiming.score = score;
-    return score;
-}
-
-/* Claims that are executed before it may yet take something under it; the script looks. */
-static void let_go(struct cel_redis_transport *r)
-{
-    struct cel_redis_score *score = r->claiming.score;
-    const struct cel_list *scores = &r->settling.scores;
-
-    if (!score || score->count - 1 != score->sent || r->settling.renewing > 0) {
-        return;
-    }
-    for (const struct cel_list *it = scores->next; it != scores; it = it->next) {
-        const struct cel_redis_score *s =
-            cel_container_of(it, struct cel_redis_score, live);
-
-        if (s != score && s->count != s->sent) {
-            return;
-        }
-    }
-    drop_current(r);
-    r->settling.let_go = true;
-    r->claiming.lease_at = -1e9;
-}
-
-void cel_redis_score_let_go(struct cel_redis_transport *r)
-{
-    if (r->claiming.in_flight == 0) {
-        let_go(r);
-    }
-}
-
-void cel_redis_score_reset(struct cel_redis_transport *r)
-{
-    struct cel_list *it, *tmp;
-
-    cel_list_foreach(it, tmp, &r->settling.scores) {
-        cel_container_of(it, struct cel_redis_score, live)->lost = true;
-    }
-    drop_current(r);
-    free_finished(r);
-    r->settling.let_go = false;
-}
-
-void cel_redis_score_free(struct cel_redis_score *score)
-{
-    cel_list_remove(&score->live);
-    cel_list_remove(&score->node);
-    cel_free(score);
-}
-
-bool cel_redis_score_is_known(const struct cel_redis_transport *r, struct cel_slice text)
-{
-    const struct cel_list *head = &r->settling.scores;
-
-    for (const struct cel_list *it = head->next; it != head; it = it->next) {
-        const struct cel_redis_score *score =
-            cel_container_of(it, struct cel_redis_score, live);
-
-        if (!score->lost && cel_slice_is(text, score->text)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void cel_redis_score_release(struct cel_redis_transport *r, struct cel_redis_score *score)
-{
-    if (--score->count > 0) {
-        return;
-    }
-    if (score->told || score->lost) {
-        cel_redis_score_free(score);
-        return;
-    }
-    cel_list_append(&r->settling.finished, &score->node);
-    r->settling.n_finished++;
-    cel_source_schedule(r->flush);
-}
+/* ---- records ---- */
 
 static void release_room(struct cel_redis_transport *r, struct cel_redis_held *h)
 {
@@ -423,7 +305,7 @@ static void send_acks(struct cel_redis_transport *r,
         }
         settle_words(r, b);
         if (cel_redis_send_script(r, &r->scripts.settle, 4, on_settled, b) == 0) {
-            free_finished(r);
+            cel_redis_score_free_finished(r);
             return;
         }
     }
@@ -440,66 +322,6 @@ static void send_acks(struct cel_redis_transport *r,
 }
 
 /* ---- putting back, and parking ---- */
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/* Cuts the JSON string or null at the end of s, and a comma in front of it. */
-static bool cut_last(struct cel_slice *s, struct cel_slice *ret_last)
-{
-    size_t end = s->len, at;
-
-    while (end > 0 && is_blank(s->data[end - 1])) {
-        end--;
-    }
-    at = end;
-    if (at > 1 && s->data[at - 1] == '"') {
-        size_t slashes;
-
-        at--;
-        do { /* back to the first quote that is not escaped */
-            slashes = 0;
-            if (at == 0) {
-                return false;
-            }
-            at--;
-            while (slashes < at && s->data[at - 1 - slashes] == '\\') {
-                slashes++;
-            }
-        } while (s->data[at] != '"' || slashes % 2 != 0);
-    } else if (at > 4 && memcmp(s->data + at - 4, "null", 4) == 0) {
-        at -= 4;
-    } else {
-        return false;
-    }
-    *ret_last = cel_slice(s->data + at, end - at);
-    while (at > 0 && is_blank(s->data[at - 1])) {
-        at--;
-    }
-    if (at == 0 || s->data[at - 1] != ',') {
-        return false;
-    }
-    s->len = at - 1;
-    return true;
-}
-
-bool cel_redis_value_split(struct cel_slice value, struct cel_slice *ret_raw,
-                           struct cel_slice *ret_exchange,
-                           struct cel_slice *ret_routing_key)
-{
-    value = cel_slice_trim(value);
-    if (value.len < 2 || value.data[0] != '[' || value.data[value.len - 1] != ']') {
-        return false;
-    }
-    value = cel_slice(value.data + 1, value.len - 2);
-    if (!cut_last(&value, ret_routing_key) || !cut_last(&value, ret_exchange)) {
-        return false;
-    }
-    *ret_raw = value;
-    return true;
-}
 
 /* The text to be delivered again.  A message that cannot be read goes back as it is. */
 static celery_status rewrite(struct cel_slice value, const struct cel_redis_settle_op *op,
@@ -692,7 +514,7 @@ void cel_redis_settle_reset(struct cel_redis_transport *r)
 void cel_redis_settle_farewell(struct cel_redis_transport *r)
 {
     if (r->connected) {
-        let_go(r);
+        cel_redis_score_part(r);
     }
     if (r->settling.let_go) {
         cel_redis_settle_flush(r);

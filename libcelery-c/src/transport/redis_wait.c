@@ -7,7 +7,7 @@
 #include "transport/redis_wait.h"
 #include "base/uuid.h"
 #include "transport/redis_claim.h"
-#include "transport/redis_settle.h"
+#include "transport/redis_score.h"
 
 /* Seconds, and how often something must happen. */
 #define TICK     1.0
