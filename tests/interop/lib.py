@@ -8,6 +8,7 @@ themselves), CELERY_TEST_QUICK (leave out what is slow).
 """
 
 import atexit
+import ctypes
 import json
 import os
 import re
@@ -111,8 +112,15 @@ sys.unraisablehook = lambda *args: None
 signal.signal(signal.SIGTERM, lambda *a: sys.exit(1))
 
 
+_libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
 def spawn(argv, **kwargs):
-    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, **kwargs)
+    # Whatever becomes of the test, even kill -9, takes its servers with it.
+    p = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), **kwargs)
     _children.append(p)
     return p
 
