@@ -298,6 +298,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         cel_worker_update_prefetch(w);
         cel_results_connect(w->results);
         cel_link_start(w->link, w->purge);
+        if (w->stop_asked) { /* before there was a loop to wake */
+            cel_loop_wake(w->loop);
+        }
     }
     return status;
 }
