@@ -115,7 +115,7 @@ static celery_outcome retry(celery_task *task)
 
 static celery_outcome retry_out(celery_task *task)
 {
-    return celery_task_retry_exc(task, 0, "ValueError", "again");
+    return celery_task_retry_exc(task, 0.5, "ValueError", "again");
 }
 
 static celery_outcome ignore(celery_task *task)
