@@ -52,9 +52,6 @@ static void connection_policy(struct cel_worker_policy *p, const struct cel_conf
             ? cel_config_bool(c, "broker_connection_retry_on_startup")
             : p->connection_retry;
     p->connection_max_retries = cel_config_int(c, "broker_connection_max_retries", 100);
-    p->connection_timeout = cel_config_double(c, "broker_connection_timeout", 4);
-    p->cancel_on_loss =
-        cel_config_bool(c, "worker_cancel_long_running_tasks_on_connection_loss");
 }
 
 static void limits_policy(struct cel_worker_policy *p, const struct cel_config *c)
@@ -80,7 +77,6 @@ celery_status cel_worker_policy_init(struct cel_worker_policy *p, const celery_a
         .soft_shutdown = cel_config_double(c, "worker_soft_shutdown_timeout", 0),
         .soft_shutdown_idle = cel_config_bool(c, "worker_enable_soft_shutdown_on_idle"),
         .shutdown_timeout = cel_config_double(c, "worker_shutdown_timeout", 0),
-        .deduplicate = cel_config_bool(c, "worker_deduplicate_successful_tasks"),
         .send_task_repr = cel_log_on(CELERY_LOG_INFO),
     };
     int64_t concurrency = cel_config_int(c, "worker_concurrency", 0);

@@ -31,12 +31,9 @@ struct cel_worker_policy {
     double soft_shutdown;    /* worker_soft_shutdown_timeout */
     bool soft_shutdown_idle; /* worker_enable_soft_shutdown_on_idle */
     double shutdown_timeout; /* worker_shutdown_timeout; 0: wait for running tasks */
-    bool cancel_on_loss;     /* worker_cancel_long_running_tasks_on_connection_loss */
-    bool deduplicate;        /* worker_deduplicate_successful_tasks */
     bool connection_retry;
     bool connection_retry_on_startup;
     int64_t connection_max_retries; /* 0: no limit */
-    double connection_timeout;
     size_t max_message;
     size_t max_dead;      /* worker_dead_letter_limit */
     double lease_seconds; /* worker_lease_seconds */

@@ -53,7 +53,6 @@ struct celery_worker {
     struct cel_source *dispatch; /* hook: ready requests to the pool */
     struct cel_bucket **buckets; /* by task index; NULL where there is no rate limit */
     struct cel_ageset *revoked;
-    struct cel_ageset *successful; /* ids, for worker_deduplicate_successful_tasks */
 
     struct cel_source *wake; /* celery_worker_stop() */
     struct cel_source *tick; /* timer: watchdog, shutdown deadlines */
