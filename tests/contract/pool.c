@@ -140,6 +140,7 @@ struct order {
     bool timed_out, stuck;
     int wait_status;
     int pid;
+    char process[CEL_POOL_NAME];
     enum cel_outcome_kind kind;
     char *result;
     char exc_type[40], exc_module[40];
@@ -166,9 +167,15 @@ static struct order *order_of(struct cel_job *job)
     return (struct order *)job;
 }
 
-static void on_accepted(void *ctx, struct cel_job *job, int pid)
+static void copy(char *text, size_t size, struct cel_slice s)
+{
+    snprintf(text, size, "%.*s", (int)s.len, s.data ? s.data : "");
+}
+
+static void on_accepted(void *ctx, struct cel_job *job, int pid, const char *name)
 {
     struct order *o = order_of(job);
+    copy(o->process, sizeof o->process, cel_slice_of(name));
     o->accepted++;
     o->pid = pid;
 }
@@ -182,11 +189,6 @@ static void on_state(void *ctx, struct cel_job *job, struct cel_slice state,
     snprintf(want, sizeof want, "{\"n\": %d}", ++o->states);
     b->misordered |= o->accepted != 1 || o->finished ||
                      !cel_slice_is(state, "PROGRESS") || !cel_slice_is(meta_json, want);
-}
-
-static void copy(char *text, size_t size, struct cel_slice s)
-{
-    snprintf(text, size, "%.*s", (int)s.len, s.data ? s.data : "");
 }
 
 static void feed(struct bench *b)
@@ -367,6 +369,11 @@ static void test_a_value_comes_back(void **state)
     assert_int_equal(o->kind, CEL_OUTCOME_SUCCESS);
     assert_string_equal(o->result, "{\"a\": [1, 2.5, \"\\u00e9\", null, NaN]}");
     assert_int_equal(o->accepted, 1);
+    /* Whoever reads the log finds the child by this name, as in Celery's. */
+    bool has_children = *state == &cel_pool_prefork;
+    assert_int_equal(strncmp(o->process, "ForkPoolWorker-", 15) == 0, has_children);
+    assert_int_equal(o->process[0] != '\0', has_children);
+    assert_int_equal(o->pid != 0, has_children);
     tear_down(b);
 }
 
@@ -720,6 +727,7 @@ static void test_children_are_replaced_when_they_have_grown(void **state)
     for (int i = 0; i < 10; i++) {
         for (int k = 0; k < i; k++) {
             assert_string_not_equal(b->orders[i].result, b->orders[k].result);
+            assert_string_not_equal(b->orders[i].process, b->orders[k].process);
         }
     }
     tear_down(b);

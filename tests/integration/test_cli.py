@@ -107,7 +107,13 @@ class Running(lib.Case):
         self.assertIn('worker: Warm shutdown (MainProcess)', w.output())
 
     def test_log_lines(self):
-        w = self.start()
+        self.log_lines(r'ForkPoolWorker-\d+')
+
+    def test_log_lines_of_threads(self):
+        self.log_lines('MainProcess', pool='threads')
+
+    def log_lines(self, process, **kwargs):
+        w = self.start(**kwargs)
         ok = self.app.send_task('t.add', (1, 2))
         ok.get(timeout=20)
         bad = self.app.send_task('t.fail')
@@ -116,9 +122,10 @@ class Running(lib.Case):
         head = r'\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}: '
         lib.wait_for('lines', lambda: 'raised unexpected' in w.output())
         for pattern in (r'INFO/MainProcess\] Task t\.add\[%s\] received' % ok.id,
-                        r'INFO/\S+\] Task t\.add\[%s\] succeeded in [0-9.e-]+s: 3' % ok.id,
-                        r"ERROR/\S+\] Task t\.fail\[%s\] raised unexpected: KeyError\('boom'"
-                        % bad.id):
+                        r'INFO/%s\] Task t\.add\[%s\] succeeded in [0-9.e-]+s: 3'
+                        % (process, ok.id),
+                        r"ERROR/%s\] Task t\.fail\[%s\] raised unexpected: KeyError\('boom'"
+                        % (process, bad.id)):
             self.assertRegex(w.output(), head + pattern)
         w.stop()
 

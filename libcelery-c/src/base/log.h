@@ -29,6 +29,12 @@ const char *cel_log_safe(struct cel_slice text);
 void cel_log_set_process(const char *name);
 const char *cel_log_process(void);
 
+/*
+ * Lines of this thread stand under the name and pid of another process until NULL: those
+ * that Celery's child writes and our parent does.  Borrowed.
+ */
+void cel_log_speak_for(const char *process, int pid);
+
 /* One JSON object a line instead of text. */
 void cel_log_set_json(bool on);
 

@@ -16,6 +16,8 @@
 enum { PROCESS_SIZE = 64, WRITE_WAIT_MS = 1000 };
 
 static char process[PROCESS_SIZE] = "MainProcess";
+static _Thread_local const char *spoken_for;
+static _Thread_local int spoken_pid;
 static bool as_json;
 static int color_mode = -1;
 static atomic_int sink_fd = STDERR_FILENO;
@@ -30,6 +32,12 @@ void cel_log_set_process(const char *name)
 const char *cel_log_process(void)
 {
     return process;
+}
+
+void cel_log_speak_for(const char *name, int pid)
+{
+    spoken_for = name;
+    spoken_pid = pid;
 }
 
 void cel_log_set_json(bool on)
@@ -156,7 +164,7 @@ static void add_text_line(struct cel_buf *out, celery_log_level level,
     cel_buf_adds(out, ": ");
     cel_buf_adds(out, cel_log_level_name(level));
     cel_buf_addc(out, '/');
-    cel_buf_adds(out, process);
+    cel_buf_adds(out, spoken_for ? spoken_for : process);
     cel_buf_adds(out, "] ");
     cel_buf_add_slice(out, text);
     if (color) {
@@ -192,8 +200,9 @@ static void add_json_line(struct cel_buf *out, celery_log_level level,
     cel_buf_adds(out, "{\"time\": \"");
     add_time(out);
     cel_buf_addf(out, "\", \"level\": \"%s\", \"process\": ", cel_log_level_name(level));
-    add_json_text(out, cel_slice_of(process));
-    cel_buf_addf(out, ", \"pid\": %d, \"message\": ", (int)getpid());
+    add_json_text(out, cel_slice_of(spoken_for ? spoken_for : process));
+    cel_buf_addf(out,
+                 ", \"pid\": %d, \"message\": ", spoken_for ? spoken_pid : (int)getpid());
     add_json_text(out, text);
     cel_buf_addc(out, '}');
 }

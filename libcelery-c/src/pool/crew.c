@@ -71,7 +71,7 @@ static void fail_unsent(struct cel_crew *c, struct cel_job *job)
     };
     if (!cel_seat_of(job)->accepted) {
         cel_seat_of(job)->accepted = true;
-        c->pool->events->accepted(c->pool->events_ctx, job, 0);
+        c->pool->events->accepted(c->pool->events_ctx, job, 0, NULL);
     }
     c->pool->events->finished(c->pool->events_ctx, job, &outcome);
 }

@@ -20,10 +20,11 @@ struct cel_member {
     struct cel_crew *crew;
     struct cel_board *board;
     unsigned index;
-    int pid;          /* 0: this process */
-    bool up;          /* takes jobs */
-    bool leaving;     /* gets no more jobs, and is dismissed when it holds none */
-    bool brief;       /* all it holds is known to be short */
+    int pid;                  /* 0: this process */
+    char name[CEL_POOL_NAME]; /* of that process; empty: this one */
+    bool up;                  /* takes jobs */
+    bool leaving;             /* gets no more jobs, and is dismissed when it holds none */
+    bool brief;               /* all it holds is known to be short */
     bool doomed;      /* signalled by kill(): gets no more jobs while that one runs */
     uint32_t first;   /* seq of the oldest job it holds, or next */
     uint32_t next;    /* seq of the next job it gets */

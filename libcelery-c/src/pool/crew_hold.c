@@ -49,7 +49,8 @@ void cel_hold_accept(struct cel_member *m, struct cel_job *job)
     struct cel_crew *c = m->crew;
     if (!cel_seat_of(job)->accepted) {
         cel_seat_of(job)->accepted = true;
-        c->pool->events->accepted(c->pool->events_ctx, job, m->pid);
+        c->pool->events->accepted(c->pool->events_ctx, job, m->pid,
+                                  m->name[0] ? m->name : NULL);
     }
 }
 

@@ -6,6 +6,8 @@
 #include "app/app.h"
 #include "loop/loop.h"
 
+#define CEL_POOL_NAME 32 /* bytes of the name of a child */
+
 enum cel_pool_flags {
     CEL_POOL_ISOLATED = 1 << 0,    /* a task can be killed without hurting the others */
     CEL_POOL_SOFT_LIMITS = 1 << 1, /* a task can be told that its time is nearly up */
@@ -71,8 +73,11 @@ struct cel_outcome {
 
 /* Told on the loop's thread, in this order, once each per submitted job. */
 struct cel_pool_events {
-    /* It runs now, in this process (0: this one).  name: "ForkPoolWorker-1". */
-    void (*accepted)(void *ctx, struct cel_job *job, int pid);
+    /*
+     * It runs now, in the process of that pid and name ("ForkPoolWorker-1", at most
+     * CEL_POOL_NAME bytes with its end, borrowed for the call); 0 and NULL: in this one.
+     */
+    void (*accepted)(void *ctx, struct cel_job *job, int pid, const char *name);
 
     /* Between accepted() and finished(): update_state().  meta_json is JSON text. */
     void (*state)(void *ctx, struct cel_job *job, struct cel_slice state,

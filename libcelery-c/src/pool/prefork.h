@@ -89,6 +89,9 @@ void cel_server_stop(struct cel_server *server);
 
 /* ---- the child ---- */
 
+/* What multiprocessing calls it in Celery's log: "ForkPoolWorker-1". */
+void cel_child_name(char name[CEL_POOL_NAME], unsigned number);
+
 struct cel_child_boot {
     const struct cel_pool_options *options;
     struct cel_slot_page *page;

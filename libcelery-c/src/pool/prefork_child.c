@@ -112,10 +112,15 @@ static void put(void *ctx, struct cel_buf *out)
     cel_buf_clear(out);
 }
 
+void cel_child_name(char name[CEL_POOL_NAME], unsigned number)
+{
+    snprintf(name, CEL_POOL_NAME, "ForkPoolWorker-%u", number);
+}
+
 _Noreturn void cel_child_main(const struct cel_child_boot *boot)
 {
-    char name[40];
-    snprintf(name, sizeof name, "ForkPoolWorker-%u", boot->number);
+    char name[CEL_POOL_NAME];
+    cel_child_name(name, boot->number);
     cel_log_set_process(name);
 
     struct child child = {.socket = boot->socket, .outbox = &boot->page->outbox};

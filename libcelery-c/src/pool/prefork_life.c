@@ -52,6 +52,7 @@ celery_status cel_child_spawn(struct cel_child *c, celery_error *err)
         .slot = c->member.index,
         .number = ++p->next_number,
     };
+    cel_child_name(c->member.name, order.number);
     if (status >= 0) {
         status = cel_server_order(&p->server, &order, pair[1], err);
     } else {

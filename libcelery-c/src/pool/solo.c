@@ -74,7 +74,7 @@ static void accept_next(struct solo *s)
     cel_list_remove(node);
     s->n_waiting--;
     s->head = job_of(node);
-    s->pool.events->accepted(s->pool.events_ctx, s->head, 0);
+    s->pool.events->accepted(s->pool.events_ctx, s->head, 0, NULL);
 }
 
 static bool is_short(const struct solo *s, const struct cel_job *job)

@@ -92,7 +92,7 @@ static void log_retry(struct cel_request *r)
     cel_buf_fini(&repr);
 }
 
-void cel_report_log_end(struct cel_request *r)
+static void log_end(struct cel_request *r)
 {
     struct cel_worker_counts *n = &r->w->counts;
     const struct cel_outcome *o = &r->outcome;
@@ -147,4 +147,29 @@ void cel_report_log_end(struct cel_request *r)
         n->failed++;
         break;
     }
+}
+
+/* The lines of celery/app/trace.py are written by the child, those of request.py are not. */
+static bool is_of_child(enum cel_outcome_kind kind)
+{
+    switch (kind) {
+    case CEL_OUTCOME_SUCCESS:
+    case CEL_OUTCOME_FAILURE:
+    case CEL_OUTCOME_RETRY:
+    case CEL_OUTCOME_IGNORE:
+    case CEL_OUTCOME_REJECT:
+    case CEL_OUTCOME_REQUEUE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void cel_report_log_end(struct cel_request *r)
+{
+    if (r->process[0] && is_of_child(r->outcome.kind)) {
+        cel_log_speak_for(r->process, r->pid);
+    }
+    log_end(r);
+    cel_log_speak_for(NULL, 0);
 }

@@ -440,11 +440,14 @@ static struct cel_request *of_job(struct cel_job *job)
     return cel_container_of(job, struct cel_request, job);
 }
 
-static void on_accepted(void *ctx, struct cel_job *job, int pid)
+static void on_accepted(void *ctx, struct cel_job *job, int pid, const char *name)
 {
     struct cel_request *r = of_job(job);
 
     r->pid = pid;
+    if (name) {
+        snprintf(r->process, sizeof r->process, "%s", name);
+    }
     cel_request_event(r, CEL_REQ_ACCEPTED);
 }
 

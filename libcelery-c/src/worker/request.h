@@ -25,8 +25,9 @@ struct cel_request {
     bool cancelled;    /* by a cold shutdown */
     bool returned;     /* goes back to its queue */
     int pid;
-    double accepted_at; /* loop time */
-    int64_t crashes;    /* header x-celery-c-crashes */
+    char process[CEL_POOL_NAME]; /* that runs it; empty: this one */
+    double accepted_at;          /* loop time */
+    int64_t crashes;             /* header x-celery-c-crashes */
 
     struct cel_list node;       /* in w->requests */
     struct cel_list ready_node; /* in w->ready, or in a bucket */

@@ -120,7 +120,23 @@ static void test_file_in_the_formats(void **state)
     assert_file(path, "^\\{\"time\": \"" TIME "\", \"level\": \"WARNING\", \"process\": "
                       "\"ForkPoolWorker-1\", \"pid\": [0-9]+, \"message\": \"say "
                       "\\\\\"x\\\\\"\\\\n\\\\u0001\\\\ufffd\"\\}\n$");
+
+    assert_int_equal(truncate(path, 0), 0);
+    cel_log_speak_for("ForkPoolWorker-7", 4321);
+    cel_log(CELERY_LOG_INFO, "done");
+    cel_log_speak_for(NULL, 0);
+    assert_file(path, "^\\{\"time\": \"" TIME "\", \"level\": \"INFO\", \"process\": "
+                      "\"ForkPoolWorker-7\", \"pid\": 4321, \"message\": \"done\"\\}\n$");
     cel_log_set_json(false);
+    cel_log_set_color(0);
+    assert_int_equal(truncate(path, 0), 0);
+    cel_log_speak_for("ForkPoolWorker-7", 4321);
+    cel_log(CELERY_LOG_INFO, "done");
+    cel_log_speak_for(NULL, 0);
+    assert_file(path, "^\\[" TIME ": INFO/ForkPoolWorker-7\\] done\n$");
+    assert_int_equal(truncate(path, 0), 0);
+    cel_log(CELERY_LOG_INFO, "mine");
+    assert_file(path, "^\\[" TIME ": INFO/ForkPoolWorker-1\\] mine\n$");
     assert_int_equal(cel_log_set_file(NULL, NULL), CELERY_OK);
     celery_error err = {0};
     assert_int_equal(cel_log_set_file("/nonexistent/x", &err), CELERY_ESYSTEM);
