@@ -18,6 +18,7 @@
 #include "transport/redis_dead.h"
 #include "transport/transport.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -928,6 +929,48 @@ static void test_a_stopped_server_is_noticed(void **state)
     ASK("FLUSHALL");
 }
 
+/* A peer that accepts and says nothing: the transport's own options win over the setting. */
+static double seconds_until_refused(const char *options, double connect_timeout)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct cel_node *node = NULL;
+    struct cel_transport *t = NULL;
+    struct cel_arena arena = {0};
+    struct cel_url *mute = NULL;
+    struct answer a;
+    char text[64];
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    snprintf(text, sizeof text, "redis://127.0.0.1:%d/0", ntohs(at.sin_port));
+    assert_int_equal(cel_url_parse(text, &mute, NULL), 0);
+    assert_int_equal(cel_json_parse(&arena, cel_slice_of(options), NULL, &node, NULL), 0);
+    assert_int_equal(cel_transport_new(loop, &mute, 1, node, &events, NULL, &t, NULL), 0);
+    t->connect_timeout = connect_timeout;
+    double start = cel_clock_mono();
+    t->ops->connect(t, 0, to(&a));
+    assert_true(await(&a)->status < 0);
+    double passed = cel_clock_mono() - start;
+    cel_transport_free(t);
+    cel_arena_fini(&arena);
+    cel_url_free(mute);
+    close(fd);
+    return passed;
+}
+
+static void test_an_attempt_to_connect_has_its_deadline(void **state)
+{
+    double passed = seconds_until_refused("{}", 0.3);
+
+    assert_true(passed >= 0.29 && passed < 3);
+    passed = seconds_until_refused("{\"socket_connect_timeout\": 0.3}", 60);
+    assert_true(passed >= 0.29 && passed < 3);
+}
+
 static void test_no_second_claim_of_the_same_messages(void **state)
 {
     enum { N = 2000 };
@@ -1128,6 +1171,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_an_unanswered_renewal_is_no_loss),
         cmocka_unit_test(test_an_unanswered_claim_comes_back),
         cmocka_unit_test(test_a_stopped_server_is_noticed),
+        cmocka_unit_test(test_an_attempt_to_connect_has_its_deadline),
         cmocka_unit_test(test_no_second_claim_of_the_same_messages),
     };
     const struct CMUnitTest kills[] = {cmocka_unit_test(test_kill_9_loses_nothing)};

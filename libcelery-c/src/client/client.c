@@ -130,6 +130,8 @@ static celery_status open_broker(celery_client *client, celery_error *err)
     if (status < 0) {
         return status;
     }
+    client->transport->connect_timeout =
+        cel_config_double(client->config, "broker_connection_timeout", 4);
     client->broker.loop = client->loop;
     client->broker.n_urls = client->n_broker_urls;
     client->broker.connect = connect_transport;

@@ -134,6 +134,10 @@ celery_status cel_dead_link_open(struct celery_dead *d, celery_error *err)
     if (status < 0) {
         return status;
     }
+    if (d->set.net.connect_timeout <= 0) {
+        d->set.net.connect_timeout =
+            cel_config_double(d->app->config, "broker_connection_timeout", 4);
+    }
     if (d->set.net.command_timeout <= 0) {
         d->set.net.command_timeout = COMMAND_TIMEOUT;
     }

@@ -29,7 +29,8 @@ const struct cel_setting cel_settings[] = {
     {"broker_transport_options", NULL, CEL_SETTING_MAP, "{}", 0, 0, NULL,
      "Options of the transport: visibility_timeout, priority_steps, global_keyprefix ..."},
     {"broker_connection_timeout", NULL, CEL_SETTING_DOUBLE, "4", 0, 86400, NULL,
-     "Seconds until an attempt to connect is given up; unset: none."},
+     "Seconds until an attempt to connect is given up, if broker_transport_options does not "
+     "name a socket_connect_timeout; 0: 4."},
     {"broker_connection_retry", NULL, CEL_SETTING_BOOL, "true", 0, 0, NULL,
      "Connect again when the connection is lost."},
     {"broker_connection_retry_on_startup", NULL, CEL_SETTING_BOOL, NULL, 0, 0, NULL,

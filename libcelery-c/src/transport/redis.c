@@ -270,6 +270,9 @@ static void redis_connect(struct cel_transport *t, size_t url_index, struct cel_
     redis_close(t);
     r->url_index = r->n_urls ? url_index % r->n_urls : 0;
     r->failure = (celery_error){0};
+    if (r->set.net.connect_timeout <= 0) {
+        r->set.net.connect_timeout = t->connect_timeout;
+    }
     /* A claim may bring one message of the largest size and what else fits its budget. */
     if (r->set.net.max_reply < t->max_message + ((size_t)1 << 20)) {
         r->set.net.max_reply = t->max_message + ((size_t)1 << 20);

@@ -180,6 +180,7 @@ struct cel_transport {
     const struct cel_transport_events *events;
     void *events_ctx;
     struct cel_loop *loop;
+    double connect_timeout; /* seconds, if the options say nothing; 0: the usual 4 */
     size_t max_message; /* bytes; larger ones are parked unread.  Set before connect */
     size_t max_dead;    /* entries kept in a dead-letter list; the oldest make room */
     double

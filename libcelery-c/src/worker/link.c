@@ -342,6 +342,7 @@ celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy
     if (status < 0) {
         goto failed;
     }
+    l->transport->connect_timeout = policy->connection_timeout;
     l->transport->max_message = policy->max_message;
     l->transport->max_dead = policy->max_dead;
     l->transport->lease_seconds = policy->lease_seconds;

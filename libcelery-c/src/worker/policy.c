@@ -51,6 +51,7 @@ static void connection_policy(struct cel_worker_policy *p, const struct cel_conf
         cel_config_is_set(c, "broker_connection_retry_on_startup")
             ? cel_config_bool(c, "broker_connection_retry_on_startup")
             : p->connection_retry;
+    p->connection_timeout = cel_config_double(c, "broker_connection_timeout", 4);
     p->connection_max_retries = cel_config_int(c, "broker_connection_max_retries", 100);
 }
 

@@ -34,6 +34,7 @@ struct cel_worker_policy {
     bool connection_retry;
     bool connection_retry_on_startup;
     int64_t connection_max_retries; /* 0: no limit */
+    double connection_timeout;      /* seconds */
     size_t max_message;
     size_t max_dead;      /* worker_dead_letter_limit */
     double lease_seconds; /* worker_lease_seconds */
