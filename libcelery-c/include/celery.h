@@ -4,6 +4,7 @@
 #define CELERY_H
 
 #include <celery/app.h>
+#include <celery/canvas.h>
 #include <celery/client.h>
 #include <celery/dead.h>
 #include <celery/error.h>

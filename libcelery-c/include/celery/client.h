@@ -10,8 +10,7 @@
 #define CELERY_CLIENT_H
 
 #include <celery/app.h>
-#include <celery/value.h>
-#include <stdint.h>
+#include <celery/canvas.h>
 
 CELERY_BEGIN_DECLS
 
@@ -20,9 +19,6 @@ typedef struct celery_client celery_client;
 
 /* The future of one sent task. */
 typedef struct celery_result celery_result;
-
-/* A task call that has not been made yet, with its options. */
-typedef struct celery_sig celery_sig;
 
 /*
  * Opens a client.  backend_url may be NULL: then results cannot be read.  Connects within
@@ -42,42 +38,6 @@ CELERY_API int celery_client_fd(const celery_client *client);
 /* Makes one pass, waiting at most timeout seconds for something to do. */
 CELERY_API celery_status celery_client_step(celery_client *client, double timeout,
                                             celery_error *err);
-
-/* ---- a call ---- */
-
-/*
- * A call of a task by name.  fmt and its arguments give the positional arguments in the
- * format of jansson's json_pack(), always an array: "[ii]", 2, 3; NULL or "" for none.
- */
-CELERY_API celery_sig *celery_sig_new(const char *task, celery_error *err,
-                                      const char *fmt, ...);
-CELERY_API void celery_sig_free(celery_sig *sig);
-
-/* Positional (array) and keyword (object) arguments; taken.  Text: as JSON, without loss. */
-CELERY_API void celery_sig_set_args(celery_sig *sig, json_t *give_args);
-CELERY_API void celery_sig_set_kwargs(celery_sig *sig, json_t *give_kwargs);
-CELERY_API celery_status celery_sig_set_args_text(celery_sig *sig, const char *json,
-                                                  celery_error *err);
-CELERY_API celery_status celery_sig_set_kwargs_text(celery_sig *sig, const char *json,
-                                                    celery_error *err);
-
-/* Options of apply_async().  A failed setter is reported when the signature is sent. */
-CELERY_API void celery_sig_set_task_id(celery_sig *sig, const char *id);
-CELERY_API void celery_sig_set_queue(celery_sig *sig, const char *queue);
-CELERY_API void celery_sig_set_exchange(celery_sig *sig, const char *exchange);
-CELERY_API void celery_sig_set_routing_key(celery_sig *sig, const char *key);
-CELERY_API void celery_sig_set_priority(celery_sig *sig, int priority); /* 0 to 9 */
-CELERY_API void celery_sig_set_countdown(celery_sig *sig, double seconds);
-CELERY_API void celery_sig_set_eta(celery_sig *sig, const char *iso8601);
-CELERY_API void celery_sig_set_expires(celery_sig *sig, double seconds);
-CELERY_API void celery_sig_set_expires_at(celery_sig *sig, const char *iso8601);
-CELERY_API void celery_sig_set_header(celery_sig *sig, const char *name,
-                                      json_t *give_value);
-CELERY_API void celery_sig_set_serializer(celery_sig *sig, const char *name);
-CELERY_API void celery_sig_set_compression(celery_sig *sig, const char *name);
-CELERY_API void celery_sig_set_ignore_result(celery_sig *sig, bool ignore);
-CELERY_API void celery_sig_set_time_limit(celery_sig *sig, double hard, double soft);
-CELERY_API void celery_sig_set_shadow(celery_sig *sig, const char *name);
 
 /* ---- sending ---- */
 

@@ -62,6 +62,9 @@ struct cel_sig *cel_sig_clone(struct cel_arena *a, const struct cel_sig *sig,
 celery_status cel_sig_set_option(struct cel_arena *a, struct cel_sig *sig,
                                  const char *name, struct cel_node *value);
 const struct cel_node *cel_sig_option(const struct cel_sig *sig, const char *name);
+/* sig.args = array, sig.kwargs = object: of this node alone; taken.  NULL: empty. */
+void cel_sig_set_args(struct cel_sig *sig, struct cel_node *args);
+void cel_sig_set_kwargs(struct cel_sig *sig, struct cel_node *kwargs);
 void cel_sig_set_immutable(struct cel_sig *sig,
                            bool immutable); /* as each class does it */
 /* link(), link_error() as each class does them (group: its tasks; chord: its body ...). */

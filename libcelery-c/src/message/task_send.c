@@ -127,7 +127,11 @@ static void put_headers(struct builder *b, const struct cel_task_call *call)
     put(b, "argsrepr", repr_text(b, call->argsrepr, call->args, true));
     put(b, "kwargsrepr", repr_text(b, call->kwargsrepr, call->kwargs, false));
     put(b, "origin", origin(b, call->origin));
-    put(b, "ignore_result", cel_node_new_bool(b->a, call->ignore_result == CEL_YES));
+    /* Unset is null since 5.7 (Celery.send_task): then the task's own option counts. */
+    put(b, "ignore_result",
+        call->ignore_result == CEL_UNSET
+            ? cel_node_new(b->a, CELERY_KIND_NULL)
+            : cel_node_new_bool(b->a, call->ignore_result == CEL_YES));
     put(b, "replaced_task_nesting", cel_node_new_int(b->a, call->replaced_task_nesting));
     put(b, "stamped_headers", copy_or(b, call->stamped_headers, CELERY_KIND_NULL));
     put(b, "stamps", copy_or(b, call->stamps, CELERY_KIND_OBJECT));
