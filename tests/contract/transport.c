@@ -479,6 +479,36 @@ static void test_prefetch_is_never_exceeded(void **state)
     free_side(s);
 }
 
+static void test_credit_bounds_what_comes(void **state)
+{
+    struct side *s = new_side();
+    const char *queue = new_name("credit");
+
+    declare(s, queue, "", "direct", queue);
+    for (int i = 0; i < 10; i++) {
+        publish(s, "", queue, "m", 0);
+    }
+    s->t->ops->set_credit(s->t, 2);
+    s->ack_at_once = true; /* no unsettled message holds anything up */
+    consume(s, queue, 4);
+    await_got(s, 2);
+    settle_down(0.2);
+    assert_int_equal(s->n_got, 2);
+    s->t->ops->set_credit(s->t, 0);
+    settle_down(0.1);
+    assert_int_equal(s->n_got, 2);
+    s->t->ops->set_credit(s->t, 1);
+    await_got(s, 3);
+    settle_down(0.1);
+    assert_int_equal(s->n_got, 3);
+    s->ack_at_once = false;
+    s->t->ops->set_credit(s->t, 100);
+    await_got(s, 7);
+    settle_down(0.1);
+    assert_int_equal(s->n_got, 7); /* the prefetch count holds as well */
+    free_side(s);
+}
+
 static void test_every_queue_is_served(void **state)
 {
     struct side *s = new_side();
@@ -904,6 +934,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_messages_keep_their_order),
         cmocka_unit_test(test_low_numbers_of_priority_come_first),
         cmocka_unit_test(test_prefetch_is_never_exceeded),
+        cmocka_unit_test(test_credit_bounds_what_comes),
         cmocka_unit_test(test_every_queue_is_served),
         cmocka_unit_test(test_two_consumers_share_a_queue),
         cmocka_unit_test(test_many_messages_in_one_pass),

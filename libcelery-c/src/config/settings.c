@@ -294,7 +294,7 @@ const struct cel_setting cel_settings[] = {
      CEL_SETTING_BOOL, "true", 0, 0, NULL,
      "Fetch less after a reconnect while tasks still run."},
     {"worker_disable_prefetch", "CELERYD_DISABLE_PREFETCH", CEL_SETTING_BOOL, "false", 0,
-     0, NULL, "Fetch a message only when a process is free."},
+     0, NULL, "Fetch a message only while a slot of the pool is free (redis)."},
     {"worker_redirect_stdouts", "CELERY_REDIRECT_STDOUTS", CEL_SETTING_BOOL, "true", 0, 0,
      NULL, "What tasks print goes to the log."},
     {"worker_redirect_stdouts_level", "CELERY_REDIRECT_STDOUTS_LEVEL", CEL_SETTING_TEXT,

@@ -54,8 +54,9 @@ static void memory_fini(struct cel_transport *t)
 static size_t room(const struct cel_memory *m)
 {
     size_t limit = m->prefetch ? m->prefetch : UNLIMITED;
+    size_t free = m->hold.count < limit ? limit - m->hold.count : 0;
 
-    return m->hold.count < limit ? limit - m->hold.count : 0;
+    return m->credited && m->credit < free ? m->credit : free;
 }
 
 /* The queue that delivered goes to the end of the line (round_robin). */
@@ -119,6 +120,7 @@ static bool deliver_one(struct cel_memory *m)
         return false;
     }
     *held = (struct held){q, message};
+    m->credit -= m->credit > 0;
     d.queue = q->name;
     d.redelivered = d.envelope->redelivered;
     snprintf(d.why, sizeof d.why, "%.119s", err.message);
@@ -382,6 +384,13 @@ static celery_status memory_set_prefetch(struct cel_transport *t, unsigned count
     return CELERY_OK;
 }
 
+static void memory_set_credit(struct cel_transport *t, unsigned count)
+{
+    memory_of(t)->credited = true;
+    memory_of(t)->credit = count;
+    cel_loop_wake(t->loop);
+}
+
 static void memory_purge(struct cel_transport *t, const char *queue, struct cel_done done)
 {
     struct cel_memory *m = memory_of(t);
@@ -560,6 +569,7 @@ const struct cel_transport_ops cel_transport_memory = {
     .consume = memory_consume,
     .cancel = memory_cancel,
     .set_prefetch = memory_set_prefetch,
+    .set_credit = memory_set_credit,
     .ack = memory_ack,
     .reject = memory_reject,
     .park = memory_park,

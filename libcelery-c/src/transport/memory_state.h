@@ -23,6 +23,8 @@ struct cel_memory {
     bool connected;
     unsigned connects; /* tells a callback's caller that it was closed meanwhile */
     unsigned prefetch;
+    bool credited;   /* set_credit() was called */
+    unsigned credit; /* what is left of it */
     struct cel_hold hold;
     struct cel_memory_queue **consuming; /* in the order they are asked */
     size_t n_consuming;

@@ -448,6 +448,17 @@ static celery_status redis_set_prefetch(struct cel_transport *t, unsigned count)
     return CELERY_OK;
 }
 
+static void redis_set_credit(struct cel_transport *t, unsigned count)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+
+    r->claiming.credited = true;
+    r->claiming.credit = count;
+    if (r->flush) {
+        cel_source_schedule(r->flush);
+    }
+}
+
 static double redis_silence(const struct cel_transport *t)
 {
     const struct cel_redis_transport *r = (const struct cel_redis_transport *)t;
@@ -524,6 +535,7 @@ const struct cel_transport_ops cel_transport_redis = {
     .consume = redis_consume,
     .cancel = redis_cancel,
     .set_prefetch = redis_set_prefetch,
+    .set_credit = redis_set_credit,
     .ack = cel_redis_ack,
     .reject = cel_redis_reject,
     .park = cel_redis_park,

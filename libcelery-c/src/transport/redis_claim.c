@@ -16,10 +16,13 @@ enum { MIN_BATCH = 8, MAX_BATCH = 256, MAX_BYTES = 8 << 20 };
 
 size_t cel_redis_claim_room(const struct cel_redis_transport *r)
 {
-    size_t limit = r->claiming.n_held + r->claiming.requested;
-    size_t prefetch = r->claiming.prefetch ? r->claiming.prefetch : CEL_REDIS_UNLIMITED;
+    const struct cel_redis_claiming *c = &r->claiming;
+    size_t limit = c->n_held + c->requested;
+    size_t prefetch = c->prefetch ? c->prefetch : CEL_REDIS_UNLIMITED;
+    size_t room = limit < prefetch ? prefetch - limit : 0;
+    size_t credit = c->credit > c->requested ? c->credit - c->requested : 0;
 
-    return limit < prefetch ? prefetch - limit : 0;
+    return c->credited && credit < room ? credit : room;
 }
 
 /* ---- the order of queues ---- */
@@ -151,6 +154,7 @@ static celery_status deliver(struct arrival *a, struct cel_slice field,
     }
     h->counted = true;
     r->claiming.n_held++;
+    r->claiming.credit -= r->claiming.credit > 0;
     d.redelivered = d.envelope->redelivered;
     snprintf(d.why, sizeof d.why, "%.119s", parked ? parked : err.message);
     r->base.events->delivered(r->base.events_ctx, &d);

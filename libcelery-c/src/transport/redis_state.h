@@ -85,6 +85,8 @@ struct cel_redis_claim {
 struct cel_redis_claiming {
     struct cel_redis_claim claims[CEL_REDIS_CLAIMS];
     unsigned prefetch; /* 0: CEL_REDIS_UNLIMITED */
+    bool credited;     /* set_credit() was called */
+    unsigned credit;   /* what is left of it */
     unsigned in_flight;
     size_t requested;               /* messages these may bring */
     size_t n_held;                  /* deliveries the owner has not settled */

@@ -139,6 +139,13 @@ struct cel_transport_ops {
      */
     celery_status (*set_prefetch)(struct cel_transport *t, unsigned count);
 
+    /*
+     * From now on so many more deliveries, besides what the prefetch count says, until the
+     * next call; stays over a reconnection.  What has been asked for already still comes.
+     * NULL: the broker pushes and cannot be held to it.
+     */
+    void (*set_credit)(struct cel_transport *t, unsigned count);
+
     /* Settles a delivery: it is done.  done.answer: 1 if it was still ours, otherwise 0. */
     void (*ack)(struct cel_transport *t, uint64_t tag, struct cel_done done);
 

@@ -419,6 +419,15 @@ void cel_link_set_prefetch(struct cel_link *l, unsigned count)
     }
 }
 
+bool cel_link_set_credit(struct cel_link *l, unsigned count)
+{
+    if (!l->transport->ops->set_credit) {
+        return false;
+    }
+    l->transport->ops->set_credit(l->transport, count);
+    return true;
+}
+
 struct cel_transport *cel_link_transport(struct cel_link *l)
 {
     return l->transport;

@@ -51,6 +51,10 @@ void cel_link_stop_consuming(struct cel_link *link);
 void cel_link_close(struct cel_link *link);
 
 void cel_link_set_prefetch(struct cel_link *link, unsigned count);
+
+/* So many more messages, besides the prefetch count; false: this broker cannot do that. */
+bool cel_link_set_credit(struct cel_link *link, unsigned count);
+
 void cel_link_publish(struct cel_link *link, struct cel_publish *publish);
 
 struct cel_transport *cel_link_transport(struct cel_link *link);

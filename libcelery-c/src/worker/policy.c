@@ -39,6 +39,7 @@ static void prefetch_policy(struct cel_worker_policy *p, const struct cel_config
 {
     const char *text = cel_config_text(c, "worker_prefetch_multiplier");
 
+    p->disable_prefetch = cel_config_bool(c, "worker_disable_prefetch");
     p->prefetch_auto = text && strcmp(text, "auto") == 0;
     p->prefetch_multiplier =
         p->prefetch_auto ? 4 : cel_config_double(c, "worker_prefetch_multiplier", 4);

@@ -23,7 +23,8 @@ struct cel_worker_policy {
     unsigned concurrency;
     double prefetch_multiplier; /* 0: no limit */
     bool prefetch_auto;
-    size_t eta_limit; /* messages held for their ETA */
+    bool disable_prefetch; /* worker_disable_prefetch */
+    size_t eta_limit;      /* messages held for their ETA */
     bool result_extended;
     bool send_task_repr;     /* result repr wanted: INFO is logged */
     int64_t crash_budget;    /* worker_redelivery_budget */

@@ -56,6 +56,34 @@ void cel_worker_update_prefetch(struct celery_worker *w)
     cel_link_set_prefetch(w->link, (unsigned)(count < 1 ? 1 : count) + (unsigned)held);
 }
 
+/* ---- worker_disable_prefetch: nothing is taken that could not run at once ---- */
+
+/* celery/worker/consumer/tasks.py can_consume(): slots that no reserved task is meant for. */
+static unsigned free_slots(struct celery_worker *w)
+{
+    size_t reserved = w->n_running;
+    struct cel_list *it;
+    struct cel_list *next;
+
+    cel_list_foreach(it, next, &w->ready) {
+        if (++reserved >= w->policy.concurrency) {
+            break;
+        }
+    }
+    return reserved < w->policy.concurrency ? w->policy.concurrency - (unsigned)reserved
+                                            : 0;
+}
+
+static void update_credit(struct celery_worker *w)
+{
+    if (w->policy.disable_prefetch && !cel_link_set_credit(w->link, free_slots(w))) {
+        w->policy.disable_prefetch = false;
+        cel_log(CELERY_LOG_WARNING,
+                "worker_disable_prefetch is of no effect with the broker %s",
+                cel_link_name(w->link));
+    }
+}
+
 /* ---- from the ready list to the pool ---- */
 
 static bool may_submit(const struct celery_worker *w)
@@ -76,6 +104,7 @@ static void on_dispatch(void *ctx)
     if (w->policy.prefetch_auto) {
         cel_worker_update_prefetch(w);
     }
+    update_credit(w);
 }
 
 void cel_worker_dispatch(struct celery_worker *w)
@@ -87,7 +116,12 @@ void cel_worker_dispatch(struct celery_worker *w)
 
 static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
 {
-    cel_admit(ctx, give_delivery);
+    struct celery_worker *w = ctx;
+
+    cel_admit(w, give_delivery);
+    if (w->policy.disable_prefetch) {
+        cel_worker_dispatch(w); /* whatever became of it: its place may be free again */
+    }
 }
 
 static void on_taken(void *ctx, uint64_t tag)
@@ -296,6 +330,7 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
     }
     if (status == CELERY_OK) {
         cel_worker_update_prefetch(w);
+        update_credit(w);
         cel_results_connect(w->results);
         cel_link_start(w->link, w->purge);
         if (w->stop_asked) { /* before there was a loop to wake */
