@@ -34,14 +34,15 @@ BESIDE = {
 PACKAGES = ['packaging', 'msgpack', 'pyyaml', 'zstandard', 'brotli']
 
 
-def prepare(version):
-    """The environment's python, or None with the reason printed."""
-    folder = os.path.join(VENVS, version)
+def prepare(version, kind='', packages=()):
+    """The environment's python, or None with the reason printed.  A kind of environment
+    has a folder of its own and these packages besides."""
+    folder = os.path.join(VENVS, version + kind)
     python = os.path.join(folder, 'bin', 'python')
     os.makedirs(VENVS, exist_ok=True)
     with open(folder + '.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done, wanted = folder + '.done', ' '.join(PACKAGES)
+        done, wanted = folder + '.done', ' '.join([*PACKAGES, *packages])
         if os.path.exists(done) and open(done).read() == wanted:
             return python
         log = folder + '.log'
@@ -51,7 +52,7 @@ def prepare(version):
                     [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
                      '--retries', '1', '--timeout', '20', 'celery==' + version,
                      *BESIDE[version],
-                     *PACKAGES]):
+                     *PACKAGES, *packages]):
                 try:
                     if subprocess.run(argv, stdout=out, stderr=out, timeout=300).returncode:
                         break

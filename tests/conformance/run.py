@@ -1,0 +1,267 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Celery's own integration suite against the C worker, and against Celery's worker in a
+process of its own as the yardstick; both counts side by side.
+
+    run.py [--celery VERSION]... [--pool prefork|threads]... [--worker c|python|both]
+           [-k EXPR] [--shards N] [--limit SECONDS]
+
+Fails when a test neither passes with the C worker nor is named in not_applicable.txt, when
+one that is named there passes with both, and when a name there fits no test.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import suite  # noqa: E402  (makes tests/interop importable)
+import lib  # noqa: E402
+
+C_WORKER = os.path.join(lib.BUILD, 'tests', 'conformance', 'celery-suite-worker')
+OUT = os.path.join(lib.BUILD, 'conformance')
+TIMEOUT = 100  # for one test; upstream's own, where they are shorter
+GOOD = ('passed', 'xpassed')
+LEFT = ('skipped', 'xfailed')  # what the suite itself says it does not expect
+
+
+# ---- the list ----
+
+Listed = collections.namedtuple('Listed', 'line pattern versions pools reason')
+
+
+def read_list():
+    entries = []
+    with open(os.path.join(HERE, 'not_applicable.txt')) as f:
+        for number, line in enumerate(f, 1):
+            if not line.strip() or line.startswith('#'):
+                continue
+            name, versions, pools, reason = (part.strip() for part in line.split('|', 3))
+            # Parameters stand in brackets: only the star has a meaning here.
+            pattern = re.compile('.*'.join(map(re.escape, name.split('*'))) + r'(\[.*\])?$')
+            entries.append(Listed(number, pattern, versions, pools, reason))
+    return [e for e in entries if e.reason]
+
+
+def listed(entries, test, version, pool):
+    name = test.replace('t/integration/', '')
+    for e in entries:
+        if (e.versions in ('*', version) and e.pools in ('*', pool) and
+                e.pattern.match(name)):
+            return e
+    return None
+
+
+# ---- one run: a worker kind, a version, a pool ----
+
+class Run:
+    def __init__(self, options, version, pool, kind, python, folder):
+        self.options, self.version, self.pool, self.kind = options, version, pool, kind
+        self.python, self.folder = python, folder
+        self.name = '%s-%s-%s' % (version, pool, kind)
+        self.seen = {}
+        self.again = set()
+
+    def environ(self, redis, job):
+        env = lib.env_of_workers()
+        env.update(
+            CONFORMANCE_JOB=job, TEST_BROKER=redis.url(0), TEST_BACKEND=redis.url(0),
+            REDIS_HOST='127.0.0.1', REDIS_PORT=str(redis.port),
+            PYTHONPATH=self.folder + os.pathsep + HERE, PYTHONDONTWRITEBYTECODE='1',
+            CELERY_SKIP_CHECKS='1', TMPDIR=lib.tmpdir(),
+            PATH=os.path.dirname(self.python) + os.pathsep + os.environ['PATH'],
+            CONFORMANCE_CONF=json.dumps(self.conf(redis)))
+        return env
+
+    def conf(self, redis):
+        """What celery_config and TestApp of upstream set, as far as it reaches a worker."""
+        conf = {'broker_url': redis.url(0), 'result_backend': redis.url(0),
+                'result_extended': True, 'accept_content': ['json'], 'enable_utc': True,
+                'timezone': 'UTC', 'broker_heartbeat': 0}
+        if self.version != '5.6.3':
+            conf['task_create_missing_queues'] = False
+        return conf
+
+    def worker(self, redis):
+        if self.kind == 'python':
+            return [self.python, os.path.join(HERE, 'pyworker.py')]
+        path = lib.tmpname('.json')
+        with open(path, 'w') as f:
+            json.dump(self.conf(redis), f)
+        return [C_WORKER, '--config', path]
+
+    def session(self, label, shard, tests, limit):
+        """One pytest with a Redis and a worker of its own; what it reported."""
+        redis = lib.Redis()
+        report = lib.tmpname('.jsonl')
+        log = os.path.join(OUT, '%s-%s' % (self.name, label))
+        job = lib.tmpname('.json')
+        with open(job, 'w') as f:
+            json.dump({'worker': self.worker(redis), 'pool': self.pool, 'report': report,
+                       'shard': shard, 'tests': tests, 'timeout': TIMEOUT,
+                       'broker': redis.url(0), 'log': log + '.worker.log'}, f)
+        argv = [self.python, '-m', 'pytest', '-p', 'celery.contrib.pytest',
+                '-p', 'conformance_plugin', '-q',
+                '-o', 'addopts=--strict-markers', '-p', 'no:cacheprovider',
+                '--rootdir', self.folder, '--timeout-method=signal', '--no-header',
+                *['t/integration/' + name for name in suite.FILES]]
+        if self.options.k:
+            argv += ['-k', self.options.k]
+        open(log + '.worker.log', 'w').close()
+        with open(log + '.log', 'wb') as out:
+            process = lib.spawn(argv, stdout=out, stderr=subprocess.STDOUT,
+                                cwd=self.folder, env=self.environ(redis, job))
+            try:
+                process.wait(limit)
+            except subprocess.TimeoutExpired:
+                print('%s: not done within %d s, see %s.log' % (self.name, limit, log))
+                self.end(process)
+        redis.stop()
+        with open(report) as f:
+            return {e['id']: e for e in map(json.loads, f)}
+
+    @staticmethod
+    def end(process):
+        for pid in [process.pid, *lib.descendants(process.pid)]:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                pass
+        process.wait()
+
+    def all(self):
+        """Everything once, in shards; what failed once more, with a fresh worker: upstream's
+        `flaky` repeats it up to five times."""
+        started = time.monotonic()
+        n = self.options.shards
+        with concurrent.futures.ThreadPoolExecutor(n) as pool:
+            for seen in pool.map(lambda i: self.session(
+                    str(i), [i, n], None, self.options.limit), range(n)):
+                self.seen.update(seen)
+        failed = [t for t, e in self.seen.items() if e['outcome'] == 'failed']
+        if failed:
+            limit = max(300, self.options.limit - (time.monotonic() - started))
+            with concurrent.futures.ThreadPoolExecutor(n) as pool:
+                for seen in pool.map(lambda i: self.session(
+                        'again-%d' % i, [0, 1], failed[i::n], limit), range(n)):
+                    for test, entry in seen.items():
+                        if entry['outcome'] != 'failed':
+                            self.again.add(test)
+                            self.seen[test] = entry
+        with open(os.path.join(OUT, self.name + '.json'), 'w') as f:
+            json.dump(self.seen, f, indent=1, sort_keys=True)
+        return self
+
+    def outcome(self, test):
+        return self.seen[test]['outcome'] if test in self.seen else 'not run'
+
+    def count(self, *outcomes):
+        return sum(e['outcome'] in outcomes for e in self.seen.values())
+
+
+# ---- judging ----
+
+def last_line(entry):
+    lines = [s for s in entry['text'].splitlines() if s.startswith('E ')]
+    lines = lines or entry['text'].strip().splitlines()[-1:]
+    return ' '.join(lines[0].split())[:150] if lines else ''
+
+
+def side_by_side(runs):
+    print('%-42s %s' % ('', ' '.join('%8s' % r.kind for r in runs)))
+    for label, outcomes in (('passed', GOOD), ('failed', ('failed',)),
+                            ('skipped by the suite', ('skipped',)),
+                            ('expected by the suite to fail, failed', ('xfailed',))):
+        print('%-42s %s' % (label, ' '.join('%8d' % r.count(*outcomes) for r in runs)))
+    print('%-42s %s' % ('passed only when repeated', ' '.join(
+        '%8d' % len(r.again) for r in runs)))
+
+
+def judge(runs, entries, version, pool):
+    """Prints what is wrong; (listed, wrong)."""
+    by_kind = {r.kind: r for r in runs}
+    c, python = by_kind.get('c'), by_kind.get('python')
+    if not c:
+        return 0, 0
+    tests = sorted(set().union(*(r.seen for r in runs)))
+    wrong = excused = 0
+    for test in tests:
+        mine = c.outcome(test)
+        theirs = python.outcome(test) if python else None
+        entry = listed(entries, test, version, pool)
+        good = mine in GOOD or mine in LEFT and theirs in (None, mine)
+        if entry and mine in GOOD and theirs in GOOD:
+            print('LISTED BUT PASSED by both: %s (line %d)' % (test, entry.line))
+            wrong += 1
+        elif entry:
+            excused += 1
+        elif not good:
+            print('NOT PASSED: %s\n    c: %s  python: %s  %s' % (
+                test, mine, theirs or 'not asked',
+                last_line(c.seen[test]) if test in c.seen else ''))
+            wrong += 1
+    return excused, wrong
+
+
+def unused(entries, runs):
+    """Entries of the list that name no test of a version that was run whole."""
+    wrong = 0
+    for e in entries:
+        mine = [r for r in runs if e.versions in ('*', r.version) and
+                e.pools in ('*', r.pool)]
+        names = {t.replace('t/integration/', '') for r in mine for t in r.seen}
+        if mine and not any(e.pattern.match(n) for n in names):
+            print('NAMES NO TEST: line %d of not_applicable.txt' % e.line)
+            wrong += 1
+    return wrong
+
+
+def parse(argv):
+    p = argparse.ArgumentParser(prog='run conformance')
+    p.add_argument('--celery', action='append', choices=suite.VERSIONS)
+    p.add_argument('--pool', action='append', choices=['prefork', 'threads'])
+    p.add_argument('--worker', default='both', choices=['c', 'python', 'both'])
+    p.add_argument('-k', metavar='EXPR', help="pytest's choice of tests")
+    p.add_argument('--shards', type=int, default=3, help='workers at once of a kind')
+    p.add_argument('--limit', type=int, default=1800, help='seconds for one shard')
+    return p.parse_args(argv)
+
+
+def main(argv):
+    options = parse(argv)
+    kinds = ['python', 'c'] if options.worker == 'both' else [options.worker]
+    os.makedirs(OUT, exist_ok=True)
+    entries, every = read_list(), []
+    totals = {'passed': 0, 'wrong': 0, 'excused': 0}
+    for version in options.celery or suite.VERSIONS:
+        python, folder = suite.environment(version), suite.fetch(version)
+        if not python or not folder:
+            return 77
+        for pool in options.pool or ['prefork', 'threads']:
+            with concurrent.futures.ThreadPoolExecutor(len(kinds)) as threads:
+                runs = list(threads.map(lambda kind: Run(
+                    options, version, pool, kind, python, folder).all(), kinds))
+            print('\n==> Celery %s, pool %s' % (version, pool), flush=True)
+            side_by_side(runs)
+            excused, wrong = judge(runs, entries, version, pool)
+            print('%-42s %8d' % ('not applicable (listed)', excused))
+            every += runs
+            totals['passed'] += runs[-1].count(*GOOD)
+            totals['excused'] += excused
+            totals['wrong'] += wrong or not runs[-1].seen
+    if not options.k and 'c' in kinds:
+        totals['wrong'] += unused(entries, every)
+    print('%(passed)d passed, %(wrong)d failed, %(excused)d skipped' % totals)
+    return 1 if totals['wrong'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
