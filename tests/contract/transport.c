@@ -701,6 +701,69 @@ static void test_reject_to_the_front_keeps_priority(void **state)
     free_side(s);
 }
 
+static int64_t count_start(struct side *s, uint64_t tag, int64_t most)
+{
+    struct answer a;
+
+    s->t->ops->count_start(s->t, tag, most, to(&a));
+    return done_well(&a);
+}
+
+/* One whose messages come back soon after it is gone. */
+static struct side *brief_side(const char *queue)
+{
+    struct side *s = calloc(1, sizeof *s);
+
+    assert_int_equal(cel_transport_new(loop, &url, 1, NULL, &events, s, &s->t, NULL), 0);
+    s->t->lease_seconds = 1;
+    connect_side(s);
+    declare(s, queue, "", "direct", queue);
+    return s;
+}
+
+/* The only message of the queue is not settled: another gets it. */
+static struct side *lose_side(struct side *give_side, const char *queue)
+{
+    struct side *s = brief_side(queue);
+
+    free_side(give_side);
+    consume(s, queue, 4);
+    await_got(s, 1);
+    assert_true(s->got[0].redelivered);
+    return s;
+}
+
+static void test_starts_are_counted_over_deliveries(void **state)
+{
+    const char *queue = new_name("starts");
+    struct side *s = brief_side(queue);
+
+    publish(s, "", queue, "m", 0);
+    consume(s, queue, 4);
+    await_got(s, 1);
+    assert_int_equal(count_start(s, s->got[0].tag, 3), 0);
+    assert_int_equal(count_start(s, s->got[0].tag, 3), 0); /* once for a delivery */
+    for (int64_t n = 1; n < 3; n++) {
+        s = lose_side(s, queue);
+        assert_int_equal(count_start(s, s->got[0].tag, 1), n); /* too many: only asked */
+        assert_int_equal(count_start(s, s->got[0].tag, 3), n);
+    }
+    s = lose_side(s, queue);
+    assert_int_equal(count_start(s, s->got[0].tag, 3), 3);
+    assert_int_equal(count_start(s, s->got[0].tag, 3), 3);
+    /* Not started here: it goes back with its count. */
+    assert_int_equal(reject(s, s->got[0].tag, true, true, NULL, 0), 1);
+    await_got(s, 2);
+    assert_int_equal(count_start(s, s->got[1].tag, 9), 3);
+    /* Started here, and ended: it begins anew. */
+    assert_int_equal(reject(s, s->got[1].tag, true, true, NULL, 0), 1);
+    await_got(s, 3);
+    assert_int_equal(count_start(s, s->got[2].tag, 9), 0);
+    assert_int_equal(ack(s, s->got[2].tag), 1);
+    assert_int_equal(count_start(s, s->got[2].tag, 9), -1);
+    free_side(s);
+}
+
 static void test_reject_without_requeue_removes(void **state)
 {
     struct side *s = new_side();
@@ -944,6 +1007,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_delivery_is_settled_once),
         cmocka_unit_test(test_reject_puts_at_the_end_of_the_line),
         cmocka_unit_test(test_reject_to_the_front_keeps_priority),
+        cmocka_unit_test(test_starts_are_counted_over_deliveries),
         cmocka_unit_test(test_reject_without_requeue_removes),
         cmocka_unit_test(test_park_removes_and_keeps),
         cmocka_unit_test(test_bury_keeps_what_was_settled_already),

@@ -472,6 +472,49 @@ static void test_keyprefix_and_bindings_are_those_of_kombu(void **state)
 
 /* ---- what must not be lost ---- */
 
+static int64_t count_start(struct side *s, uint64_t tag)
+{
+    struct answer a;
+
+    s->t->ops->count_start(s->t, tag, 3, to(&a));
+    assert_int_equal(await(&a)->status, CELERY_OK);
+    return a.value;
+}
+
+static void test_counted_starts_leave_no_key(void **state)
+{
+    struct side *s = new_side(NULL);
+
+    consume(s, "q", 4);
+    publish(s, "q", "{}", 0);
+    await_got(s, 1);
+    assert_int_equal(count_start(s, s->got[0].tag), 0);
+    assert_int_equal(ASK("EVAL %s 0", "return #redis.call('KEYS', '*.starts.*')")->number,
+                     1);
+    /* Whatever becomes of the message, its count does not stay for ever. */
+    assert_true(ASK("EVAL %s 0", "return redis.call('TTL', redis.call('KEYS', "
+                                 "'*.starts.*')[1])")
+                    ->number > 3600);
+    ack_all(s);
+    forget_got(s);
+
+    /* Counted by one that died, and settled by one that did not count. */
+    publish(s, "q", "{}", 0);
+    await_got(s, 1);
+    assert_int_equal(count_start(s, s->got[0].tag), 0);
+    s->t->ops->reject(s->t, s->got[0].tag, true, true, NULL, 0, (struct cel_done){0});
+    await_got(s, 2);
+    assert_true(s->got[1].redelivered);
+    assert_int_equal(ASK("EVAL %s 0",
+                         "return redis.call('HSET', 'unacked.celery-c.starts.' .. "
+                         "redis.call('HKEYS', 'unacked')[1], 'n', 2)")
+                         ->number,
+                     1);
+    ack(s, s->got[1].tag);
+    free_side(s);
+    assert_nothing_left();
+}
+
 static void test_two_messages_with_one_tag_are_both_delivered(void **state)
 {
     struct side *s = new_side(NULL);
@@ -1152,6 +1195,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_entries_are_those_of_kombu),
         cmocka_unit_test(test_we_restore_as_kombu_does),
         cmocka_unit_test(test_keyprefix_and_bindings_are_those_of_kombu),
+        cmocka_unit_test(test_counted_starts_leave_no_key),
         cmocka_unit_test(test_two_messages_with_one_tag_are_both_delivered),
         cmocka_unit_test(test_a_failed_registration_puts_back),
         cmocka_unit_test(test_a_full_server_still_gives_and_registers),

@@ -12,6 +12,7 @@ enum { UNLIMITED = 4096 };
 struct held {
     struct cel_memory_queue *queue;
     struct cel_memory_message *message; /* owned */
+    bool started;                       /* a start of this delivery was counted */
 };
 
 static struct cel_memory *memory_of(struct cel_transport *t)
@@ -119,7 +120,7 @@ static bool deliver_one(struct cel_memory *m)
         put_back(m, q, message, true);
         return false;
     }
-    *held = (struct held){q, message};
+    *held = (struct held){q, message, false};
     m->credit -= m->credit > 0;
     d.queue = q->name;
     d.redelivered = d.envelope->redelivered;
@@ -211,6 +212,7 @@ static struct cel_memory_message *redelivered(struct cel_memory_message *give_me
     cel_envelope_free(env);
     cel_buf_fini(&text);
     if (again) {
+        again->starts = give_message->starts;
         cel_free(give_message);
     }
     return again ? again : give_message;
@@ -490,9 +492,14 @@ static void memory_reject(struct cel_transport *t, uint64_t tag, bool requeue, b
     struct cel_memory *m = memory_of(t);
     struct cel_memory_queue *q = NULL;
     struct cel_memory_message *message;
+    struct held *held;
 
     if (is_closed(m, done)) {
         return;
+    }
+    held = cel_hold_get(&m->hold, tag);
+    if (held && held->started) {
+        held->message->starts = 0;
     }
     message = release(m, tag, &q);
     if (message && requeue) {
@@ -520,6 +527,25 @@ static void memory_park(struct cel_transport *t, uint64_t tag, const char *reaso
         pthread_mutex_unlock(&m->broker->lock);
     }
     cel_done(done, NULL, message != NULL);
+}
+
+static void memory_count_start(struct cel_transport *t, uint64_t tag, int64_t most,
+                               struct cel_done done)
+{
+    struct cel_memory *m = memory_of(t);
+    struct held *held;
+    int64_t before;
+
+    if (is_closed(m, done)) {
+        return;
+    }
+    held = cel_hold_get(&m->hold, tag);
+    before = held ? held->message->starts - held->started : -1;
+    if (held && !held->started && before < most) {
+        held->started = true;
+        held->message->starts++;
+    }
+    cel_done(done, NULL, before);
 }
 
 static void memory_bury(struct cel_transport *t, const char *queue, struct cel_slice raw,
@@ -573,6 +599,7 @@ const struct cel_transport_ops cel_transport_memory = {
     .ack = memory_ack,
     .reject = memory_reject,
     .park = memory_park,
+    .count_start = memory_count_start,
     .bury = memory_bury,
     .purge = memory_purge,
     .count = memory_count,

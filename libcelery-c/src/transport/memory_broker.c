@@ -111,6 +111,7 @@ struct cel_memory_message *cel_memory_message(struct cel_slice raw, unsigned pri
 
     if (m) {
         cel_list_init(&m->node);
+        m->starts = 0;
         m->priority =
             priority < CEL_MEMORY_PRIORITIES ? priority : CEL_MEMORY_PRIORITIES - 1;
         m->len = raw.len;

@@ -13,6 +13,7 @@ enum { CEL_MEMORY_PRIORITIES = 10 };
 struct cel_memory_message {
     struct cel_list node;
     unsigned priority; /* 0 is served first, as on Redis */
+    int64_t starts;    /* counted and never ended */
     size_t len;
     char raw[];
 };

@@ -13,6 +13,7 @@
 #include "transport/redis_renew.h"
 #include "transport/redis_score.h"
 #include "transport/redis_settle.h"
+#include "transport/redis_starts.h"
 #include "transport/redis_state.h"
 #include "transport/redis_wait.h"
 
@@ -141,6 +142,7 @@ static void drop(struct cel_redis_transport *r)
     cel_redis_free(main);
     cel_redis_free(sub);
     cel_redis_settle_reset(r);
+    cel_redis_starts_reset(r);
     cel_redis_claim_reset(r);
     cel_redis_score_reset(r);
     cel_list_foreach(it, tmp, &r->queues) {
@@ -240,6 +242,7 @@ static void on_flush(void *ctx)
     struct cel_redis_transport *r = ctx;
 
     cel_redis_settle_flush(r);
+    cel_redis_starts_flush(r);
     cel_redis_claim_flush(r);
 }
 
@@ -480,6 +483,7 @@ static celery_status redis_init(struct cel_transport *t, struct cel_url *const *
     cel_list_init(&r->queues);
     cel_list_init(&r->settling.scores);
     cel_list_init(&r->settling.finished);
+    cel_list_init(&r->starting.waiting);
     cel_hold_init(&r->hold, sizeof(struct cel_redis_held));
     cel_redis_scripts_init(&r->scripts);
     cel_redis_wait_stop(r);
@@ -510,6 +514,7 @@ static void redis_fini(struct cel_transport *t)
     r->flush = cel_source_free(r->flush);
     r->fail = cel_source_free(r->fail);
     cel_redis_settle_fini(r);
+    cel_redis_starts_fini(r);
     cel_redis_claim_fini(r);
     cel_redis_args_fini(&r->args);
     cel_redis_keys_fini(&r->keys);
@@ -539,6 +544,7 @@ const struct cel_transport_ops cel_transport_redis = {
     .ack = cel_redis_ack,
     .reject = cel_redis_reject,
     .park = cel_redis_park,
+    .count_start = cel_redis_count_start,
     .bury = cel_redis_bury,
     .purge = cel_redis_purge,
     .count = cel_redis_count,

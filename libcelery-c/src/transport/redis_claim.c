@@ -155,7 +155,7 @@ static celery_status deliver(struct arrival *a, struct cel_slice field,
     h->counted = true;
     r->claiming.n_held++;
     r->claiming.credit -= r->claiming.credit > 0;
-    d.redelivered = d.envelope->redelivered;
+    d.redelivered = h->redelivered = d.envelope->redelivered;
     snprintf(d.why, sizeof d.why, "%.119s", parked ? parked : err.message);
     r->base.events->delivered(r->base.events_ctx, &d);
     return CELERY_OK;

@@ -11,6 +11,7 @@ void cel_redis_keys_fini(struct cel_redis_keys *k)
     cel_free(k->unacked_mutex);
     cel_free(k->held);
     cel_free(k->leases);
+    cel_free(k->starts);
     cel_free(k->fanout);
     *k = (struct cel_redis_keys){0};
 }
@@ -67,6 +68,11 @@ char *cel_redis_binding_key(const struct cel_redis_keys *k, struct cel_slice exc
 char *cel_redis_lease_key(const struct cel_redis_keys *k, const char *worker)
 {
     return join(k->leases, worker, CEL_SLICE_NULL, "");
+}
+
+char *cel_redis_starts_key(const struct cel_redis_keys *k, const char *field)
+{
+    return join(k->starts, field, CEL_SLICE_NULL, "");
 }
 
 /* kombu _get_publish_topic, _get_subscribe_topic. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Names in Redis, as kombu/transport/redis.py makes them, and our own three beside them. */
+/* Names in Redis, as kombu/transport/redis.py makes them, and our own beside them. */
 #ifndef CEL_TRANSPORT_REDIS_KEYS_H
 #define CEL_TRANSPORT_REDIS_KEYS_H
 
@@ -16,6 +16,7 @@ struct cel_redis_keys {
     char *unacked_mutex;
     char *held;   /* hash: score -> worker; <unacked>.celery-c.held */
     char *leases; /* <unacked>.celery-c.lease. ; the worker's id follows */
+    char *starts; /* <unacked>.celery-c.starts. ; the field in unacked follows */
     char *fanout; /* "/0." without global_keyprefix, or "" */
     bool fanout_patterns;
     int steps[CEL_REDIS_MAX_STEPS]; /* ascending, the first is 0 */
@@ -33,6 +34,7 @@ char *cel_redis_queue_key(const struct cel_redis_keys *k, struct cel_slice queue
 char *cel_redis_dead_key(const struct cel_redis_keys *k, struct cel_slice queue);
 char *cel_redis_binding_key(const struct cel_redis_keys *k, struct cel_slice exchange);
 char *cel_redis_lease_key(const struct cel_redis_keys *k, const char *worker);
+char *cel_redis_starts_key(const struct cel_redis_keys *k, const char *field);
 
 /* The pub/sub channel a fanout exchange publishes on; pattern: what a listener asks for. */
 char *cel_redis_channel(const struct cel_redis_keys *k, struct cel_slice exchange,

@@ -396,9 +396,10 @@ static celery_status name_keys(struct reading *r, int db)
     k->unacked_mutex = prefixed(k->prefix, r->unacked_mutex, "");
     k->held = prefixed(k->prefix, r->unacked, ".celery-c.held");
     k->leases = prefixed(k->prefix, r->unacked, ".celery-c.lease.");
+    k->starts = prefixed(k->prefix, r->unacked, ".celery-c.starts.");
     k->fanout = with_db(r->fanout, db);
     if (!k->unacked || !k->unacked_index || !k->unacked_mutex || !k->held || !k->leases ||
-        !k->fanout) {
+        !k->starts || !k->fanout) {
         return cel_error_nomem(r->err);
     }
     return CELERY_OK;

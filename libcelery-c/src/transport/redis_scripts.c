@@ -295,6 +295,22 @@ static const char park[] = DEAD_ENTRY
     "return 1\n";
 
 /*
+ * KEYS: index, starts of this message.  ARGV: field, its score, most, by whom, seconds to keep.
+ * Answers how many starts were counted before, or -1 if the score is another by now.
+ */
+static const char start[] =
+    "redis.call('HDEL', KEYS[2], '')\n"
+    "local score = redis.call('ZSCORE', KEYS[1], ARGV[1])\n"
+    "if not score or tonumber(score) ~= tonumber(ARGV[2]) then return -1 end\n"
+    "local n = tonumber(redis.call('HGET', KEYS[2], 'n') or 0) or 0\n"
+    "if redis.call('HGET', KEYS[2], 'by') == ARGV[4] then return n - 1 end\n"
+    "if n < tonumber(ARGV[3]) then\n"
+    "  redis.call('HSET', KEYS[2], 'n', n + 1, 'by', ARGV[4])\n"
+    "  redis.call('EXPIRE', KEYS[2], ARGV[5])\n"
+    "end\n"
+    "return n\n";
+
+/*
  * KEYS: index, held, lease.  ARGV: worker, seconds of the lease, then field and score of each
  * delivery; "?" for one whose score is not known since a renewal was not answered, which is ours
  * if its score is.  All that is ours moves to one new score.  Answers {it, text of 1 and 0}.
@@ -397,6 +413,7 @@ void cel_redis_scripts_init(struct cel_redis_scripts *s)
         .settle = {.text = settle},
         .move = {.text = move},
         .park = {.text = park},
+        .start = {.text = start},
         .renew = {.text = renew},
         .orphans = {.text = orphans},
         .fetch = {.text = fetch},

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "message/envelope_json.h"
 #include "transport/redis_score.h"
+#include "transport/redis_starts.h"
 #include "transport/redis_value.h"
 #include "transport/redis_wait.h"
 
@@ -272,6 +273,7 @@ static void settle_words(struct cel_redis_transport *r, const struct batch *b)
 
         h->state = CEL_REDIS_SENT;
         h->score->sent++;
+        cel_redis_starts_forget(r, h, false);
     }
     if (r->claiming.n_order == 0) {
         cel_redis_score_let_go(r);
@@ -417,6 +419,7 @@ static void send_one(struct cel_redis_transport *r, const struct cel_redis_settl
             cel_redis_args_adds(a, cel_redis_field(h));
             status = cel_redis_send(r, on_fetched, s);
         } else {
+            cel_redis_starts_forget(r, h, op->kind == OP_MOVE);
             cel_redis_args_adds(a, r->keys.unacked);
             cel_redis_args_adds(a, r->keys.unacked_index);
             if (op->kind == OP_PARK) {

@@ -63,8 +63,10 @@ struct cel_redis_held {
     size_t raw_len;
     uint8_t step;
     uint8_t state;
-    bool counted;   /* takes room of the prefetch */
-    bool uncertain; /* a settlement was sent and never answered */
+    bool redelivered; /* to us: it may have starts counted */
+    bool started;     /* a start of this delivery was counted, or may have been */
+    bool counted;     /* takes room of the prefetch */
+    bool uncertain;   /* a settlement was sent and never answered */
     bool unsure;    /* the score may be another one of ours: a renewal was not answered */
     char field[40]; /* in unacked; */
     char *long_field; /* or here, if it is longer */
@@ -133,6 +135,11 @@ struct cel_redis_settling {
     bool let_go; /* the lease, too */
 };
 
+struct cel_redis_starting {
+    struct cel_list waiting; /* starts to be counted when the pass ends */
+    struct cel_buf gone;     /* keys to be removed, each with its NUL */
+};
+
 struct cel_redis_leasing {
     struct cel_source *timer;
     unsigned rounds;
@@ -169,6 +176,7 @@ struct cel_redis_transport {
     struct cel_redis_claiming claiming;
     struct cel_redis_waiting waiting;
     struct cel_redis_settling settling;
+    struct cel_redis_starting starting;
     struct cel_redis_leasing leasing;
 };
 

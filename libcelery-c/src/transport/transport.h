@@ -165,6 +165,17 @@ struct cel_transport_ops {
                  struct cel_done done);
 
     /*
+     * Counts, and has it written by the broker, that a message which was delivered before
+     * is started, unless that is so for most of its starts already.  answer: how many of
+     * them were counted before this one and never ended; -1: it is no longer ours.  Asked
+     * again for the same delivery, it is counted once.  The count outlives its consumer and
+     * ends with the settlement; a message that goes back keeps it, unless it was started
+     * here.  NULL: the broker cannot.
+     */
+    void (*count_start)(struct cel_transport *t, uint64_t tag, int64_t most,
+                        struct cel_done done);
+
+    /*
      * Writes the bytes of a message that was settled already to the dead-letter list of its
      * queue.  NULL: it is dropped.
      */

@@ -50,6 +50,7 @@ static void test_queue_keys(void **state)
     assert_text(cel_redis_dead_key(&keys, CEL_SLICE("q")), "q.celery-c.dead");
     assert_text(cel_redis_binding_key(&keys, CEL_SLICE("x")), "_kombu.binding.x");
     assert_text(cel_redis_lease_key(&keys, "w"), "unacked.celery-c.lease.w");
+    assert_text(cel_redis_starts_key(&keys, "t"), "unacked.celery-c.starts.t");
 }
 
 /* captures: PUBLISH /0.celeryev/worker.online, PSUBSCRIBE /0.celeryev/worker.* */
