@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tasks of tasks.c, in Python: the reference that the C worker is compared with."""
 
+import builtins
 import json
 import os
 import signal
@@ -161,3 +162,14 @@ def mark(key, seconds=0):
         f.write('x')
     time.sleep(seconds)
     return None
+
+
+# ---- tasks_inside.c ----
+
+@app.task(name='t.auto', bind=True, autoretry_for=(OSError, TypeError),
+          dont_autoretry_for=(PermissionError,),
+          retry_kwargs={'max_retries': 2, 'countdown': 0.5})
+def auto(self, type, tries=100):
+    if self.request.retries >= tries:
+        return self.request.retries
+    raise getattr(builtins, type)('again')

@@ -3,7 +3,7 @@
  * The tasks that the tests call, written with the public API alone and loaded with
  * celery-c -A.  pytasks.py has the same in Python; both must answer alike.
  */
-#include <celery.h>
+#include "tasks_inside.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -314,6 +314,9 @@ celery_status celery_register(celery_app *app)
 
     for (size_t i = 0; i < sizeof(tasks) / sizeof(tasks[0]) && status == CELERY_OK; i++) {
         status = celery_app_task(app, tasks[i].name, tasks[i].fn);
+    }
+    if (status == CELERY_OK) {
+        status = register_inside(app);
     }
     if (status == CELERY_OK && getenv("INTEROP_LATE")) {
         status = celery_app_task(app, "t.late", add); /* what a newer program has */

@@ -8,6 +8,17 @@
 #include "message/task.h"
 #include <celery/app.h>
 
+#define CEL_RETRIES_UNLIMITED (-1)
+#define CEL_RETRIES_UNSET     (-2) /* 3: celery/app/task.py Task.max_retries */
+#define CEL_RETRY_DELAY       180  /* Task.default_retry_delay */
+#define CEL_RETRY_BACKOFF_MAX 600  /* celery/app/autoretry.py */
+
+/* What autoretry_for passes to Task.retry(). */
+struct cel_retry_kwargs {
+    int64_t max_retries; /* CEL_RETRIES_UNSET: the task's */
+    double countdown;    /* < 0: the task's default_retry_delay */
+};
+
 /* A registered task and its options; unset ones follow the settings (see cel_task_option). */
 struct cel_task_def {
     char *name;
@@ -16,22 +27,31 @@ struct cel_task_def {
     char *function; /* typing_name: name in TypeErrors; default: last part of name */
     enum cel_tristate acks_late;
     enum cel_tristate acks_on_failure_or_timeout;
+    enum cel_tristate acks_on_failure; /* unset: acks_on_failure_or_timeout */
+    enum cel_tristate acks_on_timeout;
     enum cel_tristate reject_on_worker_lost;
     enum cel_tristate ignore_result;
     enum cel_tristate store_errors_even_if_ignored;
     enum cel_tristate track_started;
     double time_limit;          /* < 0: unset */
     double soft_time_limit;     /* < 0: unset */
-    int64_t max_retries;        /* -1: no limit; -2: unset (3) */
-    double default_retry_delay; /* seconds; default 180 */
-    double rate;                /* starts per second; 0: none; < 0: unset */
-    char *rate_limit;           /* as written; NULL: unset */
+    int64_t max_retries;        /* or CEL_RETRIES_UNLIMITED, CEL_RETRIES_UNSET */
+    double default_retry_delay; /* seconds */
+    char *
+        *autoretry_for; /* exception types; NULL-terminated or NULL, as all lists here */
+    char **dont_autoretry_for;
+    double retry_backoff; /* factor; 0: none */
+    int64_t retry_backoff_max;
+    enum cel_tristate retry_jitter; /* unset: yes */
+    struct cel_retry_kwargs retry_kwargs;
+    double rate;      /* starts per second; 0: none; < 0: unset */
+    char *rate_limit; /* as written; NULL: unset */
     char *serializer;
     char *compression;
     char *queue;
     int priority;   /* -1: unset */
     double expires; /* < 0: unset */
-    char **throws;  /* exception types logged at INFO; NULL-terminated or NULL */
+    char **throws;  /* exception types logged at INFO */
     uint32_t index; /* position in celery_app.tasks, the same in parent and child */
 };
 
@@ -54,6 +74,7 @@ celery_status cel_app_freeze(celery_app *app, celery_error *err);
 /* A task with all options unset; NULL: no memory. */
 struct cel_task_def *cel_task_def_new(const char *name, celery_task_fn fn);
 struct cel_task_def *cel_task_def_free(struct cel_task_def *def);
+void cel_task_texts_free(char **texts);
 
 /* Sets one option by name, see celery_app_task_set(). */
 celery_status cel_task_def_set(struct cel_task_def *def, const char *option,

@@ -6,9 +6,7 @@
 #include "pool/task.h"
 #include <stdio.h>
 
-#define DEFAULT_MAX_RETRIES 3            /* celery/app/task.py Task.max_retries */
-#define KEEP_BUFFER         (256 * 1024) /* memory a buffer may keep from task to task */
-#define CELERY_ERRORS       "celery.exceptions"
+#define KEEP_BUFFER (256 * 1024) /* memory a buffer may keep from task to task */
 
 struct cel_runner {
     struct celery_task task;
@@ -58,14 +56,6 @@ struct cel_runner *cel_runner_free(struct cel_runner *r)
     return NULL;
 }
 
-bool cel_retry_allowed(int64_t max_retries, int64_t retries)
-{
-    if (max_retries == -1) {
-        return true;
-    }
-    return retries < (max_retries < 0 ? DEFAULT_MAX_RETRIES : max_retries);
-}
-
 /* ---- before ---- */
 
 /* One huge result must not be kept for ever. */
@@ -92,6 +82,7 @@ static void begin(struct cel_runner *r, struct cel_job *job)
     task->soft_fn = NULL;
     task->soft_called = 0;
     task->record = CEL_RECORD_NONE;
+    task->retry = (struct cel_task_retry){.countdown = -1};
     task->countdown = 0;
 }
 
@@ -161,6 +152,7 @@ static void reconcile(struct celery_task *task, celery_outcome returned)
     enum cel_record record = task->record;
     if (record == CEL_RECORD_BAD_ARGS) {
         task->record = CEL_RECORD_FAILURE;
+        task->retry.useless = true;
         return;
     }
     if (record == CEL_RECORD_SUCCESS && task->result.failed) {
@@ -191,54 +183,6 @@ static void reconcile(struct celery_task *task, celery_outcome returned)
     }
 }
 
-static void add_tuple(struct cel_buf *out, const struct cel_node *array)
-{
-    cel_buf_addc(out, '(');
-    for (const struct cel_node *n = cel_node_first(array); n; n = n->next) {
-        cel_repr(out, n, 0);
-        cel_buf_adds(out, n->next ? ", " : array->size == 1 ? "," : "");
-    }
-    cel_buf_addc(out, ')');
-}
-
-/* Task.retry(): the given exception, or else one that says what could not be retried. */
-static void give_up(struct celery_task *task)
-{
-    task->record = CEL_RECORD_FAILURE;
-    if (task->exc_name.len > 0) {
-        return;
-    }
-    struct cel_buf text = {0};
-    cel_buf_addf(&text, "Can't retry %s[", task->job->task->name);
-    cel_buf_add_slice(&text, task->call.id);
-    cel_buf_adds(&text, "] args:");
-    add_tuple(&text, task->call.args);
-    cel_buf_adds(&text, " kwargs:");
-    cel_repr(&text, task->call.kwargs, 0);
-    cel_task_fail_line(task, CELERY_ERRORS ".MaxRetriesExceededError",
-                       cel_buf_slice(&text));
-    cel_buf_fini(&text);
-}
-
-/* celery.exceptions.Retry.__str__: "Retry in 1s: ValueError('x')". */
-static void add_retry_line(struct cel_buf *out, const struct celery_task *task,
-                           const struct cel_outcome *o)
-{
-    char seconds[32];
-    size_t len = cel_repr_double(task->countdown, seconds);
-    /* Python shows 1 and not 1.0: countdowns are written as ints there. */
-    if (len > 2 && memcmp(seconds + len - 2, ".0", 2) == 0) {
-        len -= 2;
-    }
-    cel_buf_adds(out, CELERY_ERRORS ".Retry: Retry in ");
-    cel_buf_add(out, seconds, len);
-    cel_buf_addc(out, 's');
-    if (o->exc_type.len > 0) {
-        cel_buf_adds(out, ": ");
-        cel_exception_repr(out, o->exc_type, o->exc_args);
-    }
-}
-
 /* As much of a Python traceback as there is truth in: the task, and the exception's line. */
 static void make_traceback(struct celery_task *task, const struct cel_outcome *o)
 {
@@ -247,7 +191,8 @@ static void make_traceback(struct celery_task *task, const struct cel_outcome *o
     cel_buf_adds(out, task->job->task->name);
     cel_buf_adds(out, "\"\n");
     if (o->kind == CEL_OUTCOME_RETRY) {
-        add_retry_line(out, task, o);
+        cel_buf_adds(out, "celery.exceptions.Retry: ");
+        cel_task_retry_text(out, task);
     } else {
         if (!cel_slice_is(o->exc_module, "builtins")) {
             cel_buf_add_slice(out, o->exc_module);
@@ -282,10 +227,7 @@ static void fill_exception(struct celery_task *task, struct cel_outcome *out)
 
 static void fill(struct celery_task *task, struct cel_outcome *out)
 {
-    if (task->record == CEL_RECORD_RETRY &&
-        !cel_retry_allowed(task->job->task->max_retries, task->call.retries)) {
-        give_up(task);
-    }
+    cel_task_settle_retry(task);
     switch (task->record) {
     case CEL_RECORD_SUCCESS:
         out->kind = CEL_OUTCOME_SUCCESS;

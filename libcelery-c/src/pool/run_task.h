@@ -40,10 +40,4 @@ void cel_runner_run(struct cel_runner *runner, struct cel_job *job,
 /* Soft limit reached; for signal handlers: runs the task's at_once callback, once. */
 void cel_runner_soft_limit(struct cel_runner *runner);
 
-/*
- * Task.retry(): whether a task that ran with this many retries may be tried once more.
- * max_retries as in cel_task_def: -1 no limit, -2 unset.
- */
-bool cel_retry_allowed(int64_t max_retries, int64_t retries);
-
 #endif

@@ -6,6 +6,7 @@
 #include "pool/run_task.h"
 #include <celery/task.h>
 #include <signal.h>
+#include <stdarg.h>
 
 /* What the function said about its end.  The last word counts. */
 enum cel_record {
@@ -32,6 +33,16 @@ enum cel_task_text {
     CEL_TEXT_EXCHANGE,
     CEL_TEXT_ROUTING_KEY,
     CEL_TEXT_COUNT,
+};
+
+/* What Task.retry() was asked for. */
+struct cel_task_retry {
+    double countdown;         /* seconds; < 0: not given */
+    bool has_max;             /* max_retries was given */
+    int64_t max_retries;      /* or CEL_RETRIES_UNLIMITED */
+    struct cel_node *options; /* the others by name; or NULL */
+    celery_error failed;      /* an option that was wrong */
+    bool useless;             /* the arguments are wrong, and will be so again */
 };
 
 /* One per runner, used again for every task: its buffers stay warm. */
@@ -62,7 +73,8 @@ struct celery_task {
 
     /* How it ended. */
     enum cel_record record;
-    double countdown;
+    struct cel_task_retry retry;
+    double countdown;         /* RETRY: seconds, decided */
     struct cel_buf result;    /* JSON text */
     struct cel_buf repr;      /* of the result */
     struct cel_buf exc_name;  /* "module.Type"; empty: none */
@@ -81,6 +93,24 @@ celery_outcome cel_task_fail_line(celery_task *task, const char *type,
 /* Records an exception, for FAILURE or RETRY. */
 void cel_task_set_exception(celery_task *task, const char *type,
                             const struct cel_node *args, const char *traceback);
+
+/* The same with a text of printf() as the one argument. */
+CELERY_PRINTF(3, 0)
+void cel_task_set_formatted(celery_task *task, const char *type, const char *fmt,
+                            va_list args);
+
+/* ---- task_retry.c ---- */
+
+/*
+ * The last word on a task that ended in RETRY or FAILURE: a retry that is not allowed any more
+ * becomes a failure, and a failure named by autoretry_for becomes a retry.
+ */
+void cel_task_settle_retry(celery_task *task);
+
+/* celery.exceptions.Retry.__str__: "Retry in 1s: ValueError('x')". */
+void cel_task_retry_text(struct cel_buf *out, const celery_task *task);
+
+/* ---- the rest ---- */
 
 /* "package.module.Error" into its parts; without a module it is one of builtins. */
 void cel_exception_split(struct cel_slice name, struct cel_slice *ret_module,

@@ -167,9 +167,8 @@ celery_outcome cel_task_fail_line(celery_task *task, const char *type,
     return CELERY_FAILED;
 }
 
-CELERY_PRINTF(3, 0)
-static void set_formatted(celery_task *task, const char *type, const char *fmt,
-                          va_list args)
+void cel_task_set_formatted(celery_task *task, const char *type, const char *fmt,
+                            va_list args)
 {
     char stack[512];
     va_list again;
@@ -194,7 +193,7 @@ celery_outcome celery_task_fail(celery_task *task, const char *type, const char 
 {
     va_list args;
     va_start(args, fmt);
-    set_formatted(task, type, fmt, args);
+    cel_task_set_formatted(task, type, fmt, args);
     va_end(args);
     task->record = CEL_RECORD_FAILURE;
     return CELERY_FAILED;
@@ -240,30 +239,6 @@ celery_outcome celery_task_fail_text(celery_task *task, const char *type,
 }
 
 /* ---- the rest ---- */
-
-static celery_outcome retry(celery_task *task, double countdown)
-{
-    /* NaN is no time either. */
-    task->countdown = countdown >= 0 ? countdown : task->job->task->default_retry_delay;
-    task->record = CEL_RECORD_RETRY;
-    return CELERY_RETRY;
-}
-
-celery_outcome celery_task_retry(celery_task *task, double countdown)
-{
-    cel_buf_clear(&task->exc_name);
-    return retry(task, countdown);
-}
-
-celery_outcome celery_task_retry_exc(celery_task *task, double countdown,
-                                     const char *type, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    set_formatted(task, type, fmt, args);
-    va_end(args);
-    return retry(task, countdown);
-}
 
 celery_outcome celery_task_ignore(celery_task *task)
 {

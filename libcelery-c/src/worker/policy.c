@@ -12,6 +12,17 @@ static double or_zero(double own, double setting)
     return own >= 0 ? own : setting;
 }
 
+/* celery/app/task.py Task.bind (5.7): the one flag split in two, with the old as fallback. */
+static bool acks_on(const celery_app *app, const struct cel_task_def *t,
+                    enum cel_tristate own, const char *setting)
+{
+    if (own == CEL_UNSET && !cel_config_is_set(app->config, setting)) {
+        own = t->acks_on_failure_or_timeout;
+        setting = "task_acks_on_failure_or_timeout";
+    }
+    return cel_task_option(app, own, setting);
+}
+
 static void task_policy(struct cel_task_policy *p, const celery_app *app,
                         const struct cel_task_def *t)
 {
@@ -19,8 +30,8 @@ static void task_policy(struct cel_task_policy *p, const celery_app *app,
 
     *p = (struct cel_task_policy){
         .acks_late = cel_task_option(app, t->acks_late, "task_acks_late"),
-        .acks_on_failure_or_timeout = cel_task_option(app, t->acks_on_failure_or_timeout,
-                                                      "task_acks_on_failure_or_timeout"),
+        .acks_on_failure = acks_on(app, t, t->acks_on_failure, "task_acks_on_failure"),
+        .acks_on_timeout = acks_on(app, t, t->acks_on_timeout, "task_acks_on_timeout"),
         .reject_on_worker_lost =
             cel_task_option(app, t->reject_on_worker_lost, "task_reject_on_worker_lost"),
         .ignore_result = cel_task_option(app, t->ignore_result, "task_ignore_result"),

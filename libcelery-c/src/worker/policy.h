@@ -8,7 +8,8 @@
 /* What holds for one registered task: its own options over the settings. */
 struct cel_task_policy {
     bool acks_late;
-    bool acks_on_failure_or_timeout;
+    bool acks_on_failure;
+    bool acks_on_timeout;
     bool reject_on_worker_lost;
     bool ignore_result;
     bool store_errors_even_if_ignored;

@@ -154,7 +154,8 @@ static void settle(struct cel_request *r)
     struct cel_done done = {on_settled, r};
     struct cel_ack_policy policy = {
         .late = r->policy && r->policy->acks_late,
-        .on_failure_or_timeout = !r->policy || r->policy->acks_on_failure_or_timeout,
+        .on_failure = !r->policy || r->policy->acks_on_failure,
+        .on_timeout = !r->policy || r->policy->acks_on_timeout,
         .reject_on_worker_lost = r->policy && r->policy->reject_on_worker_lost,
         .crashes = r->crashes,
         .crash_budget = r->w->policy.crash_budget,

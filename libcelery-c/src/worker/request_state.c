@@ -107,7 +107,7 @@ enum cel_settlement cel_request_settle(enum cel_outcome_kind kind,
     case CEL_OUTCOME_MALFORMED:
         return CEL_SETTLE_PARK;
     case CEL_OUTCOME_TIMEOUT:
-        return policy->on_failure_or_timeout ? CEL_SETTLE_ACK : CEL_SETTLE_REQUEUE;
+        return policy->on_timeout ? CEL_SETTLE_ACK : CEL_SETTLE_REQUEUE;
     case CEL_OUTCOME_LOST:
         if (policy->reject_on_worker_lost) {
             bool spent =
@@ -118,5 +118,5 @@ enum cel_settlement cel_request_settle(enum cel_outcome_kind kind,
     case CEL_OUTCOME_FAILURE:
         break;
     }
-    return policy->on_failure_or_timeout ? CEL_SETTLE_ACK : CEL_SETTLE_DROP;
+    return policy->on_failure ? CEL_SETTLE_ACK : CEL_SETTLE_DROP;
 }

@@ -71,8 +71,9 @@ enum cel_settlement {
 
 /* From the task's options and settings. */
 struct cel_ack_policy {
-    bool late; /* acks_late; otherwise it was acknowledged at the start */
-    bool on_failure_or_timeout; /* acks_on_failure_or_timeout */
+    bool late;       /* acks_late; otherwise it was acknowledged at the start */
+    bool on_failure; /* acks_on_failure */
+    bool on_timeout; /* acks_on_timeout */
     bool reject_on_worker_lost;
     int64_t crashes;      /* how often this message's task took its process along */
     int64_t crash_budget; /* worker_redelivery_budget; 0: no limit */

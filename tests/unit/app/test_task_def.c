@@ -55,12 +55,16 @@ static void test_every_option_is_set(void **state)
     (void)state;
     set("acks_late", "true");
     set("acks_on_failure_or_timeout", "no");
+    set("acks_on_failure", "yes");
+    set("acks_on_timeout", "no");
     set("reject_on_worker_lost", "1");
     set("ignore_result", "on");
     set("store_errors_even_if_ignored", "yes");
     set("track_started", "True");
     assert_int_equal(def->acks_late, CEL_YES);
     assert_int_equal(def->acks_on_failure_or_timeout, CEL_NO);
+    assert_int_equal(def->acks_on_failure, CEL_YES);
+    assert_int_equal(def->acks_on_timeout, CEL_NO);
     assert_int_equal(def->reject_on_worker_lost, CEL_YES);
     assert_int_equal(def->ignore_result, CEL_YES);
     assert_int_equal(def->store_errors_even_if_ignored, CEL_YES);
@@ -99,6 +103,35 @@ static void test_every_option_is_set(void **state)
     assert_int_equal(def->acks_late, CEL_UNSET);
 }
 
+static void test_options_of_automatic_retries(void **state)
+{
+    (void)state;
+    assert_null(def->autoretry_for);
+    assert_true(def->retry_backoff == 0 && def->retry_backoff_max == 600);
+    assert_int_equal(def->retry_kwargs.max_retries, CEL_RETRIES_UNSET);
+    set("autoretry_for", "OSError, shop.Busy");
+    set("dont_autoretry_for", "PermissionError");
+    assert_string_equal(def->autoretry_for[0], "OSError");
+    assert_string_equal(def->autoretry_for[1], "shop.Busy");
+    assert_null(def->autoretry_for[2]);
+    assert_string_equal(def->dont_autoretry_for[0], "PermissionError");
+    set("retry_backoff", "True");
+    assert_true(def->retry_backoff == 1);
+    set("retry_backoff", "2.5");
+    assert_true(def->retry_backoff == 2.5);
+    set("retry_backoff", "false");
+    assert_true(def->retry_backoff == 0);
+    set("retry_backoff_max", "30");
+    set("retry_jitter", "no");
+    assert_int_equal(def->retry_backoff_max, 30);
+    assert_int_equal(def->retry_jitter, CEL_NO);
+    set("retry_kwargs", "{\"max_retries\": 7, \"countdown\": 1.5}");
+    assert_int_equal(def->retry_kwargs.max_retries, 7);
+    assert_true(def->retry_kwargs.countdown == 1.5);
+    set("retry_kwargs", NULL);
+    assert_int_equal(def->retry_kwargs.max_retries, CEL_RETRIES_UNSET);
+}
+
 static void test_wrong_values_are_refused(void **state)
 {
     (void)state;
@@ -116,6 +149,13 @@ static void test_wrong_values_are_refused(void **state)
         {"compression", "zip", "compression of this build"},
         {"priority", "256", "count"},
         {"typing_name", "", "function name"},
+        {"retry_backoff", "-1", "factor"},
+        {"retry_backoff", "often", "factor or truth value"},
+        {"retry_backoff_max", "1.5", "count"},
+        {"retry_kwargs", "[]", "JSON object"},
+        {"retry_kwargs", "{", "JSON object"},
+        {"retry_kwargs", "{\"eta\": 1}", "map of countdown and max_retries"},
+        {"retry_kwargs", "{\"max_retries\": -1}", "map of countdown and max_retries"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         celery_error err = {0};
@@ -148,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_new_has_nothing_set),
         T(test_every_option_is_set),
+        T(test_options_of_automatic_retries),
         T(test_wrong_values_are_refused),
         T(test_rate_parse),
     };

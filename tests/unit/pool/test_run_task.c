@@ -361,14 +361,78 @@ static void test_the_last_retry_fails(void **state)
     assert_failure(&o, "ValueError", "[\"x\"]");
 }
 
+static bool tries_again(int64_t max_retries, int64_t retries)
+{
+    struct cel_job job = job_with(NO_ARGS);
+    struct cel_task_def limited = def;
+    limited.max_retries = max_retries;
+    job.task = &limited;
+    job.call.retries = retries;
+    return run(&job, retry_exc).kind == CEL_OUTCOME_RETRY;
+}
+
 static void test_how_often_is_celerys_rule(void **state)
 {
-    assert_true(cel_retry_allowed(-2, 2));
-    assert_false(cel_retry_allowed(-2, 3));
-    assert_true(cel_retry_allowed(-1, 1000000));
-    assert_false(cel_retry_allowed(0, 0));
-    assert_true(cel_retry_allowed(1, 0));
-    assert_false(cel_retry_allowed(1, 1));
+    assert_true(tries_again(CEL_RETRIES_UNSET, 2));
+    assert_false(tries_again(CEL_RETRIES_UNSET, 3));
+    assert_true(tries_again(CEL_RETRIES_UNLIMITED, 1000000));
+    assert_false(tries_again(0, 0));
+    assert_true(tries_again(1, 0));
+    assert_false(tries_again(1, 1));
+}
+
+static celery_outcome fail_with_reset(celery_task *task)
+{
+    return celery_task_fail(task, "ConnectionResetError", "gone");
+}
+
+static struct cel_outcome run_as(struct cel_task_def *automatic, int64_t retries)
+{
+    struct cel_job job = job_with(NO_ARGS);
+    job.task = automatic;
+    job.call.retries = retries;
+    return run(&job, fail_with_reset);
+}
+
+static void test_named_failures_are_retried(void **state)
+{
+    char *os_errors[] = {(char *)"OSError", NULL};
+    char *resets[] = {(char *)"ConnectionResetError", NULL};
+    struct cel_task_def automatic = def;
+    automatic.autoretry_for = os_errors;
+    automatic.retry_kwargs = (struct cel_retry_kwargs){4, 2.5};
+    struct cel_outcome o = run_as(&automatic, 3);
+    assert_int_equal(o.kind, CEL_OUTCOME_RETRY);
+    assert_true(o.countdown == 2.5);
+    assert_text(o.exc_type, "ConnectionResetError");
+    o = run_as(&automatic, 4);
+    assert_failure(&o, "ConnectionResetError", "[\"gone\"]");
+    automatic.dont_autoretry_for = resets;
+    o = run_as(&automatic, 0);
+    assert_failure(&o, "ConnectionResetError", "[\"gone\"]");
+}
+
+static void test_backoff_doubles_up_to_a_maximum(void **state)
+{
+    char *all[] = {(char *)"Exception", NULL};
+    struct cel_task_def automatic = def;
+    automatic.autoretry_for = all;
+    automatic.max_retries = CEL_RETRIES_UNLIMITED;
+    automatic.retry_kwargs = (struct cel_retry_kwargs){CEL_RETRIES_UNSET, -1};
+    automatic.retry_backoff = 3.9;
+    automatic.retry_backoff_max = 100;
+    automatic.retry_jitter = CEL_NO;
+    assert_true(run_as(&automatic, 0).countdown == 3);
+    assert_true(run_as(&automatic, 2).countdown == 12);
+    assert_true(run_as(&automatic, 2000000).countdown == 100);
+    automatic.retry_backoff = 0.5;
+    assert_true(run_as(&automatic, 1).countdown == 2);
+    automatic.retry_jitter = CEL_UNSET;
+    for (int i = 0; i < 100; i++) {
+        double countdown = run_as(&automatic, 3).countdown;
+        assert_true(countdown >= 0 && countdown <= 8);
+        assert_true(countdown == (double)(int)countdown);
+    }
 }
 
 static celery_outcome ignore(celery_task *task)
@@ -544,6 +608,8 @@ int main(void)
         T(test_what_is_said_and_what_is_returned),
         T(test_retry),
         T(test_the_last_retry_fails),
+        T(test_named_failures_are_retried),
+        T(test_backoff_doubles_up_to_a_maximum),
         T(test_how_often_is_celerys_rule),
         T(test_ignore_and_reject),
         T(test_a_body_that_is_none),
