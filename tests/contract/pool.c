@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "pool/pool.h"
+#include "pool/task.h"
 #include <celery.h>
 #include <errno.h>
 #include <math.h>
@@ -71,6 +72,32 @@ static celery_outcome task_progress(celery_task *task)
     return celery_task_return_int(task, 3);
 }
 
+/* As the public calls that send from inside a task do it. */
+static bool send_texts(celery_task *task, int n)
+{
+    for (int i = 1; i <= n; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "message %d", i);
+        if (task->hooks.effects(task->hooks.ctx, task->job, cel_slice_of(text)) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static celery_outcome task_send(celery_task *task)
+{
+    return celery_task_return_bool(task, send_texts(task, 3));
+}
+
+static celery_outcome task_send_crash(celery_task *task)
+{
+    send_texts(task, 3);
+    signal(SIGSEGV, SIG_DFL);
+    raise(SIGSEGV);
+    return CELERY_SUCCEEDED;
+}
+
 static celery_outcome task_crash(celery_task *task)
 {
     signal(SIGSEGV, SIG_DFL);
@@ -125,7 +152,7 @@ static const struct {
     {"echo", task_echo},         {"fail", task_fail},   {"nap", task_nap},
     {"polite", task_polite},     {"crash", task_crash}, {"exit", task_exit},
     {"progress", task_progress}, {"pid", task_pid},     {"big", task_big},
-    {"at_once", task_at_once},
+    {"at_once", task_at_once},   {"send", task_send},   {"send_crash", task_send_crash},
 };
 
 /* ---- a pool and what it tells ---- */
@@ -136,7 +163,7 @@ struct order {
     struct cel_job job;
     char id[24];
     char *body;
-    int accepted, finished, lost, recalled, states, soft;
+    int accepted, finished, lost, recalled, states, sent, soft;
     bool timed_out, stuck;
     int wait_status;
     int pid;
@@ -189,6 +216,16 @@ static void on_state(void *ctx, struct cel_job *job, struct cel_slice state,
     snprintf(want, sizeof want, "{\"n\": %d}", ++o->states);
     b->misordered |= o->accepted != 1 || o->finished ||
                      !cel_slice_is(state, "PROGRESS") || !cel_slice_is(meta_json, want);
+}
+
+static void on_effects(void *ctx, struct cel_job *job, struct cel_slice effects)
+{
+    struct bench *b = ctx;
+    struct order *o = order_of(job);
+    char want[20];
+    snprintf(want, sizeof want, "message %d", ++o->sent);
+    b->misordered |=
+        o->accepted != 1 || o->finished || o->lost || !cel_slice_is(effects, want);
 }
 
 static void feed(struct bench *b)
@@ -256,6 +293,7 @@ static void on_stuck(void *ctx, struct cel_job *job)
 static const struct cel_pool_events events = {
     .accepted = on_accepted,
     .state = on_state,
+    .effects = on_effects,
     .finished = on_finished,
     .lost = on_lost,
     .soft_limit = on_soft_limit,
@@ -401,6 +439,30 @@ static void test_states_come_in_order(void **state)
     for (int i = 0; i < 50; i++) {
         assert_int_equal(b->orders[i].states, 3);
     }
+    tear_down(b);
+}
+
+static void test_what_a_task_sends_comes_before_its_end(void **state)
+{
+    struct bench *b = set_up(state);
+    for (int i = 0; i < 50; i++) {
+        add(b, "send", "[]");
+    }
+    run_all(b);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(b->orders[i].sent, 3);
+        assert_string_equal(b->orders[i].result, "true");
+    }
+    tear_down(b);
+}
+
+static void test_what_a_task_sent_outlives_its_process(void **state)
+{
+    struct bench *b = set_up(state);
+    struct order *o = add(b, "send_crash", "[]");
+    run_all(b);
+    assert_int_equal(o->lost, 1);
+    assert_int_equal(o->sent, 3);
     tear_down(b);
 }
 
@@ -873,11 +935,17 @@ int main(int argc, char **argv)
         return 2;
     }
     const struct CMUnitTest all[] = {
-        T(test_a_value_comes_back, ops),     T(test_an_exception_comes_back, ops),
-        T(test_states_come_in_order, ops),   T(test_a_bad_body_is_reported_as_such, ops),
-        T(test_a_flood_ends_once_each, ops), T(test_large_bodies_and_results, ops),
-        T(test_the_soft_limit_is_told, ops), T(test_what_is_recalled_never_runs, ops),
-        T(test_stop_inside_an_event, ops),   T(test_no_memory_loses_no_job, ops),
+        T(test_what_a_task_sends_comes_before_its_end, ops),
+        T(test_a_value_comes_back, ops),
+        T(test_an_exception_comes_back, ops),
+        T(test_states_come_in_order, ops),
+        T(test_a_bad_body_is_reported_as_such, ops),
+        T(test_a_flood_ends_once_each, ops),
+        T(test_large_bodies_and_results, ops),
+        T(test_the_soft_limit_is_told, ops),
+        T(test_what_is_recalled_never_runs, ops),
+        T(test_stop_inside_an_event, ops),
+        T(test_no_memory_loses_no_job, ops),
     };
     const struct CMUnitTest several[] = {
         T(test_nothing_waits_behind_a_slow_task, ops),
@@ -891,6 +959,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest prefork[] = {
         T(test_a_crash_hurts_only_its_own_task, ops),
         T(test_crash_after_crash, ops),
+        T(test_what_a_task_sent_outlives_its_process, ops),
         T(test_random_kills_lose_one_task_each_at_most, ops),
         T(test_the_hard_limit_kills, ops),
         T(test_at_once_is_called_in_the_signal, ops),

@@ -17,12 +17,57 @@ enum cel_backend_flags {
         1 << 3, /* its client library blocks: runs on a thread of its own */
 };
 
+/* What is noted about a group before its tasks are published. */
+struct cel_group_note {
+    enum {
+        CEL_NOTE_CHORD_SIZE, /* Backend.set_chord_size(): number parts; a new run begins */
+        /* add_to_chord(): one part more; json (any text) tells a note made twice apart */
+        CEL_NOTE_CHORD_GROW,
+        CEL_NOTE_SAVE_GROUP, /* save_group(): json is the result tuple [[id, parent], [...]] */
+    } kind;
+    struct cel_slice group_id;
+    int64_t number;
+    struct cel_slice json;
+};
+
+/* The end of a task that is a part of a chord (Backend.on_chord_part_return). */
+struct cel_chord_part {
+    struct cel_slice group_id;
+    struct cel_slice task_id;
+    int64_t group_index; /* -1: none */
+    struct cel_slice state;
+    struct cel_slice result_json; /* of an exception: its map */
+    struct cel_slice token;       /* of the claim, if this is the last part */
+    int claim_seconds;            /* a claim that nobody kept or ended is free again */
+};
+
+enum cel_chord_answer {
+    CEL_CHORD_OPEN,    /* others are missing, or there is no such chord (any more) */
+    CEL_CHORD_CLAIMED, /* the last part: whoever has the token calls the body */
+    CEL_CHORD_BUSY,    /* the last part, but another one has claimed it and is not done */
+};
+
+/* What a claim comes with; borrowed for the call. */
+struct cel_chord_parts {
+    const struct cel_node *parts; /* array of [1, task id, state, result], in order */
+    const struct cel_node *group; /* result tuple of save_group(); NULL: none was saved */
+};
+
+struct cel_chord_done {
+    void (*fn)(void *ctx, const celery_error *err, enum cel_chord_answer answer,
+               const struct cel_chord_parts *parts);
+    void *ctx;
+};
+
 struct cel_backend_events {
     /*
      * The stored document of a task that was asked for, or a change of a watched one.
      * doc is borrowed for the call; NULL: there is none (PENDING).
      */
     void (*meta)(void *ctx, struct cel_slice task_id, const struct cel_node *doc);
+
+    /* The result tuple of a saved group that was asked for; NULL: there is none. */
+    void (*group)(void *ctx, struct cel_slice group_id, const struct cel_node *tuple);
 
     /* As cel_transport_events.lost: watches are gone, pending operations have failed. */
     void (*lost)(void *ctx, const celery_error *why);
@@ -62,6 +107,34 @@ struct cel_backend_ops {
 
     /* Remove what is stored about a task. */
     void (*forget)(struct cel_backend *b, struct cel_slice task_id, struct cel_done done);
+
+    /*
+     * Groups and chords; what comes in copies what it needs before it returns, and many in
+     * one pass become one batch.  All but note() of SAVE_GROUP and load_group() are NULL
+     * unless CEL_BACKEND_COUNTS.
+     */
+    void (*note)(struct cel_backend *b, const struct cel_group_note *note,
+                 struct cel_done done);
+    /* Reports a saved group through events->group() before done; answer: 1 there is one. */
+    void (*load_group)(struct cel_backend *b, struct cel_slice group_id,
+                       struct cel_done done);
+    void (*forget_group)(struct cel_backend *b, struct cel_slice group_id,
+                         struct cel_done done);
+
+    /* Counts a part, once for each task id and index, whatever comes how often. */
+    void (*add_chord_part)(struct cel_backend *b, const struct cel_chord_part *part,
+                           struct cel_chord_done done);
+
+    /* Keeps a claim for so long; answer: 0 it is somebody else's, or the chord is over. */
+    void (*keep_chord)(struct cel_backend *b, struct cel_slice group_id,
+                       struct cel_slice token, int seconds, struct cel_done done);
+
+    /*
+     * The body is called (or, failed, its failure is stored): removes what was counted, and
+     * parts that come late count nowhere.  answer: 0 the claim was somebody else's.
+     */
+    void (*end_chord)(struct cel_backend *b, struct cel_slice group_id,
+                      struct cel_slice token, bool failed, struct cel_done done);
 };
 
 /* The part of a backend that its owner and its implementation share. */

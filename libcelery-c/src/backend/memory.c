@@ -3,20 +3,11 @@
  * Results in the memory of this process, for tests and for programs whose client and worker
  * share one thread.  All backends of the same URL path see the same results.
  */
+#include "backend/memory.h"
 #include "backend/builtin.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/list.h"
-#include "base/map.h"
-
-struct store {
-    struct cel_list node;
-    char *name;
-    unsigned users;
-    struct cel_map docs;      /* task id: struct document */
-    struct cel_list backends; /* connected ones */
-};
 
 struct document {
     double expires; /* 0: never */
@@ -25,9 +16,9 @@ struct document {
     char text[];
 };
 
-/* What the next hook tells: the end of an operation, or the document of a task. */
+/* The end of an operation, or the document of a task. */
 struct notice {
-    struct cel_list node;
+    struct cel_memory_notice head;
     struct cel_done done;
     int64_t answer;
     bool is_meta;
@@ -35,31 +26,20 @@ struct notice {
     char id[];
 };
 
-struct memory {
-    struct cel_backend base;
-    struct store *store;
-    struct cel_list node; /* in the store's backends while open */
-    bool open;
-    double expires;
-    struct cel_map watches;
-    struct cel_list notices;
-    struct cel_source *hook;
-};
-
 static struct cel_list stores = {&stores, &stores};
 
-static struct store *use_store(const char *name)
+static struct cel_memory_store *use_store(const char *name)
 {
     struct cel_list *it;
     struct cel_list *tmp;
     cel_list_foreach(it, tmp, &stores) {
-        struct store *s = cel_container_of(it, struct store, node);
+        struct cel_memory_store *s = cel_container_of(it, struct cel_memory_store, node);
         if (strcmp(s->name, name) == 0) {
             s->users++;
             return s;
         }
     }
-    struct store *s = cel_calloc(1, sizeof *s);
+    struct cel_memory_store *s = cel_calloc(1, sizeof *s);
     char *copy = cel_strdup(name);
     if (!s || !copy) {
         cel_free(s);
@@ -73,7 +53,7 @@ static struct store *use_store(const char *name)
     return s;
 }
 
-static void leave_store(struct store *s)
+static void leave_store(struct cel_memory_store *s)
 {
     size_t at = 0;
     void *doc;
@@ -84,12 +64,13 @@ static void leave_store(struct store *s)
         cel_free(doc);
     }
     cel_map_fini(&s->docs);
+    cel_memory_free_chords(s);
     cel_list_remove(&s->node);
     cel_free(s->name);
     cel_free(s);
 }
 
-static const struct document *find(struct store *s, struct cel_slice task_id)
+static const struct document *find(struct cel_memory_store *s, struct cel_slice task_id)
 {
     struct document *doc = cel_map_get(&s->docs, task_id);
     if (doc && doc->expires > 0 && doc->expires <= cel_clock_wall()) {
@@ -99,7 +80,7 @@ static const struct document *find(struct store *s, struct cel_slice task_id)
     return doc;
 }
 
-static void fail(struct cel_done done, celery_status status)
+void cel_memory_fail(struct cel_done done, celery_status status)
 {
     celery_error err = {0};
     cel_error_set(&err, status, "result backend: %s", celery_status_text(status));
@@ -108,7 +89,29 @@ static void fail(struct cel_done done, celery_status status)
 
 /* ---- notices ---- */
 
-static celery_status add_notice(struct memory *m, struct cel_slice id, bool is_meta,
+void cel_memory_tell(struct cel_memory *m, struct cel_memory_notice *notice)
+{
+    cel_list_append(&m->notices, &notice->node);
+    cel_source_schedule(m->hook);
+}
+
+static void tell_meta(struct cel_memory *m, struct cel_slice id);
+
+static void call_notice(struct cel_memory *m, struct cel_memory_notice *head,
+                        bool dropped)
+{
+    struct notice *notice = cel_container_of(head, struct notice, head);
+    if (dropped && !notice->is_meta) {
+        cel_memory_fail(notice->done, CELERY_ECLOSED);
+    } else if (!dropped && notice->is_meta) {
+        tell_meta(m, cel_slice(notice->id, notice->len));
+    } else if (!dropped) {
+        cel_done(notice->done, NULL, notice->answer);
+    }
+    cel_free(notice);
+}
+
+static celery_status add_notice(struct cel_memory *m, struct cel_slice id, bool is_meta,
                                 struct cel_done done, int64_t answer)
 {
     struct notice *notice = cel_alloc(sizeof *notice + id.len);
@@ -122,20 +125,19 @@ static celery_status add_notice(struct memory *m, struct cel_slice id, bool is_m
     if (id.len > 0) {
         memcpy(notice->id, id.data, id.len);
     }
-    cel_list_init(&notice->node);
-    cel_list_append(&m->notices, &notice->node);
-    cel_source_schedule(m->hook);
+    notice->head.call = call_notice;
+    cel_memory_tell(m, &notice->head);
     return CELERY_OK;
 }
 
-static void answer(struct memory *m, struct cel_done done, int64_t value)
+void cel_memory_answer(struct cel_memory *m, struct cel_done done, int64_t value)
 {
     if (add_notice(m, CEL_SLICE_NULL, false, done, value) < 0) {
-        fail(done, CELERY_ENOMEM);
+        cel_memory_fail(done, CELERY_ENOMEM);
     }
 }
 
-static void tell_meta(struct memory *m, struct cel_slice id)
+static void tell_meta(struct cel_memory *m, struct cel_slice id)
 {
     const struct document *doc = find(m->store, id);
     struct cel_arena a = {0};
@@ -148,28 +150,28 @@ static void tell_meta(struct memory *m, struct cel_slice id)
     cel_arena_fini(&a);
 }
 
-static void run_notices(void *ctx)
+static void call_notices(struct cel_memory *m, bool dropped)
 {
-    struct memory *m = ctx;
     struct cel_list *first;
     while ((first = cel_list_first(&m->notices)) != NULL) {
-        struct notice *notice = cel_container_of(first, struct notice, node);
+        struct cel_memory_notice *notice =
+            cel_container_of(first, struct cel_memory_notice, node);
         cel_list_remove(first);
-        if (notice->is_meta) {
-            tell_meta(m, cel_slice(notice->id, notice->len));
-        } else {
-            cel_done(notice->done, NULL, notice->answer);
-        }
-        cel_free(notice);
+        notice->call(m, notice, dropped);
     }
 }
 
-static void tell_watchers(struct store *s, struct cel_slice id)
+static void run_notices(void *ctx)
+{
+    call_notices(ctx, false);
+}
+
+static void tell_watchers(struct cel_memory_store *s, struct cel_slice id)
 {
     struct cel_list *it;
     struct cel_list *tmp;
     cel_list_foreach(it, tmp, &s->backends) {
-        struct memory *m = cel_container_of(it, struct memory, node);
+        struct cel_memory *m = cel_container_of(it, struct cel_memory, node);
         if (cel_map_get(&m->watches, id)) {
             add_notice(m, id, true, (struct cel_done){0}, 0);
         }
@@ -181,7 +183,7 @@ static void tell_watchers(struct store *s, struct cel_slice id)
 static celery_status memory_init(struct cel_backend *base, struct cel_url *const *urls,
                                  size_t n, const struct cel_config *c, celery_error *err)
 {
-    struct memory *m = (struct memory *)base;
+    struct cel_memory *m = (struct cel_memory *)base;
     cel_list_init(&m->node);
     cel_list_init(&m->notices);
     m->expires = c ? cel_config_double(c, "result_expires", 0) : 86400;
@@ -194,7 +196,7 @@ static celery_status memory_init(struct cel_backend *base, struct cel_url *const
 
 static void memory_fini(struct cel_backend *base)
 {
-    struct memory *m = (struct memory *)base;
+    struct cel_memory *m = (struct cel_memory *)base;
     m->hook = cel_source_free(m->hook);
     leave_store(m->store);
     cel_map_fini(&m->watches);
@@ -203,35 +205,27 @@ static void memory_fini(struct cel_backend *base)
 static void memory_connect(struct cel_backend *base, size_t url_index,
                            struct cel_done done)
 {
-    struct memory *m = (struct memory *)base;
+    struct cel_memory *m = (struct cel_memory *)base;
     if (!m->open) {
         m->open = true;
         cel_list_append(&m->store->backends, &m->node);
     }
-    answer(m, done, 0);
+    cel_memory_answer(m, done, 0);
 }
 
 static void memory_close(struct cel_backend *base)
 {
-    struct memory *m = (struct memory *)base;
-    struct cel_list *first;
+    struct cel_memory *m = (struct cel_memory *)base;
     if (!m->store) {
         return; /* init() failed */
     }
     m->open = false;
     cel_list_remove(&m->node);
     cel_map_fini(&m->watches);
-    while ((first = cel_list_first(&m->notices)) != NULL) {
-        struct notice *notice = cel_container_of(first, struct notice, node);
-        cel_list_remove(first);
-        if (!notice->is_meta) {
-            fail(notice->done, CELERY_ECLOSED);
-        }
-        cel_free(notice);
-    }
+    call_notices(m, true);
 }
 
-static celery_status put(struct memory *m, const struct cel_task_meta *meta)
+static celery_status put(struct cel_memory *m, const struct cel_task_meta *meta)
 {
     struct cel_buf text = {0};
     celery_error err = {0};
@@ -255,47 +249,47 @@ static celery_status put(struct memory *m, const struct cel_task_meta *meta)
 static void memory_store(struct cel_backend *base, const struct cel_task_meta *meta,
                          struct cel_done done)
 {
-    struct memory *m = (struct memory *)base;
+    struct cel_memory *m = (struct cel_memory *)base;
     if (!m->open) {
-        fail(done, CELERY_ECLOSED);
+        cel_memory_fail(done, CELERY_ECLOSED);
         return;
     }
     const struct document *old = find(m->store, meta->task_id);
     if (old && old->final) {
-        answer(m, done, 0);
+        cel_memory_answer(m, done, 0);
         return;
     }
     celery_status status = put(m, meta);
     if (status < 0) {
-        fail(done, status);
+        cel_memory_fail(done, status);
         return;
     }
     tell_watchers(m->store, meta->task_id);
-    answer(m, done, 1);
+    cel_memory_answer(m, done, 1);
 }
 
 static void memory_load(struct cel_backend *base, const struct cel_slice *task_ids,
                         size_t n, struct cel_done done)
 {
-    struct memory *m = (struct memory *)base;
+    struct cel_memory *m = (struct cel_memory *)base;
     int64_t found = 0;
     if (!m->open) {
-        fail(done, CELERY_ECLOSED);
+        cel_memory_fail(done, CELERY_ECLOSED);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         found += find(m->store, task_ids[i]) != NULL;
         if (add_notice(m, task_ids[i], true, (struct cel_done){0}, 0) < 0) {
-            fail(done, CELERY_ENOMEM);
+            cel_memory_fail(done, CELERY_ENOMEM);
             return;
         }
     }
-    answer(m, done, found);
+    cel_memory_answer(m, done, found);
 }
 
 static celery_status memory_watch(struct cel_backend *base, struct cel_slice task_id)
 {
-    struct memory *m = (struct memory *)base;
+    struct cel_memory *m = (struct cel_memory *)base;
     if (!m->open) {
         return CELERY_ECLOSED;
     }
@@ -305,20 +299,20 @@ static celery_status memory_watch(struct cel_backend *base, struct cel_slice tas
 
 static void memory_unwatch(struct cel_backend *base, struct cel_slice task_id)
 {
-    cel_map_del(&((struct memory *)base)->watches, task_id);
+    cel_map_del(&((struct cel_memory *)base)->watches, task_id);
 }
 
 static void memory_forget(struct cel_backend *base, struct cel_slice task_id,
                           struct cel_done done)
 {
-    struct memory *m = (struct memory *)base;
+    struct cel_memory *m = (struct cel_memory *)base;
     if (!m->open) {
-        fail(done, CELERY_ECLOSED);
+        cel_memory_fail(done, CELERY_ECLOSED);
         return;
     }
     void *doc = cel_map_del(&m->store->docs, task_id);
     cel_free(doc);
-    answer(m, done, doc != NULL);
+    cel_memory_answer(m, done, doc != NULL);
 }
 
 static const char *const schemes[] = {"memory", "cache+memory", NULL};
@@ -326,8 +320,8 @@ static const char *const schemes[] = {"memory", "cache+memory", NULL};
 const struct cel_backend_ops cel_backend_memory = {
     .name = "memory",
     .schemes = schemes,
-    .flags = CEL_BACKEND_PUSHES,
-    .size = sizeof(struct memory),
+    .flags = CEL_BACKEND_PUSHES | CEL_BACKEND_COUNTS,
+    .size = sizeof(struct cel_memory),
     .init = memory_init,
     .fini = memory_fini,
     .connect = memory_connect,
@@ -337,4 +331,10 @@ const struct cel_backend_ops cel_backend_memory = {
     .watch = memory_watch,
     .unwatch = memory_unwatch,
     .forget = memory_forget,
+    .note = cel_memory_note,
+    .load_group = cel_memory_load_group,
+    .forget_group = cel_memory_forget_group,
+    .add_chord_part = cel_memory_add_chord_part,
+    .keep_chord = cel_memory_keep_chord,
+    .end_chord = cel_memory_end_chord,
 };

@@ -7,7 +7,8 @@
 #include "base/log.h"
 #include <stdio.h>
 
-#define KEY_PREFIX "celery-task-meta-"
+#define KEY_PREFIX   "celery-task-meta-"
+#define GROUP_PREFIX "celery-taskset-meta-"
 
 static struct cel_redis_backend *self(struct cel_backend *base)
 {
@@ -25,14 +26,18 @@ static celery_status make_prefix(struct cel_redis_backend *b,
     if (global.len > 0 && !memchr(":_-.", global.data[global.len - 1], 4)) {
         cel_buf_addc(&text, '_');
     }
+    size_t global_len = text.len;
     cel_buf_adds(&text, KEY_PREFIX);
     b->prefix_len = text.len;
     b->prefix = cel_buf_steal(&text);
-    if (!b->prefix) {
+    cel_buf_fini(&text);
+    if (b->prefix) {
+        cel_buf_add(&text, b->prefix, global_len);
+        cel_buf_adds(&text, GROUP_PREFIX);
+        b->group_prefix = cel_buf_steal(&text);
         cel_buf_fini(&text);
-        return cel_error_nomem(err);
     }
-    return CELERY_OK;
+    return b->group_prefix ? CELERY_OK : cel_error_nomem(err);
 }
 
 static double explicit_seconds(const struct cel_config *c, const char *name)
@@ -60,6 +65,8 @@ static void read_settings(struct cel_redis_backend *b, const struct cel_config *
     o->sentinel_master = option_text(options, "master_name");
     o->sentinel_password =
         option_text(cel_node_get(options, CEL_SLICE("sentinel_kwargs")), "password");
+    b->chord_ordered =
+        cel_node_bool(cel_node_get(options, CEL_SLICE("result_chord_ordered")), true);
     double expires = 86400;
     if (c) {
         o->command_timeout = explicit_seconds(c, "redis_socket_timeout");
@@ -96,6 +103,7 @@ static void redis_fini(struct cel_backend *base)
     struct cel_redis_backend *b = self(base);
     b->hook = cel_source_free(b->hook);
     cel_free(b->prefix);
+    cel_free(b->group_prefix);
     cel_free((char *)b->options.sentinel_master);
     cel_free((char *)b->options.sentinel_password);
     cel_free(b->batch.entries);
@@ -258,4 +266,10 @@ const struct cel_backend_ops cel_backend_redis = {
     .watch = cel_redis_watch,
     .unwatch = cel_redis_unwatch,
     .forget = cel_redis_forget,
+    .note = cel_redis_note,
+    .load_group = cel_redis_load_group,
+    .forget_group = cel_redis_forget_group,
+    .add_chord_part = cel_redis_add_chord_part,
+    .keep_chord = cel_redis_keep_chord,
+    .end_chord = cel_redis_end_chord,
 };

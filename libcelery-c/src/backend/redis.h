@@ -30,7 +30,9 @@ struct cel_redis_backend {
     struct cel_redis_options options;
     char *prefix; /* global_keyprefix and "celery-task-meta-" */
     size_t prefix_len;
-    char ttl[24]; /* seconds as text; "0": for ever */
+    char *group_prefix; /* the same with "celery-taskset-meta-" */
+    bool chord_ordered; /* result_chord_ordered: parts by their index */
+    char ttl[24];       /* seconds as text; "0": for ever */
 
     enum cel_redis_backend_state state;
     struct cel_done connected;
@@ -77,6 +79,20 @@ celery_status cel_redis_watch(struct cel_backend *base, struct cel_slice task_id
 void cel_redis_unwatch(struct cel_backend *base, struct cel_slice task_id);
 void cel_redis_watch_clear(struct cel_redis_backend *b);
 bool cel_redis_watches(const struct cel_redis_backend *b, struct cel_slice task_id);
+
+/* redis_chord.c */
+void cel_redis_note(struct cel_backend *base, const struct cel_group_note *note,
+                    struct cel_done done);
+void cel_redis_load_group(struct cel_backend *base, struct cel_slice group_id,
+                          struct cel_done done);
+void cel_redis_forget_group(struct cel_backend *base, struct cel_slice group_id,
+                            struct cel_done done);
+void cel_redis_add_chord_part(struct cel_backend *base, const struct cel_chord_part *part,
+                              struct cel_chord_done done);
+void cel_redis_keep_chord(struct cel_backend *base, struct cel_slice group_id,
+                          struct cel_slice token, int seconds, struct cel_done done);
+void cel_redis_end_chord(struct cel_backend *base, struct cel_slice group_id,
+                         struct cel_slice token, bool failed, struct cel_done done);
 
 /* Reads a stored document and reports it; nil: there is none. */
 celery_status cel_redis_report(struct cel_redis_backend *b, struct cel_slice task_id,

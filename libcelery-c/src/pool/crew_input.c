@@ -47,10 +47,21 @@ static void tell_state(struct cel_member *m, const struct cel_wire_state *state)
     }
 }
 
+static void tell_effects(struct cel_member *m, uint32_t seq, struct cel_slice effects)
+{
+    struct cel_crew *c = m->crew;
+    struct cel_job *job = *cel_member_place(m, seq);
+    if (job && cel_seat_of(job)->seq == seq) {
+        cel_hold_accept(m, job);
+        c->pool->events->effects(c->pool->events_ctx, job, effects);
+    }
+}
+
 static bool handle(struct cel_member *m, const struct cel_frame *frame)
 {
     struct cel_wire_state state;
     struct cel_outcome outcome;
+    struct cel_slice effects;
     uint32_t seq;
     switch (frame->type) {
     case CEL_FRAME_UP:
@@ -63,6 +74,12 @@ static bool handle(struct cel_member *m, const struct cel_frame *frame)
             return false;
         }
         tell_state(m, &state);
+        return true;
+    case CEL_FRAME_EFFECTS:
+        if (!cel_wire_read_effects(frame->payload, &seq, &effects)) {
+            return false;
+        }
+        tell_effects(m, seq, effects);
         return true;
     case CEL_FRAME_DONE:
         if (!cel_wire_read_done(frame->payload, &seq, &outcome)) {

@@ -53,6 +53,13 @@ enum cel_outcome_kind {
     CEL_OUTCOME_LOST,      /* made by the worker */
 };
 
+/* What the message carried beside its arguments. */
+enum cel_outcome_follows {
+    CEL_FOLLOWS_BODY = 1 << 0,  /* the body was decoded: the other bits are known */
+    CEL_FOLLOWS_ANY = 1 << 1,   /* callbacks, errbacks, chain or chord */
+    CEL_FOLLOWS_CHORD = 1 << 2, /* it is a part of a chord */
+};
+
 /* What came of one execution; texts are borrowed for the call. */
 struct cel_outcome {
     enum cel_outcome_kind kind;
@@ -68,6 +75,9 @@ struct cel_outcome {
     double runtime;             /* seconds in the task function */
     struct cel_slice args_json; /* if job.extended */
     struct cel_slice kwargs_json;
+    struct cel_slice
+        effects;      /* what its end brings about (struct cel_effects); or empty */
+    unsigned follows; /* enum cel_outcome_follows, of a body that was decoded */
     long max_rss_kib; /* of the child; 0 unknown */
 };
 
@@ -82,6 +92,13 @@ struct cel_pool_events {
     /* Between accepted() and finished(): update_state().  meta_json is JSON text. */
     void (*state)(void *ctx, struct cel_job *job, struct cel_slice state,
                   struct cel_slice meta_json);
+
+    /*
+     * Between accepted() and finished(): messages that it sends and notes that it leaves, as
+     * bytes of a struct cel_effects.  They are carried out at once, and confirmed before the
+     * request ends.
+     */
+    void (*effects)(void *ctx, struct cel_job *job, struct cel_slice effects);
 
     /* Its function returned.  Nothing is stored or sent yet.  The outcome is borrowed. */
     void (*finished)(void *ctx, struct cel_job *job, const struct cel_outcome *outcome);

@@ -18,6 +18,12 @@ struct cel_run_hooks {
     /* update_state() while the task runs. */
     void (*state)(void *ctx, struct cel_job *job, struct cel_slice state,
                   struct cel_slice meta_json);
+    /*
+     * What the running task sends, as bytes of a struct cel_effects; borrowed for the call.
+     * CELERY_OK: the worker has it, or will whatever becomes of this process.  NULL: nobody
+     * can send.
+     */
+    celery_status (*effects)(void *ctx, struct cel_job *job, struct cel_slice effects);
     /* A log line of the task, already with name and id; NULL: cel_log_text(). */
     void (*log)(void *ctx, celery_log_level level, struct cel_slice text);
     /* enum cel_stop bits: why the running task should stop; any time, may be NULL. */

@@ -30,11 +30,28 @@ static void send_state(void *ctx, struct cel_job *job, struct cel_slice state,
     }
 }
 
+static celery_status send_effects(void *ctx, struct cel_job *job,
+                                  struct cel_slice effects)
+{
+    struct cel_serve *s = ctx;
+    celery_status status =
+        cel_wire_write_effects(&s->out, s->number + 1, s->seq, effects);
+    if (status < 0) {
+        cel_buf_clear(&s->out);
+        return status;
+    }
+    s->number++;
+    s->io.put(s->io.ctx, &s->out);
+    flush(s);
+    return CELERY_OK;
+}
+
 celery_status cel_serve_init(struct cel_serve *s, const struct cel_pool_options *options,
                              struct cel_board *board, const struct cel_serve_io *io)
 {
     *s = (struct cel_serve){.options = options, .io = *io, .board = board};
-    struct cel_run_hooks hooks = {.ctx = s, .state = send_state, .stopping = stopping};
+    struct cel_run_hooks hooks = {
+        .ctx = s, .state = send_state, .effects = send_effects, .stopping = stopping};
     s->runner = cel_runner_new(options->app, options->hostname, &options->limits, &hooks);
     return s->runner ? CELERY_OK : CELERY_ENOMEM;
 }

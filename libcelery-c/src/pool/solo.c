@@ -149,6 +149,14 @@ static void forward_state(void *ctx, struct cel_job *job, struct cel_slice state
     s->pool.events->state(s->pool.events_ctx, job, state, meta_json);
 }
 
+static celery_status forward_effects(void *ctx, struct cel_job *job,
+                                     struct cel_slice effects)
+{
+    struct solo *s = ctx;
+    s->pool.events->effects(s->pool.events_ctx, job, effects);
+    return CELERY_OK;
+}
+
 static celery_status solo_prepare(struct cel_pool *p, celery_error *err)
 {
     return CELERY_OK;
@@ -169,6 +177,7 @@ static celery_status solo_start(struct cel_pool *p, celery_error *err)
     struct cel_run_hooks hooks = {
         .ctx = s,
         .state = forward_state,
+        .effects = forward_effects,
         .stopping = stopping,
         .soft_by_clock = true,
     };

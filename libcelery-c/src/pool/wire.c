@@ -13,7 +13,8 @@ struct header {
 enum {
     JOB_TEXTS = 15,
     STATE_TEXTS = 2,
-    DONE_TEXTS = 9,
+    EFFECTS_TEXTS = 1,
+    DONE_TEXTS = 10,
 };
 
 enum job_flags {
@@ -44,6 +45,11 @@ struct state_part {
     uint32_t lengths[STATE_TEXTS];
 };
 
+struct effects_part {
+    uint32_t seq;
+    uint32_t lengths[EFFECTS_TEXTS];
+};
+
 struct done_part {
     double countdown;
     double runtime;
@@ -51,6 +57,7 @@ struct done_part {
     uint32_t seq;
     uint16_t kind;
     uint16_t fault;
+    uint32_t follows;
     uint32_t lengths[DONE_TEXTS];
 };
 
@@ -70,7 +77,7 @@ static void done_texts(struct cel_outcome *o, struct cel_slice *texts[DONE_TEXTS
 {
     struct cel_slice *all[DONE_TEXTS] = {
         &o->result_json, &o->repr,   &o->exc_type,  &o->exc_module,  &o->exc_args,
-        &o->traceback,   &o->reason, &o->args_json, &o->kwargs_json,
+        &o->traceback,   &o->reason, &o->args_json, &o->kwargs_json, &o->effects,
     };
     memcpy(texts, all, sizeof all);
 }
@@ -153,6 +160,15 @@ celery_status cel_wire_write_state(struct cel_buf *out, uint32_t number,
                        texts, STATE_TEXTS);
 }
 
+celery_status cel_wire_write_effects(struct cel_buf *out, uint32_t number, uint32_t seq,
+                                     struct cel_slice effects)
+{
+    struct effects_part part = {.seq = seq};
+    struct cel_slice *texts[EFFECTS_TEXTS] = {&effects};
+    return write_frame(out, CEL_FRAME_EFFECTS, number, &part, sizeof part, part.lengths,
+                       texts, EFFECTS_TEXTS);
+}
+
 celery_status cel_wire_write_done(struct cel_buf *out, uint32_t number, uint32_t seq,
                                   const struct cel_outcome *outcome)
 {
@@ -163,6 +179,7 @@ celery_status cel_wire_write_done(struct cel_buf *out, uint32_t number, uint32_t
         .seq = seq,
         .kind = (uint16_t)outcome->kind,
         .fault = (uint16_t)outcome->fault,
+        .follows = outcome->follows,
     };
     struct cel_slice *texts[DONE_TEXTS];
     done_texts((struct cel_outcome *)outcome, texts);
@@ -180,7 +197,7 @@ celery_status cel_frame_next(struct cel_slice *rest, struct cel_frame *ret_frame
     }
     memcpy(&header, rest->data, sizeof header);
     if (header.length > CEL_FRAME_MAX || header.type < CEL_FRAME_JOB ||
-        header.type > CEL_FRAME_DONE) {
+        header.type > CEL_FRAME_EFFECTS) {
         return CELERY_EPROTO;
     }
     if (rest->len - sizeof header < header.length) {
@@ -270,6 +287,19 @@ bool cel_wire_read_state(struct cel_slice payload, struct cel_wire_state *ret_st
     return true;
 }
 
+bool cel_wire_read_effects(struct cel_slice payload, uint32_t *ret_seq,
+                           struct cel_slice *ret_effects)
+{
+    struct effects_part part;
+    struct cel_slice *texts[EFFECTS_TEXTS] = {ret_effects};
+    if (!read_part(&payload, &part, sizeof part) ||
+        !read_texts(payload, part.lengths, texts, EFFECTS_TEXTS)) {
+        return false;
+    }
+    *ret_seq = part.seq;
+    return true;
+}
+
 bool cel_wire_read_done(struct cel_slice payload, uint32_t *ret_seq,
                         struct cel_outcome *ret_outcome)
 {
@@ -287,6 +317,7 @@ bool cel_wire_read_done(struct cel_slice payload, uint32_t *ret_seq,
     *ret_seq = part.seq;
     ret_outcome->kind = (enum cel_outcome_kind)part.kind;
     ret_outcome->fault = (enum cel_call_fault)part.fault;
+    ret_outcome->follows = part.follows;
     ret_outcome->countdown = part.countdown;
     ret_outcome->runtime = part.runtime;
     ret_outcome->max_rss_kib = (long)part.max_rss_kib;

@@ -15,6 +15,7 @@ enum cel_frame_type {
     CEL_FRAME_UP,      /* from a member: it has started */
     CEL_FRAME_STATE,   /* update_state() */
     CEL_FRAME_DONE,    /* an outcome */
+    CEL_FRAME_EFFECTS, /* what a running task sends */
 };
 
 struct cel_frame {
@@ -48,6 +49,8 @@ celery_status cel_wire_write_job(struct cel_buf *out, uint32_t number, uint32_t 
 celery_status cel_wire_write_up(struct cel_buf *out, uint32_t number);
 celery_status cel_wire_write_state(struct cel_buf *out, uint32_t number,
                                    const struct cel_wire_state *state);
+celery_status cel_wire_write_effects(struct cel_buf *out, uint32_t number, uint32_t seq,
+                                     struct cel_slice effects);
 celery_status cel_wire_write_done(struct cel_buf *out, uint32_t number, uint32_t seq,
                                   const struct cel_outcome *outcome);
 
@@ -55,6 +58,8 @@ celery_status cel_wire_write_done(struct cel_buf *out, uint32_t number, uint32_t
 bool cel_wire_read_job(const celery_app *app, struct cel_slice payload,
                        struct cel_wire_job *ret_job);
 bool cel_wire_read_state(struct cel_slice payload, struct cel_wire_state *ret_state);
+bool cel_wire_read_effects(struct cel_slice payload, uint32_t *ret_seq,
+                           struct cel_slice *ret_effects);
 bool cel_wire_read_done(struct cel_slice payload, uint32_t *ret_seq,
                         struct cel_outcome *ret_outcome);
 

@@ -26,6 +26,7 @@ struct cel_link {
     void *ctx;
     struct cel_source *retry; /* timer: connect again */
     struct cel_list waiting;  /* struct cel_publish for which there is no connection */
+    struct cel_map declared;  /* names of queues, on this connection */
     struct cel_backoff backoff;
     struct cel_url **urls;
     size_t n_urls;
@@ -153,23 +154,31 @@ static void on_declared(void *ctx, const celery_error *err, int64_t answer)
     }
 }
 
+static void declare(struct cel_link *l, const struct cel_queue_def *def,
+                    struct cel_done done)
+{
+    struct cel_queue q = {
+        .name = def->name,
+        .exchange = def->exchange,
+        .exchange_type = def->exchange_type,
+        .routing_key = def->routing_key,
+        .arguments = def->arguments,
+        .durable = true,
+    };
+
+    cel_map_set(&l->declared, cel_slice_of(def->name), l, NULL);
+    l->transport->ops->declare(l->transport, &q, done);
+}
+
 static void declare_all(struct cel_link *l)
 {
     size_t n = cel_router_count(l->router);
 
     l->state = LINK_DECLARING;
     l->declaring = n;
+    cel_map_fini(&l->declared);
     for (size_t i = 0; i < n && l->state == LINK_DECLARING; i++) {
-        const struct cel_queue_def *def = cel_router_at(l->router, i);
-        struct cel_queue q = {
-            .name = def->name,
-            .exchange = def->exchange,
-            .exchange_type = def->exchange_type,
-            .routing_key = def->routing_key,
-            .arguments = def->arguments,
-            .durable = true,
-        };
-        l->transport->ops->declare(l->transport, &q, (struct cel_done){on_declared, l});
+        declare(l, cel_router_at(l->router, i), (struct cel_done){on_declared, l});
     }
 }
 
@@ -267,10 +276,29 @@ static void on_published(void *ctx, const celery_error *err, int64_t answer)
     cel_list_append(&l->waiting, &p->node);
 }
 
+static void on_queue_declared(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_link *l = ctx;
+
+    if (err) {
+        cel_log(CELERY_LOG_ERROR, "A queue could not be declared: %s", err->message);
+        cel_map_fini(&l->declared); /* the next message tries again */
+    }
+}
+
+/* Once for each connection, before the first message; the broker keeps their order. */
+static void declare_for(struct cel_link *l, const struct cel_queue_def *queue)
+{
+    if (queue && !cel_map_get(&l->declared, cel_slice_of(queue->name))) {
+        declare(l, queue, (struct cel_done){on_queue_declared, l});
+    }
+}
+
 void cel_link_publish(struct cel_link *l, struct cel_publish *p)
 {
     p->link = l;
     if (l->state == LINK_CONSUMING || l->state == LINK_STOPPED) {
+        declare_for(l, p->queue);
         l->transport->ops->publish(l->transport, p->exchange, p->routing_key, p->envelope,
                                    (struct cel_done){on_published, p});
         return;
@@ -366,6 +394,7 @@ struct cel_link *cel_link_free(struct cel_link *l)
     cel_link_close(l);
     cel_transport_free(l->transport);
     cel_source_free(l->retry);
+    cel_map_fini(&l->declared);
     free_urls(l);
     cel_free(l);
     return NULL;

@@ -3,6 +3,7 @@
 #include "worker/report.h"
 
 #include "base/clock.h"
+#include "worker/follow.h"
 #include "worker/report_text.h"
 
 #include <unistd.h>
@@ -64,12 +65,33 @@ static struct cel_slice exception_json(struct cel_request *r)
     return json;
 }
 
+/* The result tuples of what it sent, in order. */
+static struct cel_slice children(struct cel_request *r)
+{
+    struct cel_buf out = {0};
+    struct cel_slice json = CEL_SLICE("[]");
+
+    if (!r->follow || r->follow->children.len == 0) {
+        return json;
+    }
+    cel_buf_addc(&out, '[');
+    cel_buf_add_slice(&out, cel_buf_slice(&r->follow->children));
+    cel_buf_addc(&out, ']');
+    struct cel_slice all = cel_buf_slice(&out);
+
+    if (cel_buf_ok(&out) && cel_report_copy(r, &all) == CELERY_OK) {
+        json = all;
+    }
+    cel_buf_fini(&out);
+    return json;
+}
+
 static void fill_common(struct cel_request *r, struct cel_task_meta *meta)
 {
     const struct cel_task_call *call = &r->job.call;
 
     meta->task_id = call->id;
-    meta->children_json = CEL_SLICE("[]");
+    meta->children_json = children(r);
     meta->group_id = call->group;
     meta->parent_id = call->parent_id;
     meta->date_done_us = INT64_MIN;

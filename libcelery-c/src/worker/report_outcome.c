@@ -45,7 +45,7 @@ celery_status cel_report_keep(struct cel_request *r, const struct cel_outcome *o
     *o = *outcome;
     struct cel_slice *const parts[] = {
         &o->result_json, &o->repr,   &o->exc_type,  &o->exc_module,  &o->exc_args,
-        &o->traceback,   &o->reason, &o->args_json, &o->kwargs_json,
+        &o->traceback,   &o->reason, &o->args_json, &o->kwargs_json, &o->effects,
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (cel_report_copy(r, parts[i]) < 0) {

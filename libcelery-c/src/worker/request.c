@@ -3,13 +3,12 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "worker/follow.h"
 #include "worker/report.h"
+#include "worker/reporting.h"
 #include "worker/schedule.h"
 
 #include <stdio.h>
-
-/* Seconds in which a retry's message must be with the broker. */
-#define PUBLISH_DEADLINE 900.0
 
 struct cel_request *cel_request_new(struct celery_worker *w,
                                     struct cel_delivery *give_delivery)
@@ -42,6 +41,7 @@ static void request_free(struct cel_request *r)
     struct celery_worker *w = r->w;
 
     cel_schedule_remove(r);
+    cel_follow_fini(r);
     cel_list_remove(&r->node);
     cel_list_remove(&r->ready_node);
     w->n_requests--;
@@ -200,111 +200,6 @@ static void settle(struct cel_request *r)
     }
 }
 
-/* ---- reporting: messages first, then the result; REPORTED when both are safe ---- */
-
-static void on_stored(void *ctx, const celery_error *err)
-{
-    struct cel_request *r = ctx;
-
-    if (err && err->status == CELERY_ELIMIT && r->outcome.kind == CEL_OUTCOME_SUCCESS) {
-        struct cel_outcome too_large = {
-            .kind = CEL_OUTCOME_FAILURE,
-            .exc_type = CEL_SLICE("BackendStoreError"),
-            .exc_module = CEL_SLICE("celery.exceptions"),
-            .exc_args = CEL_SLICE("[\"the result is too large for the backend\"]"),
-        };
-        r->outcome = too_large;
-        cel_report_meta(r);
-        cel_results_store(r->w->results, &r->store);
-        return;
-    }
-    if (err) {
-        cel_log(CELERY_LOG_CRITICAL, "Task %s[%s]: its result could not be stored: %s",
-                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id),
-                err->message);
-        r->w->abandoned = true;
-    }
-    cel_request_event(r, err ? CEL_REQ_UNREPORTED : CEL_REQ_REPORTED);
-}
-
-static void store_outcome(struct cel_request *r)
-{
-    if (!cel_report_meta(r)) {
-        cel_request_event(r, CEL_REQ_REPORTED);
-        return;
-    }
-    r->store.done = on_stored;
-    r->store.ctx = r;
-    cel_results_store(r->w->results, &r->store);
-}
-
-static void on_retry_published(void *ctx, const celery_error *err)
-{
-    struct cel_request *r = ctx;
-
-    if (err) {
-        /* As Task.retry(): a retry that cannot be published rejects the message. */
-        cel_log(CELERY_LOG_ERROR, "Task %s[%s]: its retry could not be published: %s",
-                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id),
-                err->message);
-        cel_request_event(r, CEL_REQ_UNREPORTED);
-        return;
-    }
-    store_outcome(r);
-}
-
-static void publish_retry(struct cel_request *r)
-{
-    celery_error err = {0};
-    const struct cel_job *job = &r->job;
-
-    if (cel_report_retry(r, &r->publish.envelope, &err) < 0) {
-        on_retry_published(r, &err);
-        return;
-    }
-    /* celery/app/task.py: exchange "" means that the routing key names the queue. */
-    struct cel_arena *a = &r->envelope->arena;
-    r->publish.exchange = cel_arena_strndup(a, job->exchange.data, job->exchange.len);
-    r->publish.routing_key =
-        cel_arena_strndup(a, job->routing_key.data, job->routing_key.len);
-    r->publish.deadline = cel_loop_now(r->w->loop) + PUBLISH_DEADLINE;
-    r->publish.done = on_retry_published;
-    r->publish.ctx = r;
-    if (!r->publish.exchange || !r->publish.routing_key) {
-        err = (celery_error){CELERY_ENOMEM, 0, "out of memory"};
-        on_retry_published(r, &err);
-        return;
-    }
-    cel_link_publish(r->w->link, &r->publish);
-}
-
-static void report(struct cel_request *r)
-{
-    if (r->cancelled && !r->acknowledged) {
-        cel_request_event(r, CEL_REQ_UNREPORTED);
-        return;
-    }
-    cel_report_log_end(r);
-    if (r->outcome.kind == CEL_OUTCOME_RETRY && !r->cancelled) {
-        publish_retry(r);
-        return;
-    }
-    if (r->outcome.kind == CEL_OUTCOME_LOST && r->policy && r->policy->acks_late &&
-        r->policy->reject_on_worker_lost && !r->acknowledged) {
-        struct cel_ack_policy policy = {
-            .reject_on_worker_lost = true,
-            .crashes = r->crashes,
-            .crash_budget = r->w->policy.crash_budget,
-        };
-        if (cel_request_settle(CEL_OUTCOME_LOST, &policy) == CEL_SETTLE_REQUEUE) {
-            /* It will run again: nothing is stored (celery/worker/request.py on_failure). */
-            cel_request_event(r, CEL_REQ_REPORTED);
-            return;
-        }
-    }
-    store_outcome(r);
-}
-
 /* ---- the other actions ---- */
 
 static void submit(struct cel_request *r)
@@ -376,7 +271,7 @@ void cel_request_event(struct cel_request *r, enum cel_request_event event)
     } else if (step.actions & CEL_DO_KILL) {
         kill_task(r);
     } else if (step.actions & CEL_DO_REPORT) {
-        report(r);
+        cel_reporting_start(r);
     } else if (step.actions & CEL_DO_SETTLE) {
         settle(r);
     } else if (step.actions & CEL_DO_RETURN) {
@@ -456,6 +351,11 @@ static void on_state(void *ctx, struct cel_job *job, struct cel_slice state,
                      struct cel_slice meta_json)
 {
     cel_report_state(of_job(job), state, meta_json);
+}
+
+static void on_effects(void *ctx, struct cel_job *job, struct cel_slice effects)
+{
+    cel_follow_sent(of_job(job), effects);
 }
 
 /* Moving average of the run time, for the automatic prefetch. */
@@ -551,6 +451,7 @@ static void on_stuck(void *ctx, struct cel_job *job)
 const struct cel_pool_events cel_request_pool_events = {
     .accepted = on_accepted,
     .state = on_state,
+    .effects = on_effects,
     .finished = on_finished,
     .lost = on_lost,
     .soft_limit = on_soft_limit,

@@ -3,8 +3,11 @@
 #ifndef CEL_WORKER_REQUEST_H
 #define CEL_WORKER_REQUEST_H
 
+#include "worker/phase.h"
 #include "worker/request_state.h"
 #include "worker/worker.h"
+
+struct cel_follow;
 
 struct cel_request {
     struct cel_job job; /* first: the pool hands it back */
@@ -14,6 +17,7 @@ struct cel_request {
     const struct cel_task_policy *policy; /* NULL: the task is not registered */
     uint64_t tag;
     enum cel_request_state state;
+    enum cel_phase phase; /* while it is REPORTING */
 
     bool void_tag;     /* never settle: the delivery is not ours (any more) */
     bool acknowledged; /* early: the broker has been told */
@@ -23,6 +27,7 @@ struct cel_request {
     bool started;      /* accepted by the pool */
     bool holds_eta;    /* counts among the held ETA messages */
     bool cancelled;    /* by a cold shutdown */
+    bool unsent;       /* something it sent was lost for want of memory */
     bool returned;     /* goes back to its queue */
     int pid;
     char process[CEL_POOL_NAME]; /* that runs it; empty: this one */
@@ -37,6 +42,7 @@ struct cel_request {
     struct cel_outcome outcome;
     struct cel_store store;
     struct cel_publish publish; /* of a retry */
+    struct cel_follow *follow;  /* NULL: nothing follows it */
 };
 
 /* Makes a request of a delivery; takes it, also on failure (NULL: no memory, given back). */

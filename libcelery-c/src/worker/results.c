@@ -10,7 +10,8 @@ struct cel_results {
     struct cel_loop *loop;
     struct cel_backend *backend; /* NULL: results are disabled */
     struct cel_source *retry;    /* timer: connect, or send what waits */
-    struct cel_list waiting;     /* struct cel_store, not handed to the backend now */
+    struct cel_list waiting;     /* struct cel_errand, not handed to the backend now */
+    struct cel_list listeners;   /* struct cel_results_listener */
     struct cel_backoff backoff;
     double store_deadline;
     struct cel_url **urls;
@@ -31,9 +32,9 @@ static void retry_later(struct cel_results *r)
     cel_source_rearm(r->retry, cel_loop_now(r->loop) + cel_backoff_next(&r->backoff));
 }
 
-static void on_stored(void *ctx, const celery_error *err, int64_t answer)
+void cel_errand_answer(void *ctx, const celery_error *err, int64_t answer)
 {
-    struct cel_store *s = ctx;
+    struct cel_errand *s = ctx;
     struct cel_results *r = s->results;
 
     r->n_sent--;
@@ -45,7 +46,7 @@ static void on_stored(void *ctx, const celery_error *err, int64_t answer)
         s->done(s->ctx, NULL);
         return;
     }
-    /* Storing the same result twice is harmless, so an uncertain write is made again. */
+    /* Errands are harmless to do twice, so an uncertain one is done again. */
     bool again = celery_error_retriable(err) || err->status == CELERY_EUNCERTAIN;
     if (r->giving_up || !again || cel_loop_now(r->loop) > s->deadline) {
         s->done(s->ctx, err);
@@ -62,10 +63,10 @@ static void on_stored(void *ctx, const celery_error *err, int64_t answer)
     }
 }
 
-static void send_one(struct cel_results *r, struct cel_store *s)
+static void send_one(struct cel_results *r, struct cel_errand *s)
 {
     r->n_sent++;
-    r->backend->ops->store(r->backend, &s->meta, (struct cel_done){on_stored, s});
+    s->start(s, r->backend);
 }
 
 static void send_waiting(struct cel_results *r)
@@ -82,7 +83,7 @@ static void send_waiting(struct cel_results *r)
     r->n_waiting = 0;
     while ((it = cel_list_first(&due))) {
         cel_list_remove(it);
-        send_one(r, cel_container_of(it, struct cel_store, node));
+        send_one(r, cel_container_of(it, struct cel_errand, node));
     }
 }
 
@@ -123,7 +124,7 @@ static void expire_waiting(struct cel_results *r)
     struct cel_list *next;
 
     cel_list_foreach(it, next, &r->waiting) {
-        struct cel_store *s = cel_container_of(it, struct cel_store, node);
+        struct cel_errand *s = cel_container_of(it, struct cel_errand, node);
 
         if (r->giving_up || cel_loop_now(r->loop) > s->deadline) {
             cel_list_remove(it);
@@ -146,7 +147,22 @@ static void on_retry(void *ctx)
     }
 }
 
-static const struct cel_backend_events backend_events = {.lost = on_lost};
+static void on_meta(void *ctx, struct cel_slice task_id, const struct cel_node *doc)
+{
+    struct cel_results *r = ctx;
+    struct cel_list *it;
+    struct cel_list *next;
+
+    cel_list_foreach(it, next, &r->listeners) {
+        struct cel_results_listener *l =
+            cel_container_of(it, struct cel_results_listener, node);
+
+        l->meta(l, task_id, doc);
+    }
+}
+
+static const struct cel_backend_events backend_events = {.meta = on_meta,
+                                                         .lost = on_lost};
 
 static void free_urls(struct cel_url **urls, size_t n)
 {
@@ -173,6 +189,7 @@ celery_status cel_results_new(struct cel_loop *loop, struct cel_url **give_urls,
     r->store_deadline = store_deadline;
     r->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.1, 4);
     cel_list_init(&r->waiting);
+    cel_list_init(&r->listeners);
     if (n > 0) {
         cel_url_text(r->urls[0], r->name, sizeof r->name);
         status = cel_backend_new(loop, r->urls, n, config, &backend_events, r,
@@ -211,7 +228,7 @@ void cel_results_connect(struct cel_results *r)
     }
 }
 
-void cel_results_store(struct cel_results *r, struct cel_store *s)
+void cel_results_run(struct cel_results *r, struct cel_errand *s)
 {
     if (!r->backend) {
         s->done(s->ctx, NULL);
@@ -227,6 +244,24 @@ void cel_results_store(struct cel_results *r, struct cel_store *s)
     r->n_waiting++;
 }
 
+static void start_store(struct cel_errand *e, struct cel_backend *backend)
+{
+    struct cel_store *s = cel_container_of(e, struct cel_store, errand);
+
+    backend->ops->store(backend, &s->meta, (struct cel_done){cel_errand_answer, e});
+}
+
+void cel_results_store(struct cel_results *r, struct cel_store *s)
+{
+    s->errand.start = start_store;
+    cel_results_run(r, &s->errand);
+}
+
+void cel_results_listen(struct cel_results *r, struct cel_results_listener *l)
+{
+    cel_list_append(&r->listeners, &l->node);
+}
+
 void cel_results_store_passing(struct cel_results *r, const struct cel_task_meta *meta)
 {
     if (r->backend && r->connected) {
@@ -238,6 +273,11 @@ void cel_results_give_up(struct cel_results *r)
 {
     r->giving_up = true;
     expire_waiting(r);
+}
+
+bool cel_results_count(const struct cel_results *r)
+{
+    return r->backend && (r->backend->ops->flags & CEL_BACKEND_COUNTS);
 }
 
 bool cel_results_enabled(const struct cel_results *r)

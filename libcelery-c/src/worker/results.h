@@ -11,15 +11,29 @@
 
 struct cel_results;
 
-/* One final state to be stored; embedded in the request, whose memory meta points into. */
-struct cel_store {
+/*
+ * Something the backend must do once: tried again, after reconnections too, until its deadline.
+ * Embedded in what it is about, whose memory stays until done().  What may have been done
+ * already is done again, so it must be harmless to do twice.
+ */
+struct cel_errand {
     struct cel_list node;
-    struct cel_task_meta meta;
-    double deadline; /* loop time; set by cel_results_store() */
-    /* err NULL: stored, or SUCCESS was there already; otherwise the deadline passed. */
+    /* Asks the backend; the answer goes to cel_errand_answer(), at once or later. */
+    void (*start)(struct cel_errand *errand, struct cel_backend *backend);
+    /* err NULL: it is done; otherwise the deadline passed, or it never can be. */
     void (*done)(void *ctx, const celery_error *err);
     void *ctx;
+    double deadline; /* loop time; set by cel_results_run() */
     struct cel_results *results;
+};
+
+/* A struct cel_done whose ctx is an errand. */
+void cel_errand_answer(void *errand, const celery_error *err, int64_t answer);
+
+/* One final state to be stored; answer SUCCESS was there already counts as stored. */
+struct cel_store {
+    struct cel_errand errand;
+    struct cel_task_meta meta; /* points into the owner's memory */
 };
 
 /* The failover list is taken; n 0: no backend, everything counts as stored. */
@@ -31,7 +45,10 @@ struct cel_results *cel_results_free(struct cel_results *results);
 /* Starts to connect; told once when it is known whether that works at all. */
 void cel_results_connect(struct cel_results *results);
 
-/* A final state: retried until its deadline. */
+/* Without a backend it counts as done. */
+void cel_results_run(struct cel_results *results, struct cel_errand *errand);
+
+/* A final state: an errand, whose done and ctx are set. */
 void cel_results_store(struct cel_results *results, struct cel_store *store);
 
 /* STARTED and custom states: dropped when the backend is away, because they go stale. */
@@ -40,6 +57,21 @@ void cel_results_store_passing(struct cel_results *results,
 
 /* Ends all waiting now with an error: the messages go back, the results are not stored. */
 void cel_results_give_up(struct cel_results *results);
+
+/*
+ * The documents of tasks, as they come from load(); valid until removed.  A listener hears of all
+ * that is loaded and looks for its own.
+ */
+struct cel_results_listener {
+    struct cel_list node;
+    void (*meta)(struct cel_results_listener *listener, struct cel_slice task_id,
+                 const struct cel_node *doc);
+};
+void cel_results_listen(struct cel_results *results,
+                        struct cel_results_listener *listener);
+
+/* The backend counts the parts of chords itself. */
+bool cel_results_count(const struct cel_results *results);
 
 bool cel_results_enabled(const struct cel_results *results);
 bool cel_results_connected(const struct cel_results *results);

@@ -122,6 +122,22 @@ static void test_a_state_arrives_as_it_was(void **state)
     cel_buf_fini(&out);
 }
 
+static void test_effects_arrive_as_they_were(void **state)
+{
+    struct cel_buf out = {0};
+    struct cel_frame frame;
+    struct cel_slice got;
+    uint32_t seq;
+    assert_int_equal(cel_wire_write_effects(&out, 1, 7, CEL_SLICE("a\0b")), CELERY_OK);
+    struct cel_slice rest = cel_buf_slice(&out);
+    assert_int_equal(cel_frame_next(&rest, &frame), CELERY_OK);
+    assert_int_equal(frame.type, CEL_FRAME_EFFECTS);
+    assert_true(cel_wire_read_effects(frame.payload, &seq, &got));
+    assert_int_equal(seq, 7);
+    assert_true(cel_slice_eq(got, CEL_SLICE("a\0b")));
+    cel_buf_fini(&out);
+}
+
 static void test_frames_are_cut_wherever_they_are_torn(void **state)
 {
     struct cel_buf out = {0};
@@ -164,10 +180,12 @@ static void test_readers_are_total(void **state)
                 struct cel_wire_job got_job;
                 struct cel_wire_state got_state;
                 struct cel_outcome got_outcome;
+                struct cel_slice got_effects;
                 uint32_t seq;
                 cel_wire_read_job(&app, frame.payload, &got_job);
                 cel_wire_read_state(frame.payload, &got_state);
                 cel_wire_read_done(frame.payload, &seq, &got_outcome);
+                cel_wire_read_effects(frame.payload, &seq, &got_effects);
             }
         }
     }
@@ -218,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_a_job_arrives_as_it_was),
         cmocka_unit_test(test_an_outcome_arrives_as_it_was),
         cmocka_unit_test(test_a_state_arrives_as_it_was),
+        cmocka_unit_test(test_effects_arrive_as_they_were),
         cmocka_unit_test(test_frames_are_cut_wherever_they_are_torn),
         cmocka_unit_test(test_readers_are_total),
         cmocka_unit_test(test_nonsense_is_refused),

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/reporting.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "worker/follow.h"
+#include "worker/phase.h"
+#include "worker/report.h"
+#include "worker/report_text.h"
+
+/* Seconds in which a retry's message must be with the broker. */
+#define PUBLISH_DEADLINE 900.0
+
+static void advance(struct cel_request *r, enum cel_phase_event event);
+
+/* ---- the outcome may still change ---- */
+
+/* What could not be sent or stored, and never can: the task has failed with that. */
+static void make_failure(struct cel_request *r, struct cel_slice type,
+                         struct cel_slice module, const char *text)
+{
+    struct cel_buf args = {0};
+    struct cel_slice json;
+
+    cel_buf_addc(&args, '[');
+    cel_json_write_string(&args, cel_slice_of(text));
+    cel_buf_addc(&args, ']');
+    json = cel_buf_slice(&args);
+    if (!cel_buf_ok(&args) || cel_report_copy(r, &json) < 0) {
+        json = CEL_SLICE("[]");
+    }
+    cel_buf_fini(&args);
+    r->outcome = (struct cel_outcome){
+        .kind = CEL_OUTCOME_FAILURE,
+        .exc_type = type,
+        .exc_module = module,
+        .exc_args = json,
+        .runtime = r->outcome.runtime,
+        .follows = r->outcome.follows,
+    };
+}
+
+static void log_undone(struct cel_request *r, const char *what, const celery_error *err)
+{
+    cel_log(CELERY_LOG_CRITICAL, "Task %s[%s]: %s: %s", cel_log_safe(r->job.call.task),
+            cel_log_safe(r->job.call.id), what, err->message);
+}
+
+/* ---- the phases ---- */
+
+static void phase_sent(struct cel_request *r)
+{
+    if (r->follow && r->follow->carrying > 0) {
+        r->follow->waited_for = true;
+        return;
+    }
+    cel_reporting_sent(r);
+}
+
+/* True: it will run again, so nothing is stored (celery/worker/request.py on_failure). */
+static bool runs_again(const struct cel_request *r)
+{
+    const struct cel_ack_policy policy = {
+        .reject_on_worker_lost = true,
+        .crashes = r->crashes,
+        .crash_budget = r->w->policy.crash_budget,
+    };
+
+    return r->outcome.kind == CEL_OUTCOME_LOST && r->policy && r->policy->acks_late &&
+           r->policy->reject_on_worker_lost && !r->acknowledged &&
+           cel_request_settle(CEL_OUTCOME_LOST, &policy) == CEL_SETTLE_REQUEUE;
+}
+
+static void end(struct cel_request *r, enum cel_phase phase)
+{
+    r->phase = phase;
+    cel_request_event(r, phase == CEL_PHASE_REPORTED ? CEL_REQ_REPORTED
+                                                     : CEL_REQ_UNREPORTED);
+}
+
+void cel_reporting_sent(struct cel_request *r)
+{
+    if (r->unsent || (r->follow && r->follow->err.status < 0)) {
+        static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
+
+        log_undone(r, "what it sent could not be published",
+                   r->follow ? &r->follow->err : &nomem);
+        advance(r, CEL_PHASE_FAILED);
+        return;
+    }
+    if (r->cancelled && !r->acknowledged) {
+        end(r, CEL_PHASE_UNREPORTED);
+        return;
+    }
+    cel_report_log_end(r);
+    if (runs_again(r)) {
+        end(r, CEL_PHASE_REPORTED);
+        return;
+    }
+    advance(r, CEL_PHASE_DONE);
+}
+
+/* The broker or the backend may be away for good; everything else will not change. */
+static bool is_outage(const celery_error *err)
+{
+    return celery_error_retriable(err) || err->status == CELERY_EUNCERTAIN ||
+           err->status == CELERY_ENOMEM;
+}
+
+static void on_followed(void *ctx, const celery_error *err)
+{
+    struct cel_request *r = ctx;
+
+    if (err && !is_outage(err) && r->outcome.kind == CEL_OUTCOME_SUCCESS) {
+        /* celery/app/trace.py: EncodeError, OperationalError. */
+        make_failure(r, CEL_SLICE("OperationalError"), CEL_SLICE("kombu.exceptions"),
+                     err->message);
+        advance(r, CEL_PHASE_REFUSED);
+        return;
+    }
+    if (err) {
+        log_undone(r, "what follows it could not be published", err);
+    }
+    advance(r, err ? CEL_PHASE_FAILED : CEL_PHASE_DONE);
+}
+
+static void phase_follow(struct cel_request *r)
+{
+    static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
+
+    if (r->outcome.effects.len == 0) {
+        advance(r, CEL_PHASE_DONE);
+        return;
+    }
+    struct cel_follow *f = cel_follow_get(r);
+
+    if (!f) {
+        on_followed(r, &nomem);
+        return;
+    }
+    cel_carry_start(r->w, r->outcome.effects, &f->children,
+                    (struct cel_carry_done){on_followed, r});
+}
+
+static void on_retry_published(void *ctx, const celery_error *err)
+{
+    struct cel_request *r = ctx;
+
+    if (err) {
+        /* As Task.retry(): a retry that cannot be published rejects the message. */
+        cel_log(CELERY_LOG_ERROR, "Task %s[%s]: its retry could not be published: %s",
+                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id),
+                err->message);
+    }
+    advance(r, err ? CEL_PHASE_FAILED : CEL_PHASE_DONE);
+}
+
+static void phase_retry(struct cel_request *r)
+{
+    celery_error err = {0};
+    const struct cel_job *job = &r->job;
+
+    if (r->cancelled) {
+        advance(r, CEL_PHASE_DONE);
+        return;
+    }
+    if (cel_report_retry(r, &r->publish.envelope, &err) < 0) {
+        on_retry_published(r, &err);
+        return;
+    }
+    /* celery/app/task.py: exchange "" means that the routing key names the queue. */
+    struct cel_arena *a = &r->envelope->arena;
+    r->publish.exchange = cel_arena_strndup(a, job->exchange.data, job->exchange.len);
+    r->publish.routing_key =
+        cel_arena_strndup(a, job->routing_key.data, job->routing_key.len);
+    r->publish.deadline = cel_loop_now(r->w->loop) + PUBLISH_DEADLINE;
+    r->publish.done = on_retry_published;
+    r->publish.ctx = r;
+    if (!r->publish.exchange || !r->publish.routing_key) {
+        err = (celery_error){CELERY_ENOMEM, 0, "out of memory"};
+        on_retry_published(r, &err);
+        return;
+    }
+    cel_link_publish(r->w->link, &r->publish);
+}
+
+static void on_stored(void *ctx, const celery_error *err)
+{
+    struct cel_request *r = ctx;
+
+    if (err && err->status == CELERY_ELIMIT && r->outcome.kind == CEL_OUTCOME_SUCCESS) {
+        make_failure(r, CEL_SLICE("BackendStoreError"), CEL_SLICE("celery.exceptions"),
+                     "the result is too large for the backend");
+        advance(r, CEL_PHASE_REFUSED);
+        return;
+    }
+    if (err) {
+        log_undone(r, "its result could not be stored", err);
+        r->w->abandoned = true;
+    }
+    advance(r, err ? CEL_PHASE_FAILED : CEL_PHASE_DONE);
+}
+
+static void phase_store(struct cel_request *r)
+{
+    if (!cel_report_meta(r)) {
+        advance(r, CEL_PHASE_DONE);
+        return;
+    }
+    r->store.errand.done = on_stored;
+    r->store.errand.ctx = r;
+    cel_results_store(r->w->results, &r->store);
+}
+
+/* ---- the order ---- */
+
+static void enter(struct cel_request *r, enum cel_phase phase)
+{
+    r->phase = phase;
+    switch (phase) {
+    case CEL_PHASE_SENT:
+        phase_sent(r);
+        break;
+    case CEL_PHASE_FOLLOW:
+        phase_follow(r);
+        break;
+    case CEL_PHASE_RETRY:
+        phase_retry(r);
+        break;
+    case CEL_PHASE_STORE:
+        phase_store(r);
+        break;
+    default:
+        end(r, phase);
+    }
+}
+
+static void advance(struct cel_request *r, enum cel_phase_event event)
+{
+    enum cel_phase next = cel_phase_next(r->outcome.kind, r->phase, event);
+
+    while (next >= CEL_PHASE_PART && next < CEL_PHASE_REPORTED) {
+        next = cel_phase_next(r->outcome.kind, next, CEL_PHASE_DONE);
+    }
+    enter(r, next);
+}
+
+void cel_reporting_start(struct cel_request *r)
+{
+    enter(r, CEL_PHASE_FIRST);
+}
