@@ -436,6 +436,57 @@ static void test_settings_of_an_app(void **state)
 }
 
 /* Every allocation of a client's life fails once: it says so and leaks nothing. */
+static void count_sent(void *ctx, const char *id, const celery_error *err)
+{
+    assert_null(err);
+    assert_int_equal(strlen(id), 36);
+    ++*(int *)ctx;
+}
+
+static void test_many_are_sent_and_confirmed(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 200 };
+    celery_sig *sigs[N];
+    celery_result *results[N] = {0};
+    for (size_t i = 0; i < N; i++) {
+        sigs[i] = celery_sig_new("t.many", &f->err, "[i]", (int)i);
+        celery_sig_set_queue(sigs[i], "many");
+    }
+    assert_int_equal(celery_send_many(f->client, sigs, N, results, &f->err), CELERY_OK);
+    for (size_t i = 0; i < N; i++) {
+        assert_non_null(celery_result_id(results[i]));
+        celery_result_free(results[i]);
+    }
+    celery_sig_set_eta(sigs[1], "never");
+    assert_int_equal(celery_send_many(f->client, sigs, 3, results, &f->err),
+                     CELERY_EINVAL);
+    assert_non_null(results[0]);
+    assert_null(results[1]);
+    assert_null(results[2]);
+    celery_result_free(results[0]);
+    for (size_t i = 0; i < N; i++) {
+        celery_sig_free(sigs[i]);
+    }
+}
+
+static void test_sent_without_waiting(void **state)
+{
+    struct fixture *f = *state;
+    int sent = 0;
+    celery_sig *sig = celery_sig_new("t.many", &f->err, NULL);
+    celery_sig_set_queue(sig, "many");
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(celery_send_async(f->client, sig, count_sent, &sent, &f->err),
+                         CELERY_OK);
+        assert_int_equal(celery_send_async(f->client, sig, NULL, NULL, &f->err),
+                         CELERY_OK);
+    }
+    assert_int_equal(celery_client_flush(f->client, 10, &f->err), CELERY_OK);
+    assert_int_equal(sent, 100);
+    celery_sig_free(sig);
+}
+
 static void test_memory_may_run_out_anywhere(void **state)
 {
     unsigned long nth = 1;
@@ -554,6 +605,8 @@ int main(int argc, char **argv)
         WITH_CLIENT(test_wrong_use_says_so),
         WITH_CLIENT(test_host_loop_sees_the_result),
         WITH_CLIENT(test_settings_of_an_app),
+        WITH_CLIENT(test_many_are_sent_and_confirmed),
+        WITH_CLIENT(test_sent_without_waiting),
         cmocka_unit_test(test_memory_may_run_out_anywhere),
     };
     const struct CMUnitTest redis_tests[] = {

@@ -148,7 +148,8 @@ class Client(lib.Case):
                 if key not in ('id', 'root_id', 'origin', 'correlation_id', 'reply_to',
                                'delivery_tag', 'lang'):
                     if key == 'ignore_result':  # null since 5.7, then the task's own counts
-                        value = bool(value)
+                        self.assertIn((c[part][key], value), ((None, None), (None, False)))
+                        continue
                     self.assertEqual(c[part][key], value, key)
         self.assertEqual((c['body'], c['content-type'], c['content-encoding']),
                          (p['body'], p['content-type'], p['content-encoding']))

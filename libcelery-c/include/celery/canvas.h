@@ -146,7 +146,7 @@ celery_sig *celery_sig_partial(const celery_sig *sig, json_t *give_args,
 /* ---- what it is ---- */
 
 /* "add", "celery.chain" ...; borrowed until the next call with this signature. */
-const char *celery_sig_task(const celery_sig *sig);
+CELERY_API const char *celery_sig_task(const celery_sig *sig);
 
 /* "chain", "group", "chord", "xmap", "xstarmap", "chunks"; "" for a task. */
 const char *celery_sig_type(const celery_sig *sig);

@@ -52,6 +52,38 @@ CELERY_API celery_result *celery_send(celery_client *client, const char *task,
 CELERY_API celery_result *celery_send_sig(celery_client *client, const celery_sig *sig,
                                           celery_error *err);
 
+/*
+ * Sends many signatures, with many messages in flight, and waits for them.  ret_results (may be
+ * NULL) gets n futures; NULL where a signature was not sent.  The status and err of the
+ * first failure; those behind it are not begun.
+ */
+CELERY_API celery_status celery_send_many(celery_client *client, celery_sig *const *sigs,
+                                          size_t n, celery_result **ret_results,
+                                          celery_error *err);
+
+/*
+ * How a celery_send_async() ended; err is NULL when the broker has all its messages.  Runs
+ * in a pass of the client's loop (celery_client_step(), celery_client_flush(), any call that
+ * waits); may send asynchronously, but not wait for anything.
+ */
+typedef void (*celery_sent_fn)(void *ctx, const char *id, const celery_error *err);
+
+/*
+ * Sends without waiting for the broker, except while more than 8 MiB are on their way.  fn
+ * (may be NULL) is called once, later, unless this call fails.
+ */
+CELERY_API celery_status celery_send_async(celery_client *client, const celery_sig *sig,
+                                           celery_sent_fn fn, void *ctx,
+                                           celery_error *err);
+
+/*
+ * Waits until everything that was sent asynchronously has ended, at most timeout seconds
+ * (negative: no limit).  CELERY_ETIMEOUT, or the first failure of a send without an fn
+ * since the last flush.
+ */
+CELERY_API celery_status celery_client_flush(celery_client *client, double timeout,
+                                             celery_error *err);
+
 /* The future of a task that was sent before, here or elsewhere (AsyncResult(id)). */
 CELERY_API celery_result *celery_result_new(celery_client *client, const char *task_id,
                                             celery_error *err);

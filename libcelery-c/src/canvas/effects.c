@@ -69,6 +69,7 @@ celery_status cel_effects_publish(struct cel_effects *list, struct cel_slice id,
     if (status == CELERY_OK) {
         status = cel_effects_add(list, &(struct cel_effect){.kind = CEL_EFFECT_PUBLISH,
                                                             .id = id,
+                                                            .number = envelope->priority,
                                                             .json = cel_buf_slice(&json),
                                                             .queue = queue,
                                                             .exchange = exchange,

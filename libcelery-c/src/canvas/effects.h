@@ -28,7 +28,7 @@ enum cel_effect_kind {
 struct cel_effect {
     enum cel_effect_kind kind;
     struct cel_slice id;    /* group id; PUBLISH: task id */
-    int64_t number;         /* CHORD_SIZE */
+    int64_t number;         /* CHORD_SIZE; PUBLISH: priority */
     struct cel_slice json;  /* SAVE_GROUP, CHILD: JSON text; PUBLISH: kombu's envelope */
     struct cel_slice queue; /* PUBLISH: the queue to declare; empty: none */
     struct cel_slice exchange;    /* PUBLISH */

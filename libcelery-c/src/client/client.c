@@ -74,6 +74,7 @@ static void on_broker_lost(void *ctx, const celery_error *why)
     celery_client *client = ctx;
     cel_map_fini(&client->declared);
     cel_uplink_lost(&client->broker, why);
+    cel_outbox_poke(&client->outbox);
 }
 
 static const struct cel_transport_events transport_events = {.delivered = on_delivered,
@@ -83,6 +84,7 @@ static void on_backend_lost(void *ctx, const celery_error *why)
 {
     celery_client *client = ctx;
     cel_uplink_lost(&client->results, why);
+    cel_outbox_poke(&client->outbox);
 }
 
 static const struct cel_backend_events backend_events = {.meta = cel_result_meta,
@@ -98,6 +100,19 @@ static void connect_backend(void *ctx, size_t url_index, struct cel_done done)
 {
     celery_client *client = ctx;
     client->backend->ops->connect(client->backend, url_index, done);
+}
+
+static void on_broker_changed(void *ctx)
+{
+    celery_client *client = ctx;
+    cel_outbox_poke(&client->outbox);
+}
+
+static void on_backend_up(void *ctx)
+{
+    celery_client *client = ctx;
+    cel_result_watch_again(client);
+    cel_outbox_poke(&client->outbox);
 }
 
 /* ---- opening ---- */
@@ -135,6 +150,8 @@ static celery_status open_broker(celery_client *client, celery_error *err)
     client->broker.loop = client->loop;
     client->broker.n_urls = client->n_broker_urls;
     client->broker.connect = connect_transport;
+    client->broker.up = on_broker_changed;
+    client->broker.failed = on_broker_changed;
     client->broker.ctx = client;
     return cel_uplink_start(&client->broker, err);
 }
@@ -170,7 +187,8 @@ static celery_status open_backend(celery_client *client, celery_error *err)
     client->results.loop = client->loop;
     client->results.n_urls = client->n_backend_urls;
     client->results.connect = connect_backend;
-    client->results.up = cel_result_watch_again;
+    client->results.up = on_backend_up;
+    client->results.failed = on_broker_changed;
     client->results.ctx = client;
     return cel_uplink_start(&client->results, err);
 }
@@ -222,6 +240,9 @@ static celery_client *open_client(const celery_app *app, struct cel_config *give
     }
     if (status == CELERY_OK) {
         status = open_backend(client, err);
+    }
+    if (status == CELERY_OK) {
+        status = cel_outbox_init(&client->outbox, client, err);
     }
     if (status == CELERY_OK) {
         status = wait_open(client, err);
@@ -284,8 +305,10 @@ void celery_client_close(celery_client *client)
         cel_uplink_stop(&client->results);
     }
     cel_result_orphan_all(client);
+    client->outbox.closed = true;
     cel_transport_free(client->transport);
     cel_backend_free(client->backend);
+    cel_outbox_fini(&client->outbox);
     cel_url_free_list(client->broker_urls, client->n_broker_urls);
     cel_url_free_list(client->backend_urls, client->n_backend_urls);
     cel_router_free(client->router);

@@ -7,6 +7,7 @@
 #include "backend/backend.h"
 #include "base/list.h"
 #include "base/uuid.h"
+#include "client/outbox.h"
 #include "client/uplink.h"
 #include "transport/transport.h"
 #include <celery/client.h>
@@ -30,6 +31,10 @@ struct celery_client {
     struct cel_backend *backend; /* NULL: results cannot be read */
     struct cel_uplink results;
     struct cel_map tracked; /* task id: struct cel_tracked */
+
+    struct cel_outbox outbox;
+    size_t unwritten;    /* bytes added to it since the last pass for them */
+    celery_error unsent; /* first failure of a send nobody is told of */
 
     char reply_to[CEL_UUID_SIZE]; /* Celery's thread_oid */
 };
@@ -93,6 +98,12 @@ struct celery_sig {
 /* args_list: the arguments of json_pack(); consumed also when it fails. */
 celery_sig *cel_sig_newv(const char *task, celery_error *err, const char *fmt,
                          va_list args_list);
+
+/* ---- publish.c ---- */
+
+celery_status cel_send_apply(celery_client *client, const celery_sig *sig, const char *id,
+                             struct cel_effects *effects, bool *ret_ignored,
+                             celery_error *err);
 
 /* ---- result.c ---- */
 

@@ -92,6 +92,11 @@ celery_sig *celery_sig_new(const char *task, celery_error *err, const char *fmt,
     return sig;
 }
 
+const char *celery_sig_task(const celery_sig *sig)
+{
+    return sig ? sig->task : NULL;
+}
+
 void celery_sig_free(celery_sig *sig)
 {
     if (sig) {

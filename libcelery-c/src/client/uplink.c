@@ -27,6 +27,9 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
         wait = cel_backoff_next(&link->backoff);
     }
     cel_source_rearm(link->timer, cel_loop_now(link->loop) + wait);
+    if (link->failed) {
+        link->failed(link->ctx);
+    }
 }
 
 static void try_now(void *ctx)

@@ -19,7 +19,8 @@ struct cel_uplink {
     struct cel_loop *loop;
     size_t n_urls;
     void (*connect)(void *ctx, size_t url_index, struct cel_done done);
-    void (*up)(void *ctx); /* may be NULL */
+    void (*up)(void *ctx);     /* may be NULL */
+    void (*failed)(void *ctx); /* an attempt did; may be NULL */
     void *ctx;
 
     enum cel_uplink_state state;

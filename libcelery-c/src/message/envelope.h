@@ -31,6 +31,8 @@ struct cel_envelope {
     int priority;
     bool redelivered; /* delivery_info.redelivered or headers.redelivered */
     bool body_plain;  /* body_encoding null/"utf-8": the body is text in the JSON */
+    bool written; /* to be sent: raw is kombu's JSON as it goes out, and beside it only
+                         priority counts */
 };
 
 struct cel_envelope *cel_envelope_new(void); /* NULL: no memory */

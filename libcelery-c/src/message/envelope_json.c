@@ -331,6 +331,9 @@ static celery_status buf_status(const struct cel_buf *out)
 
 celery_status cel_envelope_write(struct cel_buf *out, const struct cel_envelope *env)
 {
+    if (env->written) {
+        return cel_buf_add_slice(out, env->raw);
+    }
     size_t room = CEL_BASE64_LEN(env->body.len) + 1024;
     celery_status st = cel_buf_reserve(out, room, NULL);
     if (st < 0) {

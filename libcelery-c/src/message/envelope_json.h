@@ -17,7 +17,8 @@ celery_status cel_envelope_read(struct cel_slice raw, struct cel_envelope **ret_
 /*
  * Writes kombu's bytes: keys in its order, ", " and ": ", body base64 unless body_plain,
  * delivery_tag as given (a new uuid4 when empty).  headers: NULL writes {}.  Properties that
- * have no field of their own are taken from env->properties.
+ * have no field of their own are taken from env->properties.  An envelope that is `written`
+ * is its raw text.
  */
 celery_status cel_envelope_write(struct cel_buf *out, const struct cel_envelope *env);
 

@@ -272,10 +272,30 @@ static void broadcast(struct publishing *p, struct cel_slice exchange,
 }
 
 static celery_status write_text(const struct cel_redis_transport *r, struct cel_buf *out,
+                                const struct cel_envelope *envelope);
+
+/* What was written with a base64 body is taken apart again. */
+static celery_status rewrite_text(const struct cel_redis_transport *r,
+                                  struct cel_buf *out, struct cel_slice raw)
+{
+    struct cel_envelope *envelope = NULL;
+    celery_status status = cel_envelope_read(raw, &envelope, NULL);
+
+    if (status == CELERY_OK) {
+        status = write_text(r, out, envelope);
+    }
+    cel_envelope_free(envelope);
+    return status;
+}
+
+static celery_status write_text(const struct cel_redis_transport *r, struct cel_buf *out,
                                 const struct cel_envelope *envelope)
 {
     struct cel_envelope plain;
 
+    if (r->set.body_plain && envelope->written) {
+        return rewrite_text(r, out, envelope->raw);
+    }
     if (!r->set.body_plain || !cel_utf8_valid(envelope->body)) {
         return cel_envelope_write(out, envelope);
     }
