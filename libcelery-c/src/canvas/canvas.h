@@ -23,8 +23,16 @@ struct cel_canvas {
     struct cel_router *router;
     struct cel_slice reply_to; /* app.thread_oid */
     struct cel_slice origin;   /* {NULL, 0}: gen<pid>@<host> */
-    bool
-        backend_counts; /* the backend counts chord parts itself; otherwise chord_unlock */
+    /*
+     * app.current_worker_task: the task on whose behalf is applied, {NULL, 0}: none.  Its
+     * messages get it as parent where they have none (celery/app/base.py send_task; a chain
+     * takes no parent_id), and what it sends becomes CHILD effects (Task.add_trail).
+     */
+    struct cel_slice running_id;
+    struct cel_slice running_root;           /* empty: running_id */
+    const struct cel_node *running_priority; /* delivery_info.priority; or NULL */
+    /* The backend counts chord parts itself; otherwise celery.chord_unlock is sent. */
+    bool backend_counts;
     void (*uuid)(char id[37]); /* NULL: cel_uuid4(); tests count */
 };
 

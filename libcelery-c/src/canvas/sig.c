@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Signature.__init__, from_dict, clone and _merge of each class. */
+#include "canvas/sig.h"
+
+struct cel_sig *cel_sig_make(struct cel_ctx *x, enum cel_sig_class type,
+                             struct cel_slice task, const struct cel_node *args,
+                             struct cel_kw *kw, struct cel_opts *opts, bool immutable)
+{
+    struct cel_sig *sig = cel_ctx_alloc(x, sizeof *sig);
+
+    if (!sig) {
+        return NULL;
+    }
+    *sig = (struct cel_sig){
+        .type = type,
+        .immutable = immutable,
+        .args_tuple = true,
+        .task = task,
+        .args = args,
+        .kw = kw ? kw : cel_ctx_alloc(x, sizeof *kw),
+        .opts = opts ? opts : cel_opts_new(x),
+    };
+    return cel_ctx_ok(x) ? sig : NULL;
+}
+
+struct cel_sig *cel_sig_of_tasks(struct cel_ctx *x, enum cel_sig_class type,
+                                 struct cel_list_obj *tasks, struct cel_opts *opts)
+{
+    struct cel_kw *kw = cel_ctx_alloc(x, sizeof *kw);
+
+    if (!kw || !tasks) {
+        return NULL;
+    }
+    kw->tasks = tasks;
+    return cel_sig_make(x, type,
+                        type == CEL_SIG_CHAIN ? CEL_SLICE("celery.chain")
+                                              : CEL_SLICE("celery.group"),
+                        NULL, kw, opts, false);
+}
+
+struct cel_sig *cel_map_make(struct cel_ctx *x, enum cel_sig_class type,
+                             struct cel_val task, const struct cel_node *it, int64_t n,
+                             struct cel_opts *opts)
+{
+    struct cel_kw *kw = cel_ctx_alloc(x, sizeof *kw);
+    struct cel_slice name = type == CEL_SIG_MAP       ? CEL_SLICE("celery.map")
+                            : type == CEL_SIG_STARMAP ? CEL_SLICE("celery.starmap")
+                                                      : CEL_SLICE("celery.chunks");
+
+    if (!kw) {
+        return NULL;
+    }
+    kw->task = task;
+    kw->it = it;
+    kw->n = n;
+    return cel_sig_make(x, type, name, NULL, kw, opts, true);
+}
+
+struct cel_list_obj *cel_sig_tasks(const struct cel_sig *sig)
+{
+    return !sig || !sig->kw  ? NULL
+           : sig->kw->header ? sig->kw->header->kw->tasks
+                             : sig->kw->tasks;
+}
+
+/* ---- from_dict() ---- */
+
+/* type(tasks)(maybe_signature(task) for task in tasks) */
+static struct cel_list_obj *signatures(struct cel_ctx *x, const struct cel_list_obj *from)
+{
+    struct cel_list_obj *l = cel_list_obj_new(x, from ? from->n : 0);
+
+    for (size_t i = 0; l && from && i < from->n; i++) {
+        struct cel_sig *task = cel_sig_of(x, &from->items[i]);
+        if (task) {
+            cel_list_obj_add(x, l, cel_val_sig(task));
+        }
+    }
+    return l;
+}
+
+/* [signature(task) for task in tasks]: what is a signature already is cloned. */
+static struct cel_list_obj *cloned_signatures(struct cel_ctx *x,
+                                              const struct cel_list_obj *from)
+{
+    struct cel_list_obj *l = signatures(x, from);
+
+    for (size_t i = 0; l && from && i < l->n && i < from->n; i++) {
+        if (from->items[i].kind == CEL_VAL_SIG && !from->items[i].sig->plain) {
+            l->items[i].sig = cel_sig_cloned(x, l->items[i].sig, NULL, NULL, NULL);
+        }
+    }
+    return cel_ctx_ok(x) ? l : NULL;
+}
+
+/* _maybe_group() */
+static struct cel_list_obj *header_tasks(struct cel_ctx *x, const struct cel_val *header)
+{
+    bool one =
+        header->kind == CEL_VAL_SIG || (header->kind == CEL_VAL_NODE && header->node &&
+                                        header->node->kind == CELERY_KIND_OBJECT);
+
+    if (!one) {
+        return cloned_signatures(x, cel_val_items(x, header));
+    }
+    struct cel_sig *sig = cel_sig_of(x, header);
+    if (sig && header->kind == CEL_VAL_SIG && !header->sig->plain) {
+        sig = cel_sig_cloned(x, sig, NULL, NULL, NULL);
+    }
+    if (!sig) {
+        return NULL;
+    }
+    if (sig->type == CEL_SIG_GROUP || sig->type == CEL_SIG_CHAIN) {
+        return sig->kw->tasks;
+    }
+    struct cel_list_obj *l = cel_list_obj_new(x, 1);
+    cel_list_obj_add(x, l, cel_val_sig(sig));
+    return l;
+}
+
+struct cel_sig *cel_chord_make(struct cel_ctx *x, struct cel_val header,
+                               struct cel_sig *body, struct cel_opts *opts)
+{
+    struct cel_kw *kw = cel_ctx_alloc(x, sizeof *kw);
+
+    if (!kw) {
+        return NULL;
+    }
+    kw->tasks = header_tasks(x, &header);
+    kw->body = body;
+    return kw->tasks ? cel_sig_make(x, CEL_SIG_CHORD, CEL_SLICE("celery.chord"), NULL, kw,
+                                    opts, false)
+                     : NULL;
+}
+
+static struct cel_sig *chord_from_plain(struct cel_ctx *x, const struct cel_sig *from)
+{
+    struct cel_val header =
+        from->kw->header ? cel_val_sig(from->kw->header) : cel_val_list(from->kw->tasks);
+    const struct cel_val body = cel_val_sig(from->kw->body);
+    struct cel_sig *sig =
+        cel_chord_make(x, header, from->kw->body ? cel_sig_of(x, &body) : NULL,
+                       cel_opts_copy(x, from->opts));
+
+    if (sig) {
+        sig->task = from->task;
+        sig->args = from->args;
+        sig->args_tuple = true;
+        sig->kw->node = from->kw->node;
+        sig->immutable = from->immutable;
+    }
+    return sig;
+}
+
+/* from_dict() of a dict; what each class drops is dropped. */
+static struct cel_sig *from_plain(struct cel_ctx *x, const struct cel_sig *from)
+{
+    struct cel_sig *sig = NULL;
+    struct cel_list_obj *tasks;
+
+    switch (from->type) {
+    case CEL_SIG_TASK:
+        sig = cel_ctx_alloc(x, sizeof *sig);
+        if (sig) {
+            *sig = *from;
+            sig->plain = false;
+            sig->memo = 0;
+        }
+        return sig;
+    case CEL_SIG_CHAIN:
+    case CEL_SIG_GROUP:
+        tasks = signatures(x, from->kw->tasks);
+        if (tasks && from->type == CEL_SIG_GROUP) {
+            from->kw->tasks = tasks; /* in place, as upstream's comment there explains */
+        }
+        return cel_sig_of_tasks(x, from->type, tasks, cel_opts_copy(x, from->opts));
+    case CEL_SIG_CHORD:
+        return chord_from_plain(x, from);
+    case CEL_SIG_MAP:
+    case CEL_SIG_STARMAP:
+    case CEL_SIG_CHUNKS:
+        break;
+    }
+    return cel_map_make(x, from->type, from->kw->task, from->kw->it, from->kw->n,
+                        cel_opts_copy(x, from->opts));
+}
+
+static enum cel_sig_class class_of(struct cel_slice type)
+{
+    static const struct {
+        const char *name;
+        enum cel_sig_class type;
+    } all[] = {
+        {"chain", CEL_SIG_CHAIN},      {"group", CEL_SIG_GROUP},
+        {"chord", CEL_SIG_CHORD},      {"xmap", CEL_SIG_MAP},
+        {"xstarmap", CEL_SIG_STARMAP}, {"chunks", CEL_SIG_CHUNKS},
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (cel_slice_is(type, all[i].name)) {
+            return all[i].type;
+        }
+    }
+    return CEL_SIG_TASK;
+}
+
+/* The document without some members; itself when it has none of them. */
+const struct cel_node *cel_object_without(struct cel_ctx *x,
+                                          const struct cel_node *object, const char *a,
+                                          const char *b)
+{
+    struct cel_node *rest = cel_node_new(x->a, CELERY_KIND_OBJECT);
+
+    for (const struct cel_node *k = cel_node_first(object); rest && k;
+         k = k->next->next) {
+        if (!cel_slice_is(cel_node_text(k), a) && !cel_slice_is(cel_node_text(k), b) &&
+            cel_doc_add_member(rest, cel_node_shallow(x->a, k),
+                               cel_node_shallow(x->a, k->next)) < 0) {
+            cel_ctx_fail(x, CELERY_ENOMEM, "out of memory");
+            return NULL;
+        }
+    }
+    return rest;
+}
+
+static void read_parts(struct cel_ctx *x, struct cel_sig *dict,
+                       const struct cel_node *kwargs)
+{
+    struct cel_kw *kw = dict->kw;
+    const struct cel_val tasks = cel_val_node(cel_node_get(kwargs, CEL_KEY("tasks")));
+    const struct cel_val header = cel_val_node(cel_node_get(kwargs, CEL_KEY("header")));
+    const struct cel_val body = cel_val_node(cel_node_get(kwargs, CEL_KEY("body")));
+
+    switch (dict->type) {
+    case CEL_SIG_TASK:
+        kw->node = kwargs;
+        break;
+    case CEL_SIG_CHAIN:
+    case CEL_SIG_GROUP:
+        kw->tasks = cel_val_items(x, &tasks);
+        break;
+    case CEL_SIG_CHORD:
+        kw->node = cel_object_without(x, kwargs, "header", "body");
+        kw->tasks = header_tasks(x, &header);
+        kw->body = cel_sig_of(x, &body);
+        break;
+    case CEL_SIG_MAP:
+    case CEL_SIG_STARMAP:
+    case CEL_SIG_CHUNKS:
+        kw->task = cel_val_node(cel_node_get(kwargs, CEL_KEY("task")));
+        kw->it = cel_node_get(kwargs, CEL_KEY("it"));
+        kw->n = cel_node_int(cel_node_get(kwargs, CEL_KEY("n")), 0);
+        break;
+    }
+}
+
+struct cel_sig *cel_sig_from_node(struct cel_ctx *x, const struct cel_node *doc)
+{
+    struct cel_slice type = cel_node_text(cel_node_get(doc, CEL_KEY("subtask_type")));
+    struct cel_sig *sig = NULL;
+
+    if (cel_ctx_enter(x)) {
+        struct cel_sig *dict = cel_sig_make(
+            x, class_of(type), cel_node_text(cel_node_get(doc, CEL_KEY("task"))),
+            cel_node_get(doc, CEL_KEY("args")), NULL,
+            cel_opts_from(x, cel_node_get(doc, CEL_KEY("options"))),
+            cel_node_truth(cel_node_get(doc, CEL_KEY("immutable"))));
+        if (dict) {
+            dict->args_tuple = false;
+            dict->plain = true;
+            read_parts(x, dict, cel_node_get(doc, CEL_KEY("kwargs")));
+            sig = cel_ctx_ok(x) ? from_plain(x, dict) : NULL;
+        }
+    }
+    cel_ctx_leave(x);
+    return sig;
+}
+
+struct cel_sig *cel_sig_of(struct cel_ctx *x, const struct cel_val *v)
+{
+    if (!cel_ctx_ok(x) || cel_val_none(v) || v->kind == CEL_VAL_LIST) {
+        return NULL;
+    }
+    if (v->kind == CEL_VAL_NODE) {
+        return cel_sig_from_node(x, v->node);
+    }
+    return v->sig->plain ? from_plain(x, v->sig) : v->sig;
+}
+
+/* ---- _merge() ---- */
+
+static bool has_text(const struct cel_val *list, struct cel_slice text)
+{
+    if (!list || list->kind == CEL_VAL_SIG) {
+        return false;
+    }
+    if (list->kind == CEL_VAL_LIST) {
+        for (size_t i = 0; i < list->list->n; i++) {
+            const struct cel_val *v = &list->list->items[i];
+            if (v->kind == CEL_VAL_NODE && cel_slice_eq(cel_node_text(v->node), text)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    for (const struct cel_node *n = cel_node_first(list->node); n; n = n->next) {
+        if (cel_slice_eq(cel_node_text(n), text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct cel_opts *cel_sig_merge_opts(struct cel_ctx *x, const struct cel_sig *sig,
+                                    const struct cel_opts *opts)
+{
+    struct cel_opts *merged = cel_opts_copy(x, sig->opts);
+    const struct cel_val *stamped = cel_opts_find(sig->opts, CEL_KEY("stamped_headers"));
+
+    for (size_t i = 0; opts && i < opts->n; i++) {
+        struct cel_slice key = opts->items[i].key;
+        bool fixed = cel_slice_is(key, "group_id") ||
+                     cel_slice_is(key, "stamped_headers") || has_text(stamped, key);
+        if (!fixed || !cel_opts_find(sig->opts, key)) {
+            cel_opts_set(x, merged, key, opts->items[i].value);
+        }
+    }
+    return merged;
+}
+
+const struct cel_node *cel_args_joined(struct cel_ctx *x, const struct cel_node *first,
+                                       const struct cel_node *second)
+{
+    if (!first || first->size == 0) {
+        return second;
+    }
+    if (!second || second->size == 0) {
+        return first;
+    }
+    struct cel_node *all = cel_node_new(x->a, CELERY_KIND_ARRAY);
+    for (int i = 0; i < 2; i++) {
+        const struct cel_node *n = cel_node_first(i == 0 ? first : second);
+        for (; n; n = n->next) {
+            if (!all || cel_node_append(all, cel_node_shallow(x->a, n)) < 0) {
+                cel_ctx_fail(x, CELERY_ENOMEM, "out of memory");
+                return NULL;
+            }
+        }
+    }
+    return all;
+}
+
+const struct cel_node *cel_kwargs_merged(struct cel_ctx *x, const struct cel_node *first,
+                                         const struct cel_node *second)
+{
+    if (!second || second->size == 0) {
+        return first;
+    }
+    if (!first || first->size == 0) {
+        return second;
+    }
+    struct cel_node *all = cel_node_new(x->a, CELERY_KIND_OBJECT);
+    celery_status st = all ? CELERY_OK : CELERY_ENOMEM;
+    for (int i = 0; i < 2; i++) {
+        const struct cel_node *k = cel_node_first(i == 0 ? first : second);
+        for (; k && st == CELERY_OK; k = k->next->next) {
+            st = cel_doc_add_member(all, cel_node_shallow(x->a, k),
+                                    cel_node_shallow(x->a, k->next));
+        }
+    }
+    if (st == CELERY_OK) {
+        st = cel_doc_unique_keys(all);
+    }
+    if (st < 0) {
+        cel_ctx_fail(x, CELERY_ENOMEM, "out of memory");
+        return NULL;
+    }
+    return all;
+}
+
+/* ---- clone() ---- */
+
+static void clone_tasks(struct cel_ctx *x, struct cel_list_obj *tasks)
+{
+    for (size_t i = 0; tasks && i < tasks->n; i++) {
+        tasks->items[i].sig = cel_sig_cloned(x, tasks->items[i].sig, NULL, NULL, NULL);
+    }
+}
+
+static struct cel_sig *clone(struct cel_ctx *x, const struct cel_sig *sig,
+                             const struct cel_node *args, const struct cel_node *kwargs,
+                             const struct cel_opts *opts)
+{
+    struct cel_sig dict = *sig;
+    if (sig->type >= CEL_SIG_MAP) {
+        cel_map_to_task(x, &dict);
+    }
+    bool partial = !sig->immutable;
+    struct cel_kw *kw = cel_ctx_alloc(x, sizeof *kw);
+
+    if (!kw) {
+        return NULL;
+    }
+    *kw = *dict.kw;
+    if (partial && (dict.type == CEL_SIG_TASK || dict.type == CEL_SIG_CHORD)) {
+        dict.args = cel_args_joined(x, args, sig->args);
+        kw->node = cel_kwargs_merged(x, kw->node, kwargs);
+    }
+    dict.kw = kw;
+    dict.memo = 0;
+    dict.args_tuple = true;
+    dict.opts = opts && opts->n > 0 ? cel_sig_merge_opts(x, sig, opts) : sig->opts;
+    dict.opts = cel_opts_deepcopy(x, dict.opts);
+    struct cel_sig *copy = cel_ctx_ok(x) ? from_plain(x, &dict) : NULL;
+    if (copy && sig->type == CEL_SIG_CHAIN) {
+        clone_tasks(x, copy->kw->tasks);
+    } else if (copy && sig->type == CEL_SIG_CHORD && copy->kw->body) {
+        copy->kw->body = cel_sig_cloned(x, copy->kw->body, NULL, NULL, NULL);
+    }
+    return cel_ctx_ok(x) ? copy : NULL;
+}
+
+struct cel_sig *cel_sig_cloned(struct cel_ctx *x, const struct cel_sig *sig,
+                               const struct cel_node *args, const struct cel_node *kwargs,
+                               const struct cel_opts *opts)
+{
+    struct cel_sig *copy = NULL;
+
+    if (!sig) {
+        return NULL;
+    }
+    if (cel_ctx_enter(x)) {
+        copy = clone(x, sig, args, kwargs, opts);
+    }
+    cel_ctx_leave(x);
+    return copy;
+}
