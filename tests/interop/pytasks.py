@@ -173,3 +173,10 @@ def auto(self, type, tries=100):
     if self.request.retries >= tries:
         return self.request.retries
     raise getattr(builtins, type)('again')
+
+
+@app.task(name='t.retry_with', bind=True)
+def retry_with(self, options, rest=None):
+    if self.request.retries:
+        return self.request.retries
+    raise self.retry(exc=ValueError('again'), **options)

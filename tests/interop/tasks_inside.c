@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tasks_inside.h"
+#include <stdio.h>
 
 #define OPTION(app, name, option, value) \
     celery_app_task_set(app, name, option, value, NULL)
@@ -19,11 +20,36 @@ static celery_outcome auto_retry(celery_task *task)
     return celery_task_fail(task, type, "again");
 }
 
+/* retry(**options), the first time. */
+static celery_outcome retry_with(celery_task *task)
+{
+    const celery_value *options = NULL, *rest;
+
+    if (celery_task_args(task, "options:v | rest:v", &options, &rest) < 0) {
+        return CELERY_FAILED;
+    }
+    if (celery_task_retries(task) > 0) {
+        return celery_task_return_int(task, celery_task_retries(task));
+    }
+    for (const celery_value *k = celery_value_first(options), *v; k;
+         k = celery_value_next(v)) {
+        char name[40];
+        size_t len;
+        const char *text = celery_value_text(k, &len);
+
+        v = celery_value_next(k);
+        snprintf(name, sizeof(name), "%.*s", (int)len, text);
+        celery_task_retry_set_value(task, name, v);
+    }
+    return celery_task_retry_exc(task, -1, "ValueError", "again");
+}
+
 static const struct {
     const char *name;
     celery_task_fn fn;
 } tasks[] = {
     {"t.auto", auto_retry},
+    {"t.retry_with", retry_with},
 };
 
 celery_status register_inside(celery_app *app)

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Task.retry() and autoretry_for, compared with a Python worker's."""
 
+import base64
+import json
+import re
+
 import lib
 from test_results import Reference, no_traceback
 
@@ -23,6 +27,71 @@ class Automatic(Reference):
         # Python would try, and then reject the message, because it cannot send the call.
         with self.assertRaises(TypeError):
             self.app.send_task('t.auto', (), queue='ours').get(timeout=20)
+
+
+class Messages(Reference):
+    """What a retry publishes, in a queue that nobody reads."""
+
+    def setUp(self):
+        if lib.celery_version() < (5, 6):
+            self.skipTest('older ones lose custom headers and the like')
+
+    def message(self, result, queue):
+        def pop():
+            for priority in ('', '\x06\x163', '\x06\x166', '\x06\x169'):
+                text = self.db0.lpop(queue + priority)
+                if text:
+                    return text
+        m = json.loads(lib.wait_for('retry in ' + queue, pop, 20))
+        m['body'] = base64.b64decode(m['body']).decode()
+        m['properties'].pop('delivery_tag')
+        m['properties'].pop('origin', None)  # Python's options leak into the properties
+        m['properties'].pop('expires', None)
+        text = json.dumps(m)
+        for word, mask in ((queue, 'ASIDE'), (result.id, 'OWN')):
+            text = text.replace(word, mask)
+        for pattern, mask in (
+                (r'gen\d+@', 'gen@'), (r'\d{4}-\d\d-\d\dT[0-9:.+]*', 'DATE'),
+                (r'"(ours|theirs)"', '"QUEUE"'), (r'"expiration": "\d+"', '"expiration": "N"')):
+            text = re.sub(pattern, mask, text)
+        return json.loads(text)
+
+    def assert_same_message(self, options, args=(), kwargs=None, **sent):
+        messages = []
+        for whose in ('ours', 'theirs'):
+            aside = 'aside-' + whose
+            options = dict(options, queue=aside)
+            self.db0.delete(aside)
+            r = self.app.send_task('t.retry_with', (options,) + args, kwargs, queue=whose, **sent)
+            messages.append(self.message(r, aside))
+        if lib.celery_version() < (5, 7):  # later: the caller's, kept
+            for m in messages:
+                m['headers'].pop('ignore_result', None)
+        self.assertEqual(messages[0], messages[1])
+        self.assertEqual(list(messages[0]['headers']), list(messages[1]['headers']))
+        return messages[0]
+
+    def test_plain(self):
+        m = self.assert_same_message({})
+        self.assertEqual(m['headers']['parent_id'], 'OWN')
+        self.assertEqual(m['headers']['retries'], 1)
+
+    def test_what_came_is_kept(self):
+        m = self.assert_same_message(
+            {}, expires=1000, time_limit=30, soft_time_limit=20, priority=5, shadow='other',
+            root_id='the-root', parent_id='the-parent', group_id='the-group', group_index=2,
+            headers={'x_custom': [1]}, ignore_result=True,
+            link_error=[self.app.signature('t.noop')])
+        self.assertEqual(m['headers']['parent_id'], 'the-parent')
+        self.assertEqual(m['headers']['x_custom'], [1])
+
+    def test_what_is_changed(self):
+        for options in [{'args': [{}, 5]}, {'kwargs': {'rest': 1}}, {'priority': 7},
+                        {'expires': 100}, {'time_limit': 9, 'soft_time_limit': 8},
+                        {'headers': {'x_new': 'y'}}, {'shadow': 'dark'},
+                        {'max_retries': 1}]:
+            with self.subTest(options):
+                self.assert_same_message(options, headers={'x_custom': 1})
 
 
 if __name__ == '__main__':

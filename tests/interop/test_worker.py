@@ -41,7 +41,13 @@ class Running(lib.Case):
             self.worker.wait_output('t.reject[%s] reject requeue=False' % r.id)
         else:  # Debian's Celery with a newer billiard logs it as unexpected
             self.worker.wait_output('t.reject[%s] r' % r.id)
-        self.assertIsNone(lib.document(self.db1, r.id))
+        if C or lib.celery_version() >= (5, 7):
+            self.wait_state(r, 'FAILURE')
+            self.assertEqual(json.loads(lib.document(self.db1, r.id))['result'], {
+                'exc_type': 'Reject', 'exc_message': ['no', False],
+                'exc_module': 'celery.exceptions'})
+        else:
+            self.assertIsNone(lib.document(self.db1, r.id))
 
     def test_reject_with_requeue_comes_back(self):
         self.assertEqual(self.call('t.rejectq'), 'second')

@@ -9,6 +9,7 @@
 #define CELERY_TASK_H
 
 #include <celery/app.h>
+#include <celery/client.h>
 #include <celery/log.h>
 #include <celery/value.h>
 #include <stdint.h>
@@ -100,6 +101,16 @@ CELERY_API celery_status celery_task_update_state(celery_task *task, const char 
 CELERY_API void celery_task_log(celery_task *task, celery_log_level level,
                                 const char *fmt, ...) CELERY_PRINTF(3, 4);
 
+/*
+ * A client on the settings of the app, to read, wait for and forget results.  It belongs to the
+ * thread or process that runs the task, is opened by the first call and kept for the tasks that
+ * follow: do not close it, and free its results before the task ends.  NULL with err.
+ *
+ * Waiting for the result of another task keeps a slot of the pool from running it: Celery
+ * refuses that (celery.result.assert_will_not_block), C code has to know.
+ */
+CELERY_API celery_client *celery_task_client(celery_task *task, celery_error *err);
+
 /* ---- how it ends: `return celery_task_...(task, ...);` ---- */
 
 /* SUCCESS with a value.  Takes it; NULL is None. */
@@ -156,10 +167,40 @@ CELERY_API celery_outcome celery_task_retry_exc(celery_task *task, double countd
                                                 const char *type, const char *fmt, ...)
     CELERY_PRINTF(4, 5);
 
+/*
+ * Changes the retry that follows: one keyword argument of Task.retry().  Before
+ * celery_task_retry(); takes the value.
+ *
+ *   args             a list: replaces the positional arguments
+ *   kwargs           a map: replaces the keyword arguments
+ *   eta              an ISO 8601 time; then pass a negative countdown
+ *   max_retries      a count for this execution alone; null: no limit
+ *   headers          a map: replaces the custom headers, which are kept otherwise
+ *   priority, queue, exchange, routing_key, serializer, compression, shadow, reply_to
+ *   expires          seconds or an ISO 8601 time
+ *   time_limit, soft_time_limit   seconds; null: the task's
+ *   ignore_result    true or false
+ *
+ * All else stays as it came: ids, group, chord, chain, callbacks, errbacks, stamps.
+ * CELERY_EINVAL for an unknown option or a wrong value; the retry then fails the task with
+ * a TypeError that says so.
+ */
+CELERY_API celery_status celery_task_retry_set(celery_task *task, const char *option,
+                                               json_t *give_value);
+
+/* The same with a value of this task's arguments, without loss. */
+CELERY_API celery_status celery_task_retry_set_value(celery_task *task,
+                                                     const char *option,
+                                                     const celery_value *value);
+
 /* No state is stored; the message is acknowledged (celery.exceptions.Ignore). */
 CELERY_API celery_outcome celery_task_ignore(celery_task *task);
 
-/* The message is rejected (celery.exceptions.Reject); back to its queue if requeue. */
+/*
+ * The message is rejected (celery.exceptions.Reject).  requeue: it goes back to the end of its
+ * queue and nothing is stored.  Otherwise it will never run: FAILURE with the Reject is stored
+ * and errbacks run, as since Celery 5.7.
+ */
 CELERY_API celery_outcome celery_task_reject(celery_task *task, bool requeue,
                                              const char *reason);
 

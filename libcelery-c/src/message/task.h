@@ -58,6 +58,9 @@ enum cel_call_fault {
     CEL_CALL_NOMEM,   /* out of memory: not the message's fault, it may be tried again */
 };
 
+/* A header of this library: how often the task ended its worker process. */
+#define CEL_HEADER_CRASHES "x-celery-c-crashes"
+
 /* A call with nothing set: unset numbers are not 0, see the fields. */
 void cel_task_call_init(struct cel_task_call *call);
 

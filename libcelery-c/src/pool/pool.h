@@ -69,7 +69,7 @@ struct cel_outcome {
     struct cel_slice exc_module;  /* "builtins" */
     struct cel_slice exc_args;    /* JSON array text */
     struct cel_slice traceback;
-    struct cel_slice reason;    /* REJECT, MALFORMED */
+    struct cel_slice reason;    /* REJECT, MALFORMED; RETRY: "Retry in 1s: ..." */
     enum cel_call_fault fault;  /* MALFORMED */
     double countdown;           /* RETRY: seconds */
     double runtime;             /* seconds in the task function */

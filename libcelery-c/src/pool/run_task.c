@@ -49,6 +49,8 @@ struct cel_runner *cel_runner_free(struct cel_runner *r)
 {
     if (r) {
         each_buffer(r, cel_buf_fini);
+        cel_effects_fini(&r->task.effects);
+        cel_task_env_fini(&r->task.env);
         cel_arena_fini(&r->task.arena);
         cel_free(r->task.hostname);
         cel_free(r);
@@ -81,6 +83,7 @@ static void begin(struct cel_runner *r, struct cel_job *job)
     memset(task->texts, 0, sizeof task->texts);
     task->soft_fn = NULL;
     task->soft_called = 0;
+    cel_effects_clear(&task->effects);
     task->record = CEL_RECORD_NONE;
     task->retry = (struct cel_task_retry){.countdown = -1};
     task->countdown = 0;
@@ -192,7 +195,7 @@ static void make_traceback(struct celery_task *task, const struct cel_outcome *o
     cel_buf_adds(out, "\"\n");
     if (o->kind == CEL_OUTCOME_RETRY) {
         cel_buf_adds(out, "celery.exceptions.Retry: ");
-        cel_task_retry_text(out, task);
+        cel_buf_add_slice(out, cel_buf_slice(&task->reason));
     } else {
         if (!cel_slice_is(o->exc_module, "builtins")) {
             cel_buf_add_slice(out, o->exc_module);
@@ -225,6 +228,23 @@ static void fill_exception(struct celery_task *task, struct cel_outcome *out)
     }
 }
 
+/* celery.exceptions.Reject(reason, requeue=False), which is stored without a traceback. */
+static void fill_rejection(struct celery_task *task, struct cel_outcome *out)
+{
+    struct cel_buf *args = &task->exc_args;
+    cel_buf_clear(args);
+    cel_buf_addc(args, '[');
+    if (task->reason.len > 0) {
+        cel_json_write_string(args, cel_buf_slice(&task->reason));
+    } else {
+        cel_buf_adds(args, "null");
+    }
+    cel_buf_adds(args, ", false]");
+    out->exc_module = CEL_SLICE("celery.exceptions");
+    out->exc_type = CEL_SLICE("Reject");
+    out->exc_args = cel_buf_ok(args) ? cel_buf_slice(args) : CEL_SLICE("[null, false]");
+}
+
 static void fill(struct celery_task *task, struct cel_outcome *out)
 {
     cel_task_settle_retry(task);
@@ -237,15 +257,20 @@ static void fill(struct celery_task *task, struct cel_outcome *out)
     case CEL_RECORD_RETRY:
         out->kind = CEL_OUTCOME_RETRY;
         out->countdown = task->countdown;
+        out->reason = cel_buf_slice(&task->reason);
+        out->effects = cel_buf_slice(&task->effects.bytes);
         fill_exception(task, out);
         break;
     case CEL_RECORD_IGNORE:
         out->kind = CEL_OUTCOME_IGNORE;
         break;
     case CEL_RECORD_REJECT:
+        out->kind = CEL_OUTCOME_REJECT;
+        out->reason = cel_buf_slice(&task->reason);
+        fill_rejection(task, out);
+        break;
     case CEL_RECORD_REQUEUE:
-        out->kind =
-            task->record == CEL_RECORD_REJECT ? CEL_OUTCOME_REJECT : CEL_OUTCOME_REQUEUE;
+        out->kind = CEL_OUTCOME_REQUEUE;
         out->reason = cel_buf_slice(&task->reason);
         break;
     default:

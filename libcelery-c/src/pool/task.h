@@ -3,7 +3,9 @@
 #ifndef CEL_POOL_TASK_H
 #define CEL_POOL_TASK_H
 
+#include "canvas/effects.h"
 #include "pool/run_task.h"
+#include "pool/task_env.h"
 #include <celery/task.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -53,6 +55,7 @@ struct celery_task {
     struct cel_call_limits limits;
     struct cel_run_hooks hooks;
     struct cel_arena arena; /* emptied before every task */
+    struct cel_task_env env;
     struct cel_buf scratch;
 
     /* Of the running task. */
@@ -81,6 +84,7 @@ struct celery_task {
     struct cel_buf exc_args;  /* JSON array */
     struct cel_buf traceback; /* empty: to be made */
     struct cel_buf reason;
+    struct cel_effects effects; /* what its end brings about */
 };
 
 /* The at_once callback of the soft limit; async-signal-safe. */
@@ -99,6 +103,17 @@ CELERY_PRINTF(3, 0)
 void cel_task_set_formatted(celery_task *task, const char *type, const char *fmt,
                             va_list args);
 
+/* All headers of the message (object), or NULL. */
+const struct cel_node *cel_task_headers(celery_task *task);
+
+/* ---- task_send.c ---- */
+
+/* Where this task's signatures are applied; NULL with err. */
+const struct cel_canvas *cel_task_canvas(celery_task *task, celery_error *err);
+
+/* A CHILD effect: the result tuple of a task. */
+celery_status cel_task_add_child(celery_task *task, struct cel_slice id);
+
 /* ---- task_retry.c ---- */
 
 /*
@@ -107,8 +122,11 @@ void cel_task_set_formatted(celery_task *task, const char *type, const char *fmt
  */
 void cel_task_settle_retry(celery_task *task);
 
-/* celery.exceptions.Retry.__str__: "Retry in 1s: ValueError('x')". */
-void cel_task_retry_text(struct cel_buf *out, const celery_task *task);
+/* Adds the message of the retry, and the child it is, to task->effects. */
+celery_status cel_task_retry_message(celery_task *task, celery_error *err);
+
+/* The headers that no version of Celery knows: they go with retries (an object). */
+const struct cel_node *cel_task_custom_headers(celery_task *task);
 
 /* ---- the rest ---- */
 

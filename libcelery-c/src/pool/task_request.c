@@ -116,7 +116,7 @@ static struct cel_slice first_object(struct cel_slice text)
     return text;
 }
 
-const celery_value *celery_task_header(celery_task *task, const char *name)
+const struct cel_node *cel_task_headers(celery_task *task)
 {
     if (!task->headers_read) {
         task->headers_read = true;
@@ -127,7 +127,12 @@ const celery_value *celery_task_header(celery_task *task, const char *name)
             task->headers = headers;
         }
     }
-    return cel_node_get(task->headers, cel_slice_of(name));
+    return task->headers;
+}
+
+const celery_value *celery_task_header(celery_task *task, const char *name)
+{
+    return cel_node_get(cel_task_headers(task), cel_slice_of(name));
 }
 
 void *celery_task_context(const celery_task *task)

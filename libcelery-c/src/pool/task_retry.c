@@ -39,6 +39,19 @@ celery_outcome celery_task_retry_exc(celery_task *task, double countdown,
     return retry(task, countdown);
 }
 
+/* Python shows 1 and not 1.0: countdowns are written as ints there. */
+static void add_seconds(struct cel_buf *out, double countdown)
+{
+    char seconds[32];
+    size_t len = cel_repr_double(countdown, seconds);
+    if (len > 2 && memcmp(seconds + len - 2, ".0", 2) == 0) {
+        len -= 2;
+    }
+    cel_buf_adds(out, "in ");
+    cel_buf_add(out, seconds, len);
+    cel_buf_addc(out, 's');
+}
+
 /* ---- deciding ---- */
 
 /* max_retries as in cel_task_def. */
@@ -98,7 +111,10 @@ static void settle_asked(celery_task *task)
         give_up(task);
         return;
     }
-    task->countdown = r->countdown >= 0 ? r->countdown : def->default_retry_delay;
+    bool has_eta = cel_node_get(r->options, CEL_SLICE("eta"));
+    task->countdown = r->countdown >= 0 ? r->countdown
+                      : has_eta         ? 0
+                                        : def->default_retry_delay;
 }
 
 /* celery/utils/time.py get_exponential_backoff_interval: whole seconds. */
@@ -144,6 +160,40 @@ static void settle_failure(celery_task *task)
     task->record = CEL_RECORD_RETRY;
 }
 
+/* celery.exceptions.Retry.__str__: "Retry in 1s: ValueError('x')". */
+static void tell(celery_task *task)
+{
+    struct cel_buf *out = &task->reason;
+    struct cel_slice eta = cel_node_text(option_or(task, "eta", NULL));
+    cel_buf_clear(out);
+    cel_buf_adds(out, "Retry ");
+    if (eta.data && task->countdown <= 0) {
+        cel_buf_adds(out, "at ");
+        cel_buf_add_slice(out, eta);
+    } else {
+        add_seconds(out, task->countdown);
+    }
+    if (task->exc_name.len > 0) {
+        struct cel_slice module, type;
+        cel_exception_split(cel_buf_slice(&task->exc_name), &module, &type);
+        cel_buf_adds(out, ": ");
+        cel_exception_repr(out, type, cel_buf_slice(&task->exc_args));
+    }
+}
+
+/* Task.retry(): a message that cannot be made rejects the request. */
+static void send(celery_task *task)
+{
+    celery_error err = {0};
+    cel_effects_clear(&task->effects);
+    if (cel_task_retry_message(task, &err) < 0) {
+        cel_effects_clear(&task->effects);
+        celery_task_reject(task, false, err.message);
+        return;
+    }
+    tell(task);
+}
+
 void cel_task_settle_retry(celery_task *task)
 {
     if (task->record == CEL_RECORD_RETRY) {
@@ -153,25 +203,7 @@ void cel_task_settle_retry(celery_task *task)
         !task->retry.useless) {
         settle_failure(task);
     }
-}
-
-/* ---- telling ---- */
-
-void cel_task_retry_text(struct cel_buf *out, const celery_task *task)
-{
-    char seconds[32];
-    size_t len = cel_repr_double(task->countdown, seconds);
-    /* Python shows 1 and not 1.0: countdowns are written as ints there. */
-    if (len > 2 && memcmp(seconds + len - 2, ".0", 2) == 0) {
-        len -= 2;
-    }
-    cel_buf_adds(out, "Retry in ");
-    cel_buf_add(out, seconds, len);
-    cel_buf_addc(out, 's');
-    if (task->exc_name.len > 0) {
-        struct cel_slice module, type;
-        cel_exception_split(cel_buf_slice(&task->exc_name), &module, &type);
-        cel_buf_adds(out, ": ");
-        cel_exception_repr(out, type, cel_buf_slice(&task->exc_args));
+    if (task->record == CEL_RECORD_RETRY) {
+        send(task);
     }
 }

@@ -14,9 +14,9 @@ static const unsigned plans[] = {
     [CEL_OUTCOME_TIMEOUT] = BIT(STORE) | CHORD,
     [CEL_OUTCOME_MALFORMED] = BIT(STORE) | CHORD,
     [CEL_OUTCOME_REVOKED] = BIT(STORE) | CHORD,
-    [CEL_OUTCOME_RETRY] = BIT(FOLLOW) | BIT(RETRY) | BIT(STORE),
+    [CEL_OUTCOME_RETRY] = BIT(FOLLOW) | BIT(STORE),
     [CEL_OUTCOME_IGNORE] = BIT(FOLLOW),
-    [CEL_OUTCOME_REJECT] = BIT(FOLLOW),
+    [CEL_OUTCOME_REJECT] = BIT(FOLLOW) | BIT(STORE) | CHORD,
     [CEL_OUTCOME_REQUEUE] = BIT(FOLLOW),
 };
 
@@ -56,8 +56,8 @@ enum cel_phase cel_phase_next(enum cel_outcome_kind kind, enum cel_phase now,
 const char *cel_phase_name(enum cel_phase phase)
 {
     static const char *const names[CEL_PHASES] = {
-        "SENT",   "FOLLOW",   "RETRY",  "STORE",    "PART",
-        "COPIES", "ERRBACKS", "CHORDS", "REPORTED", "UNREPORTED",
+        "SENT",     "FOLLOW", "STORE",    "PART",       "COPIES",
+        "ERRBACKS", "CHORDS", "REPORTED", "UNREPORTED",
     };
 
     return phase < CEL_PHASES ? names[phase] : "?";

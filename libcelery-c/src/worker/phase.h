@@ -10,11 +10,10 @@
 #include "pool/pool.h"
 
 enum cel_phase {
-    CEL_PHASE_SENT,     /* what it sent while it ran is confirmed */
-    CEL_PHASE_FOLLOW,   /* callbacks, the next step of its chain, a replacement */
-    CEL_PHASE_RETRY,    /* the message of its retry */
-    CEL_PHASE_STORE,    /* its result */
-    CEL_PHASE_PART,     /* counted as a part of its chord */
+    CEL_PHASE_SENT,   /* what it sent while it ran is confirmed */
+    CEL_PHASE_FOLLOW, /* callbacks, the next step of its chain, a replacement, its retry */
+    CEL_PHASE_STORE,  /* its result */
+    CEL_PHASE_PART,   /* counted as a part of its chord */
     CEL_PHASE_COPIES,   /* its failure under the ids that waited for it, their parts */
     CEL_PHASE_ERRBACKS, /* the messages of its errbacks */
     CEL_PHASE_CHORDS, /* chords it was the last part of: body, or failure; then the end */

@@ -27,10 +27,6 @@ void cel_report_state(struct cel_request *r, struct cel_slice state,
                       struct cel_slice result_json);
 void cel_report_started(struct cel_request *r);
 
-/* The message of a retry (celery/app/task.py Task.retry): same id, retries + 1. */
-celery_status cel_report_retry(struct cel_request *r, struct cel_envelope **ret_envelope,
-                               celery_error *err);
-
 /* Log line for what is no task call (celery/worker/consumer/consumer.py). */
 void cel_report_log_fault(const struct cel_request *r, enum cel_call_fault fault,
                           const char *why);

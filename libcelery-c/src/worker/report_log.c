@@ -81,15 +81,14 @@ static bool is_expected(const struct cel_request *r)
     return false;
 }
 
+/* A cold shutdown ends a task as if it had asked for a retry, without a reason. */
 static void log_retry(struct cel_request *r)
 {
-    struct cel_buf repr = {.max = 1024};
+    struct cel_slice reason = r->outcome.reason;
 
-    cel_exception_repr(&repr, r->outcome.exc_type, r->outcome.exc_args);
-    cel_log(CELERY_LOG_INFO, "Task %s[%s] retry: Retry in %gs: %s", name_of(r),
-            cel_log_safe(r->job.call.id), r->outcome.countdown,
-            cel_log_safe(cel_buf_slice(&repr)));
-    cel_buf_fini(&repr);
+    cel_log(CELERY_LOG_INFO, "Task %s[%s] retry: %s", name_of(r),
+            cel_log_safe(r->job.call.id),
+            cel_log_safe(reason.len ? reason : CEL_SLICE("Retry in 0s")));
 }
 
 static void log_end(struct cel_request *r)

@@ -31,6 +31,7 @@ static const char *state_of(const struct cel_request *r)
     case CEL_OUTCOME_FAILURE:
     case CEL_OUTCOME_LOST:
     case CEL_OUTCOME_TIMEOUT:
+    case CEL_OUTCOME_REJECT: /* since 5.7: it will never run (Request.on_failure) */
         return wants_errors(r) ? "FAILURE" : NULL;
     case CEL_OUTCOME_MALFORMED:
         return r->job.call.id.len ? "FAILURE"
@@ -40,7 +41,6 @@ static const char *state_of(const struct cel_request *r)
     case CEL_OUTCOME_REVOKED:
         return wants_errors(r) ? "REVOKED" : NULL;
     case CEL_OUTCOME_IGNORE:
-    case CEL_OUTCOME_REJECT:
     case CEL_OUTCOME_REQUEUE:
         break;
     }
@@ -147,22 +147,6 @@ static void fill_arguments(struct cel_request *r, struct cel_task_meta *meta)
     meta->kwargs_json = r->outcome.kwargs_json;
 }
 
-/* A retry counts among the children of the task: [[[id, null], null]]. */
-static void add_retry_child(struct cel_request *r, struct cel_task_meta *meta)
-{
-    struct cel_buf out = {0};
-    struct cel_slice json;
-
-    cel_buf_adds(&out, "[[[");
-    cel_json_write_string(&out, r->job.call.id);
-    cel_buf_adds(&out, ", null], null]]");
-    json = cel_buf_slice(&out);
-    if (cel_buf_ok(&out) && cel_report_copy(r, &json) == CELERY_OK) {
-        meta->children_json = json;
-    }
-    cel_buf_fini(&out);
-}
-
 bool cel_report_meta(struct cel_request *r)
 {
     struct cel_task_meta *meta = &r->store.meta;
@@ -179,11 +163,7 @@ bool cel_report_meta(struct cel_request *r)
         meta->result_json = exception_json(r);
         meta->traceback = r->outcome.traceback;
     }
-    if (r->outcome.kind == CEL_OUTCOME_RETRY) {
-        if (!r->cancelled) {
-            add_retry_child(r, meta);
-        }
-    } else {
+    if (r->outcome.kind != CEL_OUTCOME_RETRY) {
         meta->date_done_us = cel_clock_wall_us();
     }
     fill_arguments(r, meta);

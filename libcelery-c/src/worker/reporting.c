@@ -8,9 +8,6 @@
 #include "worker/report.h"
 #include "worker/report_text.h"
 
-/* Seconds in which a retry's message must be with the broker. */
-#define PUBLISH_DEADLINE 900.0
-
 static void advance(struct cel_request *r, enum cel_phase_event event);
 
 /* ---- the outcome may still change ---- */
@@ -142,48 +139,6 @@ static void phase_follow(struct cel_request *r)
                     (struct cel_carry_done){on_followed, r});
 }
 
-static void on_retry_published(void *ctx, const celery_error *err)
-{
-    struct cel_request *r = ctx;
-
-    if (err) {
-        /* As Task.retry(): a retry that cannot be published rejects the message. */
-        cel_log(CELERY_LOG_ERROR, "Task %s[%s]: its retry could not be published: %s",
-                cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id),
-                err->message);
-    }
-    advance(r, err ? CEL_PHASE_FAILED : CEL_PHASE_DONE);
-}
-
-static void phase_retry(struct cel_request *r)
-{
-    celery_error err = {0};
-    const struct cel_job *job = &r->job;
-
-    if (r->cancelled) {
-        advance(r, CEL_PHASE_DONE);
-        return;
-    }
-    if (cel_report_retry(r, &r->publish.envelope, &err) < 0) {
-        on_retry_published(r, &err);
-        return;
-    }
-    /* celery/app/task.py: exchange "" means that the routing key names the queue. */
-    struct cel_arena *a = &r->envelope->arena;
-    r->publish.exchange = cel_arena_strndup(a, job->exchange.data, job->exchange.len);
-    r->publish.routing_key =
-        cel_arena_strndup(a, job->routing_key.data, job->routing_key.len);
-    r->publish.deadline = cel_loop_now(r->w->loop) + PUBLISH_DEADLINE;
-    r->publish.done = on_retry_published;
-    r->publish.ctx = r;
-    if (!r->publish.exchange || !r->publish.routing_key) {
-        err = (celery_error){CELERY_ENOMEM, 0, "out of memory"};
-        on_retry_published(r, &err);
-        return;
-    }
-    cel_link_publish(r->w->link, &r->publish);
-}
-
 static void on_stored(void *ctx, const celery_error *err)
 {
     struct cel_request *r = ctx;
@@ -223,9 +178,6 @@ static void enter(struct cel_request *r, enum cel_phase phase)
         break;
     case CEL_PHASE_FOLLOW:
         phase_follow(r);
-        break;
-    case CEL_PHASE_RETRY:
-        phase_retry(r);
         break;
     case CEL_PHASE_STORE:
         phase_store(r);

@@ -45,7 +45,6 @@ static void request_free(struct cel_request *r)
     cel_list_remove(&r->node);
     cel_list_remove(&r->ready_node);
     w->n_requests--;
-    cel_envelope_free(r->publish.envelope);
     cel_envelope_free(r->envelope);
     if (w->shutdown != CEL_SHUTDOWN_NONE) {
         cel_worker_check_shutdown(w);

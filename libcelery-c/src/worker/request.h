@@ -41,8 +41,7 @@ struct cel_request {
     /* The outcome, copied into the arena, and what was made of it. */
     struct cel_outcome outcome;
     struct cel_store store;
-    struct cel_publish publish; /* of a retry */
-    struct cel_follow *follow;  /* NULL: nothing follows it */
+    struct cel_follow *follow; /* NULL: nothing follows it */
 };
 
 /* Makes a request of a delivery; takes it, also on failure (NULL: no memory, given back). */
@@ -60,9 +59,6 @@ void cel_requests_event(struct celery_worker *w, enum cel_request_event event);
 
 /* Ends a request that never ran with an outcome (revoked, not registered, malformed). */
 void cel_request_end(struct cel_request *r, const struct cel_outcome *outcome);
-
-/* How often header x-celery-c-crashes says that this task killed its process. */
-#define CEL_HEADER_CRASHES "x-celery-c-crashes"
 
 /* The events of the pool, for cel_pool_new(). */
 extern const struct cel_pool_events cel_request_pool_events;

@@ -396,7 +396,6 @@ static void free_requests(struct celery_worker *w)
 
         cel_list_remove(it);
         cel_schedule_remove(r);
-        cel_envelope_free(r->publish.envelope);
         cel_envelope_free(r->envelope);
     }
 }

@@ -58,7 +58,7 @@ static unsigned on_stopping(void *ctx)
 
 static struct said said;
 static struct cel_runner *runner;
-static celery_app app = {.name = (char *)"test"};
+static celery_app *app;
 
 static int set_up(void **state)
 {
@@ -71,13 +71,15 @@ static int set_up(void **state)
         .stopping = on_stopping,
     };
     memset(&said, 0, sizeof said);
-    runner = cel_runner_new(&app, "w@host", &limits, &hooks);
+    app = celery_app_new("test");
+    runner = cel_runner_new(app, "w@host", &limits, &hooks);
     return runner ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     runner = cel_runner_free(runner);
+    celery_app_free(app);
     return 0;
 }
 
@@ -85,7 +87,12 @@ static struct cel_job job_with(const char *body)
 {
     return (struct cel_job){
         .task = &def,
-        .call = {.id = CEL_SLICE("the-id"), .protocol = 2, .group_index = -1},
+        .call = {.id = CEL_SLICE("the-id"),
+                 .task = CEL_SLICE("shop.buy"),
+                 .protocol = 2,
+                 .group_index = -1,
+                 .eta_us = INT64_MIN,
+                 .expires_us = INT64_MIN},
         .body = cel_slice_of(body),
         .content_type = CEL_SLICE("application/json"),
         .headers = CEL_SLICE("{\"lang\": \"py\", \"x\": [1]}"),
@@ -454,6 +461,9 @@ static void test_ignore_and_reject(void **state)
 {
     assert_int_equal(run_body(NO_ARGS, ignore).kind, CEL_OUTCOME_IGNORE);
     struct cel_outcome o = run_body(NO_ARGS, reject);
+    assert_text(o.exc_module, "celery.exceptions");
+    assert_text(o.exc_type, "Reject");
+    assert_text(o.exc_args, "[\"no\", false]");
     assert_int_equal(o.kind, CEL_OUTCOME_REJECT);
     assert_text(o.reason, "no");
     assert_int_equal(run_body(NO_ARGS, requeue).kind, CEL_OUTCOME_REQUEUE);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pool/task_env.h"
+#include "backend/backend.h"
+#include <stdio.h>
+#include <unistd.h>
+
+/* The backend keeps count of chords, or celery.chord_unlock is sent to look. */
+static bool counts_chords(const struct cel_config *config)
+{
+    const char *url = cel_config_text(config, "result_backend");
+    const char *end = url ? strstr(url, "://") : NULL;
+    char scheme[64];
+    if (!end || (size_t)(end - url) >= sizeof scheme) {
+        return false;
+    }
+    snprintf(scheme, sizeof scheme, "%.*s", (int)(end - url), url);
+    const struct cel_backend_ops *ops = cel_backend_find(scheme, NULL);
+    return ops && (ops->flags & CEL_BACKEND_COUNTS);
+}
+
+/* kombu/common.py oid_from(): unique is all it must be. */
+static void make_reply_to(struct cel_task_env *env)
+{
+    char name[120];
+    unsigned char node[6];
+    cel_random(node, sizeof node);
+    snprintf(name, sizeof name, "%x%02x%02x%02x%02x%02x-%ld-%ld-%p", node[0], node[1],
+             node[2], node[3], node[4], node[5], (long)getpid(), (long)gettid(),
+             (void *)env);
+    cel_uuid3_oid(name, env->reply_to);
+}
+
+const struct cel_canvas *cel_task_env_canvas(struct cel_task_env *env,
+                                             const celery_app *app, celery_error *err)
+{
+    if (env->router) {
+        return &env->canvas;
+    }
+    if (cel_router_new(app->config, &env->router, err) < 0) {
+        env->router = NULL;
+        return NULL;
+    }
+    make_reply_to(env);
+    env->canvas = (struct cel_canvas){
+        .app = app,
+        .config = app->config,
+        .router = env->router,
+        .reply_to = cel_slice_of(env->reply_to),
+        .backend_counts = counts_chords(app->config),
+    };
+    return &env->canvas;
+}
+
+celery_client *cel_task_env_client(struct cel_task_env *env, celery_app *app,
+                                   celery_error *err)
+{
+    if (!env->client) {
+        env->client = celery_client_open_app(app, err);
+    }
+    return env->client;
+}
+
+void cel_task_env_fini(struct cel_task_env *env)
+{
+    celery_client_close(env->client);
+    cel_router_free(env->router);
+    *env = (struct cel_task_env){0};
+}
