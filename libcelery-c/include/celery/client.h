@@ -17,7 +17,7 @@ CELERY_BEGIN_DECLS
 /* One connection to the broker and one to the result backend. */
 typedef struct celery_client celery_client;
 
-/* The future of one sent task. */
+/* The future of a sent task, or of a group of them. */
 typedef struct celery_result celery_result;
 
 /*
@@ -84,11 +84,13 @@ CELERY_API celery_status celery_send_async(celery_client *client, const celery_s
 CELERY_API celery_status celery_client_flush(celery_client *client, double timeout,
                                              celery_error *err);
 
+/* ---- results ---- */
+
 /* The future of a task that was sent before, here or elsewhere (AsyncResult(id)). */
 CELERY_API celery_result *celery_result_new(celery_client *client, const char *task_id,
                                             celery_error *err);
 
-/* Harmless on NULL.  The stored result stays where it is. */
+/* Harmless on NULL.  The stored result stays where it is.  Parents and children go too. */
 CELERY_API void celery_result_free(celery_result *result);
 
 CELERY_API const char *celery_result_id(const celery_result *result);
@@ -97,13 +99,27 @@ CELERY_API const char *celery_result_id(const celery_result *result);
  * Waits for the end of the task, at most timeout seconds (negative: no limit), pushed by
  * the backend.  The value (new reference) on success; NULL with err: CELERY_ETIMEOUT,
  * CELERY_ETASK (message: "ValueError: text"), CELERY_EREVOKED, or a connection's.
+ *
+ * A group: the array of the values of its parts in their order, at once an error when one of
+ * them fails.  A step of a chain fails also when a step before it did.
  */
 CELERY_API json_t *celery_result_wait(celery_result *result, double timeout,
                                       celery_error *err);
 
+/* Waits until it has ended, however it did: a group with all its parts. */
+CELERY_API celery_status celery_result_join(celery_result *result, double timeout,
+                                            celery_error *err);
+
+/*
+ * The task that made wait() fail: the result itself, a part of the group, or a step before;
+ * NULL when none is known to have failed.  Borrowed from result.
+ */
+CELERY_API celery_result *celery_result_failed(celery_result *result);
+
 /*
  * Reads the state now: "PENDING", "STARTED", "SUCCESS" ...; borrowed until the next call
- * with this result.  NULL with err when the backend cannot be asked.
+ * with this result.  NULL with err when the backend cannot be asked.  A group is "FAILURE" when
+ * a part has failed, "SUCCESS" when all have succeeded, otherwise "PENDING".
  */
 CELERY_API const char *celery_result_state(celery_result *result, celery_error *err);
 
@@ -117,8 +133,77 @@ CELERY_API const char *celery_result_date_done(const celery_result *result);
 CELERY_API const celery_value *celery_result_children(const celery_result *result);
 CELERY_API const celery_value *celery_result_document(const celery_result *result);
 
-/* Removes the stored result (AsyncResult.forget()). */
+/* Removes the stored result, those of its parts, and its parents' (forget()). */
 CELERY_API celery_status celery_result_forget(celery_result *result, celery_error *err);
+
+/*
+ * Tells all workers to discard the task, or the tasks of a group (AsyncResult.revoke()); with
+ * terminate also to end it where it runs, by that signal (NULL: "SIGTERM").  A broadcast:
+ * whoever is not connected now does not hear it.  CELERY_ENOTSUP: the transport has none.
+ */
+CELERY_API celery_status celery_result_revoke(celery_result *result, bool terminate,
+                                              const char *signal, celery_error *err);
+
+/* ---- relatives; borrowed from the result that was asked ---- */
+
+/*
+ * The step before it: of a chain, or a chord's header for its body.  NULL: none, or unknown,
+ * as for celery_result_new().
+ */
+CELERY_API celery_result *celery_result_parent(celery_result *result);
+
+/*
+ * The parts of a group in their order; of a task what it has sent itself, known after wait()
+ * or state(), until the next call with this result that is none of these.
+ */
+CELERY_API size_t celery_result_n_children(const celery_result *result);
+CELERY_API celery_result *celery_result_child(celery_result *result, size_t i);
+
+/* ---- groups (GroupResult) ---- */
+
+CELERY_API bool celery_result_is_group(const celery_result *result);
+
+/* GroupResult(id, children); id NULL: a new one. */
+CELERY_API celery_result *celery_result_group(celery_client *client, const char *id,
+                                              celery_result *const *give_children,
+                                              size_t n, celery_error *err);
+
+/* Of the parts of a group; a part that is a group counts as one.  A task: of itself. */
+typedef struct celery_result_counts {
+    size_t total;
+    size_t ready; /* ended */
+    size_t succeeded;
+    size_t failed; /* or revoked; a group as soon as one of its parts has */
+    size_t waiting;
+} celery_result_counts;
+
+/* Asks the backend for all that are not known to have ended, in one go. */
+CELERY_API celery_status celery_result_count(celery_result *result,
+                                             celery_result_counts *ret,
+                                             celery_error *err);
+
+/*
+ * Waits for the next part that ends and gives it, each once, in the order of their ends;
+ * borrowed.  NULL: all were given (err is left alone), or with err, CELERY_ETIMEOUT.
+ */
+CELERY_API celery_result *celery_result_next(celery_result *group, double timeout,
+                                             celery_error *err);
+
+/* Keeps the ids of a group in the backend, under its own; restore() finds them anywhere. */
+CELERY_API celery_status celery_result_save(celery_result *group, celery_error *err);
+CELERY_API celery_status celery_result_delete(celery_result *group, celery_error *err);
+
+/* NULL with err; CELERY_NONE: no such group is saved. */
+CELERY_API celery_result *celery_result_restore(celery_client *client,
+                                                const char *group_id, celery_error *err);
+
+/*
+ * as_tuple() as JSON text, [[id, parent], children], in new memory from malloc(), with its length
+ * in *ret_len (may be NULL); and result_from_tuple(): CELERY_EMESSAGE when it is none.
+ */
+CELERY_API char *celery_result_dumps(const celery_result *result, size_t *ret_len);
+CELERY_API celery_result *celery_result_loads(celery_client *client, const char *json,
+                                              size_t len, celery_error *err);
 
 CELERY_END_DECLS
 

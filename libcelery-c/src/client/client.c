@@ -87,8 +87,8 @@ static void on_backend_lost(void *ctx, const celery_error *why)
     cel_outbox_poke(&client->outbox);
 }
 
-static const struct cel_backend_events backend_events = {.meta = cel_result_meta,
-                                                         .lost = on_backend_lost};
+static const struct cel_backend_events backend_events = {
+    .meta = cel_result_meta, .group = cel_result_group_loaded, .lost = on_backend_lost};
 
 static void connect_transport(void *ctx, size_t url_index, struct cel_done done)
 {
@@ -230,6 +230,7 @@ static celery_client *open_client(const celery_app *app, struct cel_config *give
     client->app = app;
     client->own_config = give_config;
     client->config = app ? app->config : give_config;
+    cel_list_init(&client->groups);
     make_reply_to(client);
     celery_status status = cel_loop_new(&client->loop, err);
     if (status == CELERY_OK) {

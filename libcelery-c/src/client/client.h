@@ -30,7 +30,9 @@ struct celery_client {
     size_t n_backend_urls;
     struct cel_backend *backend; /* NULL: results cannot be read */
     struct cel_uplink results;
-    struct cel_map tracked; /* task id: struct cel_tracked */
+    struct cel_map tracked;  /* task id: struct cel_tracked */
+    struct cel_list groups;  /* celery_result */
+    struct cel_buf restored; /* the tuple of a saved group that was asked for */
 
     struct cel_outbox outbox;
     size_t unwritten;    /* bytes added to it since the last pass for them */
@@ -113,6 +115,10 @@ celery_result *cel_result_new(celery_client *client, struct cel_slice id, bool i
 
 /* The backend reported a document (NULL: none). */
 void cel_result_meta(void *client, struct cel_slice task_id, const struct cel_node *doc);
+
+/* The backend reported a saved group (NULL: none). */
+void cel_result_group_loaded(void *client, struct cel_slice group_id,
+                             const struct cel_node *tuple);
 
 /* Watches again what was watched, after the backend's connection came back. */
 void cel_result_watch_again(void *client);

@@ -1,28 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The future of a task: pushed by the backend, kept once the task has ended. */
+#include "client/result.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "client/client.h"
-
-/* The backend's own limits are shorter; this one is for a server that answers nothing. */
-static const double ANSWER_TIMEOUT = 30;
-
-struct celery_result {
-    struct cel_list node;  /* in tracked->results */
-    celery_client *client; /* NULL: closed */
-    struct cel_tracked *tracked;
-    char *id;
-    bool ignored;  /* sent with ignore_result: nothing will come */
-    bool reported; /* the backend has said something since it was asked */
-    bool ready;
-    struct cel_arena arena; /* of all below */
-    const struct cel_node *doc;
-    const char *state;
-    const char *traceback;
-    const char *exc_type;
-    const char *exc_module;
-    const char *date_done;
-};
 
 /* ---- tracking ---- */
 
@@ -74,8 +54,8 @@ static void untrack(celery_result *r)
     }
 }
 
-celery_result *cel_result_new(celery_client *client, struct cel_slice id, bool ignored,
-                              celery_error *err)
+static celery_result *new_result(celery_client *client, struct cel_slice id,
+                                 celery_error *err)
 {
     celery_result *r = cel_calloc(1, sizeof *r);
     if (!r) {
@@ -83,10 +63,27 @@ celery_result *cel_result_new(celery_client *client, struct cel_slice id, bool i
         return NULL;
     }
     cel_list_init(&r->node);
-    r->ignored = ignored;
+    cel_list_init(&r->ended);
+    cel_list_init(&r->ended_node);
     r->state = "PENDING";
     r->id = cel_strndup(id.data, id.len);
-    r->tracked = r->id ? track(client, id) : NULL;
+    if (!r->id) {
+        cel_error_nomem(err);
+        celery_result_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+celery_result *cel_result_new(celery_client *client, struct cel_slice id, bool ignored,
+                              celery_error *err)
+{
+    celery_result *r = new_result(client, id, err);
+    if (!r) {
+        return NULL;
+    }
+    r->ignored = ignored;
+    r->tracked = track(client, id);
     if (!r->tracked) {
         cel_error_nomem(err);
         celery_result_free(r);
@@ -94,6 +91,25 @@ celery_result *cel_result_new(celery_client *client, struct cel_slice id, bool i
     }
     r->client = client;
     cel_list_append(&r->tracked->results, &r->node);
+    return r;
+}
+
+celery_result *cel_result_new_group(celery_client *client, struct cel_slice id,
+                                    size_t room, celery_error *err)
+{
+    celery_result *r = new_result(client, id, err);
+    if (!r) {
+        return NULL;
+    }
+    r->group = true;
+    r->children = cel_calloc(room ? room : 1, sizeof *r->children);
+    if (!r->children) {
+        cel_error_nomem(err);
+        celery_result_free(r);
+        return NULL;
+    }
+    r->client = client;
+    cel_list_append(&client->groups, &r->node);
     return r;
 }
 
@@ -110,13 +126,28 @@ celery_result *celery_result_new(celery_client *client, const char *task_id,
     return cel_result_new(client, cel_slice_of(task_id), false, err);
 }
 
+static void free_children(celery_result *r)
+{
+    for (size_t i = 0; i < r->n_children; i++) {
+        celery_result_free(r->children[i]);
+    }
+    cel_free(r->children);
+    r->children = NULL;
+    r->n_children = 0;
+}
+
 void celery_result_free(celery_result *result)
 {
-    if (result) {
+    /* A chain's parents are many, a group's depth is that of a document. */
+    while (result) {
+        celery_result *parent = result->parent;
         untrack(result);
+        free_children(result);
         cel_arena_fini(&result->arena);
+        cel_arena_fini(&result->tree);
         cel_free(result->id);
         cel_free(result);
+        result = parent;
     }
 }
 
@@ -136,6 +167,63 @@ void cel_result_orphan_all(celery_client *client)
         cel_free(t);
     }
     cel_map_fini(&client->tracked);
+    struct cel_list *first;
+    while ((first = cel_list_first(&client->groups)) != NULL) {
+        cel_container_of(first, celery_result, node)->client = NULL;
+        cel_list_remove(first);
+    }
+}
+
+/* ---- groups ---- */
+
+/* A part has ended; and with it perhaps its group, that group's group ... */
+static void tell_owners(celery_result *r)
+{
+    celery_result *failed = r->group ? r->failed : cel_result_propagates(r) ? r : NULL;
+    for (celery_result *g = r->owner; failed && g && !g->failed; g = g->owner) {
+        g->failed = failed;
+    }
+    for (celery_result *g = r->owner; g; r = g, g = g->owner) {
+        cel_list_append(&g->ended, &r->ended_node);
+        if (++g->n_ready < g->n_children) {
+            return;
+        }
+        g->ready = true;
+    }
+}
+
+/* It has not ended after all: it was forgotten. */
+static void untell_owners(celery_result *r)
+{
+    for (celery_result *g = r->owner; g && g->failed == r; g = g->owner) {
+        g->failed = NULL;
+    }
+    for (celery_result *g = r->owner; g; r = g, g = g->owner) {
+        bool was_ready = g->ready;
+        cel_list_remove(&r->ended_node);
+        g->n_ready--;
+        g->ready = false;
+        if (!was_ready) {
+            return;
+        }
+    }
+}
+
+void cel_result_adopt(celery_result *group, celery_result *give_child)
+{
+    give_child->owner = group;
+    group->children[group->n_children++] = give_child;
+}
+
+void cel_result_complete(celery_result *group)
+{
+    for (size_t i = 0; i < group->n_children; i++) {
+        if (group->children[i]->ready) {
+            cel_list_append(&group->ended, &group->children[i]->ended_node);
+            group->n_ready++;
+        }
+    }
+    group->ready = group->n_ready == group->n_children;
 }
 
 /* ---- what the backend reports ---- */
@@ -151,8 +239,12 @@ static const char *keep_text(celery_result *r, const struct cel_node *object,
     return cel_arena_strndup(&r->arena, text.data, text.len);
 }
 
-static void clear(celery_result *r)
+void cel_result_clear(celery_result *r)
 {
+    if (r->ready) {
+        untell_owners(r);
+    }
+    free_children(r);
     cel_arena_reset(&r->arena);
     r->doc = NULL;
     r->ready = false;
@@ -160,7 +252,7 @@ static void clear(celery_result *r)
     r->traceback = r->exc_type = r->exc_module = r->date_done = NULL;
 }
 
-static const struct cel_node *member(const celery_result *r, const char *key)
+const struct cel_node *cel_result_member(const celery_result *r, const char *key)
 {
     return r && r->doc ? cel_node_get(r->doc, cel_slice_of(key)) : NULL;
 }
@@ -170,6 +262,11 @@ static bool is_exception(const celery_result *r)
     return cel_state_is_exception(cel_slice_of(r->state));
 }
 
+bool cel_result_propagates(const celery_result *r)
+{
+    return r->ready && is_exception(r);
+}
+
 /* A document that does not fit into memory is as if it had not come. */
 static void take(celery_result *r, const struct cel_node *doc)
 {
@@ -177,7 +274,7 @@ static void take(celery_result *r, const struct cel_node *doc)
     if (r->ready) {
         return;
     }
-    clear(r);
+    cel_result_clear(r);
     struct cel_node *copy = doc ? cel_node_copy(&r->arena, doc) : NULL;
     const char *state = copy ? keep_text(r, copy, "status") : NULL;
     if (!state) {
@@ -189,8 +286,11 @@ static void take(celery_result *r, const struct cel_node *doc)
     r->traceback = keep_text(r, copy, "traceback");
     r->date_done = keep_text(r, copy, "date_done");
     if (is_exception(r)) {
-        r->exc_type = keep_text(r, member(r, "result"), "exc_type");
-        r->exc_module = keep_text(r, member(r, "result"), "exc_module");
+        r->exc_type = keep_text(r, cel_result_member(r, "result"), "exc_type");
+        r->exc_module = keep_text(r, cel_result_member(r, "result"), "exc_module");
+    }
+    if (r->ready) {
+        tell_owners(r);
     }
 }
 
@@ -227,167 +327,9 @@ void cel_result_watch_again(void *ctx)
     }
 }
 
-/* ---- asking ---- */
-
-static bool can_ask(const celery_result *r, celery_error *err)
+void cel_result_unwatch(celery_result *r)
 {
-    if (!r->client) {
-        cel_error_set(err, CELERY_ECLOSED, "the client is closed");
-        return false;
-    }
-    if (!r->client->backend) {
-        cel_error_set(err, CELERY_ECONFIG,
-                      "no result backend: open the client with the URL of one");
-        return false;
-    }
-    return true;
-}
-
-/* Kept also when the backend is away: then it is watched once that is back. */
-static void watch(celery_result *r)
-{
-    celery_client *client = r->client;
-    if (!r->tracked->watched) {
-        r->tracked->watched = true;
-        if (client->results.state == CEL_UPLINK_UP) {
-            client->backend->ops->watch(client->backend, tracked_id(r->tracked));
-        }
-    }
-    cel_uplink_hurry(&client->results);
-}
-
-static celery_status wait_ready(celery_result *r, double timeout, celery_error *err)
-{
-    celery_client *client = r->client;
-    double deadline = timeout < 0 ? 1e300 : cel_client_now(client) + timeout;
-    watch(r);
-    do {
-        if (!cel_client_pass(client, timeout == 0 ? cel_client_now(client) : deadline)) {
-            break;
-        }
-    } while (!r->ready && timeout != 0);
-    if (r->ready) {
-        return CELERY_OK;
-    }
-    if (client->results.state != CEL_UPLINK_UP) {
-        return cel_error_set(err, CELERY_ETIMEOUT, "task %s: result backend: %s", r->id,
-                             client->results.last.message);
-    }
-    return cel_error_set(err, CELERY_ETIMEOUT, "task %s: no result in %g s (state %s)",
-                         r->id, timeout, r->state);
-}
-
-/* "ValueError: text" from {"exc_type", "exc_message", "exc_module"}. */
-static void set_task_error(const celery_result *r, celery_error *err)
-{
-    struct cel_buf args = {0};
-    struct cel_buf line = {0};
-    const struct cel_node *message =
-        cel_node_get(member(r, "result"), CEL_SLICE("exc_message"));
-    bool list = message && message->kind == CELERY_KIND_ARRAY;
-    /* Older workers store a bare text. */
-    cel_buf_adds(&args, list ? "" : "[");
-    if (message) {
-        cel_json_write(&args, message);
-    }
-    cel_buf_adds(&args, list ? "" : "]");
-    const char *type = r->exc_type ? r->exc_type : "Exception";
-    if (cel_exception_line(&line, cel_slice_of(type), cel_buf_slice(&args)) < 0) {
-        cel_buf_clear(&line);
-        cel_buf_adds(&line, type);
-    }
-    cel_error_set(err, strcmp(r->state, "REVOKED") == 0 ? CELERY_EREVOKED : CELERY_ETASK,
-                  "%s", cel_buf_cstr(&line));
-    cel_buf_fini(&args);
-    cel_buf_fini(&line);
-}
-
-json_t *celery_result_wait(celery_result *result, double timeout, celery_error *err)
-{
-    if (!result) {
-        return NULL;
-    }
-    if (result->ignored) {
-        return json_null();
-    }
-    if (!result->ready &&
-        (!can_ask(result, err) || wait_ready(result, timeout, err) < 0)) {
-        return NULL;
-    }
-    if (is_exception(result)) {
-        set_task_error(result, err);
-        return NULL;
-    }
-    return cel_doc_to_json(member(result, "result"), "result", err);
-}
-
-/* Runs an operation of the backend to its end. */
-static celery_status ask(celery_result *r,
-                         void (*start)(struct cel_backend *b, struct cel_slice id,
-                                       struct cel_done done),
-                         celery_error *err)
-{
-    celery_client *client = r->client;
-    double deadline = cel_client_now(client) + ANSWER_TIMEOUT;
-    celery_status status =
-        cel_client_wait_uplink(client, &client->results, deadline, err);
-    if (status < 0) {
-        return status;
-    }
-    struct cel_waiting w = {0};
-    start(client->backend, cel_slice_of(r->id), (struct cel_done){cel_waiting_done, &w});
-    while (!w.done) {
-        if (!cel_client_pass(client, deadline)) {
-            celery_error why = {0};
-            cel_error_set(&why, CELERY_ETIMEOUT, "result backend: no answer in %g s",
-                          ANSWER_TIMEOUT);
-            client->backend->ops->close(client->backend);
-            cel_uplink_lost(&client->results, &why);
-            w.err = why;
-            break;
-        }
-    }
-    if (w.err.status < 0) {
-        return cel_error_set(err, w.err.status, "%s", w.err.message);
-    }
-    return CELERY_OK;
-}
-
-static void start_load(struct cel_backend *b, struct cel_slice id, struct cel_done done)
-{
-    b->ops->load(b, &id, 1, done);
-}
-
-static void start_forget(struct cel_backend *b, struct cel_slice id, struct cel_done done)
-{
-    b->ops->forget(b, id, done);
-}
-
-const char *celery_result_state(celery_result *result, celery_error *err)
-{
-    if (!result) {
-        return NULL;
-    }
-    if (!result->ready && (!can_ask(result, err) || ask(result, start_load, err) < 0)) {
-        return NULL;
-    }
-    return result->state;
-}
-
-celery_status celery_result_forget(celery_result *result, celery_error *err)
-{
-    if (!result) {
-        return CELERY_EINVAL;
-    }
-    if (!can_ask(result, err)) {
-        return result->client ? CELERY_ECONFIG : CELERY_ECLOSED;
-    }
-    celery_status status = ask(result, start_forget, err);
-    if (status == CELERY_OK) {
-        unwatch(result->client, result->tracked);
-        clear(result);
-    }
-    return status;
+    unwatch(r->client, r->tracked);
 }
 
 /* ---- what is known ---- */
@@ -399,7 +341,7 @@ const char *celery_result_id(const celery_result *result)
 
 const celery_value *celery_result_value(const celery_result *result)
 {
-    return result && !is_exception(result) ? member(result, "result") : NULL;
+    return result && !is_exception(result) ? cel_result_member(result, "result") : NULL;
 }
 
 const char *celery_result_traceback(const celery_result *result)
@@ -420,7 +362,8 @@ const char *celery_result_exc_module(const celery_result *result)
 const celery_value *celery_result_exc_args(const celery_result *result)
 {
     return result && is_exception(result)
-               ? cel_node_get(member(result, "result"), CEL_SLICE("exc_message"))
+               ? cel_node_get(cel_result_member(result, "result"),
+                              CEL_SLICE("exc_message"))
                : NULL;
 }
 
@@ -431,7 +374,7 @@ const char *celery_result_date_done(const celery_result *result)
 
 const celery_value *celery_result_children(const celery_result *result)
 {
-    const struct cel_node *children = member(result, "children");
+    const struct cel_node *children = cel_result_member(result, "children");
     return cel_node_is_null(children) ? NULL : children;
 }
 

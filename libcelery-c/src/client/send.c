@@ -66,6 +66,19 @@ static celery_status wait_sent(celery_client *client, struct cel_batch *batch,
     return CELERY_OK;
 }
 
+celery_status cel_send_effects(celery_client *client, struct cel_effects *give_effects,
+                               celery_error *err)
+{
+    struct cel_waiting w = {0};
+    celery_error why = {0};
+    struct cel_batch *batch = cel_outbox_add(
+        &client->outbox, give_effects, (struct cel_done){cel_waiting_done, &w}, &why);
+    if (!batch) {
+        return cel_error_set(err, why.status, "%s", why.message);
+    }
+    return wait_sent(client, batch, &w, err);
+}
+
 celery_result *celery_send_sig(celery_client *client, const celery_sig *sig,
                                celery_error *err)
 {
@@ -73,18 +86,12 @@ celery_result *celery_send_sig(celery_client *client, const celery_sig *sig,
         return NULL;
     }
     struct cel_sending sending;
-    struct cel_waiting w = {0};
-    celery_status status = cel_sending_init(&sending, client, sig, err);
-    if (status < 0) {
+    if (cel_sending_init(&sending, client, sig, err) < 0) {
         return NULL;
     }
-    struct cel_batch *batch = cel_outbox_add(
-        &client->outbox, &sending.effects, (struct cel_done){cel_waiting_done, &w}, err);
-    status = batch ? wait_sent(client, batch, &w, err) : CELERY_ENOMEM;
-    if (batch && status < 0) {
-        cel_error_prefix(err, status, "%s: ", celery_sig_task(sig));
-    }
+    celery_status status = cel_send_effects(client, &sending.effects, err);
     if (status < 0) {
+        cel_error_prefix(err, status, "%s: ", celery_sig_task(sig));
         cel_sending_fini(&sending);
         return NULL;
     }

@@ -20,6 +20,10 @@ celery_status cel_sending_init(struct cel_sending *ret, celery_client *client,
                                const celery_sig *sig, celery_error *err);
 void cel_sending_fini(struct cel_sending *s);
 
+/* Takes effects, and waits until all of them are confirmed. */
+celery_status cel_send_effects(celery_client *client, struct cel_effects *give_effects,
+                               celery_error *err);
+
 /* Passes of the loop until the outbox holds less than its ceiling. */
 celery_status cel_send_make_room(celery_client *client, celery_error *err);
 
