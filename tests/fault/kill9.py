@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """kill9.py [N]: kill -9 of the whole worker N times under load with acks_late. No task may
-be lost, only those running may run twice, and no key may be left over."""
+be lost, only those running may run twice, and no key may be left over. POOL=threads or solo:
+in another pool than prefork."""
 
 import collections
 import os
@@ -15,6 +16,7 @@ import lib  # noqa: E402
 
 KILLS = int(os.environ.get('KILLS', '20'))
 BURST = 250
+POOL = os.environ.get('POOL', 'prefork')
 
 
 class KillNine(lib.Case):
@@ -23,7 +25,7 @@ class KillNine(lib.Case):
             return collections.Counter(f.read().split())
 
     def start_worker(self, turn):
-        return self.start(pool='prefork', concurrency=2, name='k%d' % turn, loglevel='ERROR',
+        return self.start(pool=POOL, concurrency=1 if POOL == 'solo' else 2, name='k%d' % turn, loglevel='ERROR',
                           conf=self.conf, wait=False)
 
     def test_nothing_is_lost(self):

@@ -110,6 +110,13 @@ def crash_late():
     time.sleep(10)
 
 
+@app.task(name='t.abort_late', acks_late=True)
+def abort_late(path):
+    with open(path, 'a') as f:
+        f.write('x')
+    os.abort()
+
+
 @app.task(name='t.exit')
 def exit_(code):
     os._exit(code)

@@ -24,6 +24,18 @@ static void sleep_for(double seconds)
     }
 }
 
+/* Appends in one write(), so that lines of several processes stay whole. */
+static bool append(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return n == (ssize_t)strlen(text);
+}
+
 static celery_outcome add(celery_task *task)
 {
     int64_t x, y;
@@ -152,6 +164,18 @@ static celery_outcome crash_late(celery_task *task)
     return celery_task_return_none(task);
 }
 
+/* Takes its process along; a file says how often. */
+static celery_outcome abort_late(celery_task *task)
+{
+    const char *path;
+
+    if (celery_task_args(task, "path:s", &path) < 0) {
+        return CELERY_FAILED;
+    }
+    append(path, "x");
+    abort();
+}
+
 static celery_outcome exit_task(celery_task *task)
 {
     int code;
@@ -233,18 +257,6 @@ static celery_outcome pid(celery_task *task)
     return celery_task_return_int(task, getpid());
 }
 
-/* Appends in one write(), so that lines of several processes stay whole. */
-static bool append(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return n == (ssize_t)strlen(text);
-}
-
 static celery_outcome count(celery_task *task)
 {
     const char *path, *word;
@@ -297,6 +309,7 @@ static const struct {
     {"t.rejectq", rejectq},
     {"t.crash", crash},
     {"t.crash_late", crash_late},
+    {"t.abort_late", abort_late},
     {"t.exit", exit_task},
     {"t.soft", soft},
     {"t.request", request},
@@ -329,6 +342,7 @@ celery_status celery_register(celery_app *app)
     OPTION(app, "t.rejectq", "acks_late", "true");
     OPTION(app, "t.crash_late", "acks_late", "true");
     OPTION(app, "t.crash_late", "reject_on_worker_lost", "true");
+    OPTION(app, "t.abort_late", "acks_late", "true");
     OPTION(app, "t.count", "acks_late", "true");
     OPTION(app, "t.mark", "acks_late", "true");
     return status;

@@ -319,7 +319,8 @@ const struct cel_setting cel_settings[] = {
 
     /* Not in Celery. */
     {"worker_redelivery_budget", NULL, CEL_SETTING_INT, "3", 0, 1000000, NULL,
-     "Deaths of a process after which its message is parked; 0: none, as in Celery."},
+     "Deaths of a child, or starts without an end in threads and solo, after which a message is "
+     "parked; 0: none, as in Celery."},
     {"worker_max_message_bytes", NULL, CEL_SETTING_INT, "16777216", 1024, 2147483648,
      NULL, "Larger messages are parked unread."},
     {"worker_max_body_bytes", NULL, CEL_SETTING_INT, "16777216", 1024, 2147483648, NULL,

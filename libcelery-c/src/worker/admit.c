@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "worker/redelivered.h"
 #include "worker/report.h"
 #include "worker/schedule.h"
 
@@ -182,6 +183,10 @@ void cel_admit_to_pool(struct cel_request *r)
 
     if (why) {
         revoke(r, why);
+        return;
+    }
+    if (r->job.redelivered && r->policy->acks_late && !r->asked &&
+        cel_redelivered_ask(r)) {
         return;
     }
     cel_request_event(r, CEL_REQ_SLOT);

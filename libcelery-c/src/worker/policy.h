@@ -29,6 +29,8 @@ struct cel_worker_policy {
     bool result_extended;
     bool send_task_repr;     /* result repr wanted: INFO is logged */
     int64_t crash_budget;    /* worker_redelivery_budget */
+    bool count_starts;       /* of redelivered messages: a task may end this process */
+    bool deduplicate;        /* worker_deduplicate_successful_tasks */
     double store_deadline;   /* worker_result_store_deadline */
     double soft_shutdown;    /* worker_soft_shutdown_timeout */
     bool soft_shutdown_idle; /* worker_enable_soft_shutdown_on_idle */

@@ -100,8 +100,8 @@ static void log_end(struct cel_request *r)
     case CEL_OUTCOME_SUCCESS:
         n->succeeded++;
         if (cel_log_on(CELERY_LOG_INFO)) {
-            char seconds[32];
-            cel_repr_double(o->runtime, seconds);
+            char seconds[33];
+            seconds[cel_repr_double(o->runtime, seconds)] = '\0';
             cel_log(CELERY_LOG_INFO, "Task %s[%s] succeeded in %ss: %s", name_of(r),
                     cel_log_safe(r->job.call.id), seconds, cel_log_safe(o->repr));
         }
@@ -128,8 +128,9 @@ static void log_end(struct cel_request *r)
         log_retry(r);
         break;
     case CEL_OUTCOME_IGNORE:
-        cel_log(CELERY_LOG_INFO, "Task %s[%s] ignored", name_of(r),
-                cel_log_safe(r->job.call.id));
+        cel_log(CELERY_LOG_INFO, "Task %s[%s] %s", name_of(r),
+                cel_log_safe(r->job.call.id),
+                o->reason.len ? cel_log_safe(o->reason) : "ignored");
         break;
     case CEL_OUTCOME_REJECT:
     case CEL_OUTCOME_REQUEUE:

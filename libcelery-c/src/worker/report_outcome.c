@@ -102,16 +102,30 @@ void cel_report_lost(struct cel_request *r, int wait_status, struct cel_outcome 
     };
 }
 
+void cel_report_spent(struct cel_request *r, int64_t starts, struct cel_outcome *ret)
+{
+    *ret = (struct cel_outcome){
+        .kind = CEL_OUTCOME_LOST,
+        .exc_type = CEL_SLICE("WorkerLostError"),
+        .exc_module = BILLIARD_EXCEPTIONS,
+        .exc_args = one_arg(
+            r,
+            cel_report_text(
+                r, "Worker exited prematurely: all of it, in %lld starts of this task.",
+                (long long)starts)),
+    };
+}
+
 void cel_report_timeout(struct cel_request *r, struct cel_outcome *ret)
 {
-    char seconds[32];
+    char seconds[33];
     double limit = r->job.hard_limit;
     bool whole = limit == (double)(int64_t)limit;
 
     if (whole) {
         snprintf(seconds, sizeof seconds, "%lld", (long long)limit);
     } else {
-        cel_repr_double(limit, seconds);
+        seconds[cel_repr_double(limit, seconds)] = '\0';
     }
     *ret = (struct cel_outcome){
         .kind = CEL_OUTCOME_TIMEOUT,

@@ -2,8 +2,10 @@
 #include "worker/request.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "worker/follow.h"
+#include "worker/redelivered.h"
 #include "worker/report.h"
 #include "worker/reporting.h"
 #include "worker/schedule.h"
@@ -40,8 +42,13 @@ static void request_free(struct cel_request *r)
 {
     struct celery_worker *w = r->w;
 
+    if (w->successful && r->outcome.kind == CEL_OUTCOME_SUCCESS && r->started &&
+        !r->returned) {
+        cel_ageset_add(w->successful, r->job.call.id, cel_clock_mono());
+    }
     cel_schedule_remove(r);
     cel_follow_fini(r);
+    cel_redelivered_forget(r);
     cel_list_remove(&r->node);
     cel_list_remove(&r->ready_node);
     w->n_requests--;
@@ -155,7 +162,8 @@ static void settle(struct cel_request *r)
         .late = r->policy && r->policy->acks_late,
         .on_failure = !r->policy || r->policy->acks_on_failure,
         .on_timeout = !r->policy || r->policy->acks_on_timeout,
-        .reject_on_worker_lost = r->policy && r->policy->reject_on_worker_lost,
+        .reject_on_worker_lost =
+            r->spent || (r->policy && r->policy->reject_on_worker_lost),
         .crashes = r->crashes,
         .crash_budget = r->w->policy.crash_budget,
     };

@@ -28,11 +28,14 @@ struct cel_request {
     bool holds_eta;    /* counts among the held ETA messages */
     bool cancelled;    /* by a cold shutdown */
     bool unsent;       /* something it sent was lost for want of memory */
+    bool asked;        /* what a redelivered message is asked before it runs */
+    bool spent;        /* was started too often without an end: it is parked */
     bool returned;     /* goes back to its queue */
     int pid;
     char process[CEL_POOL_NAME]; /* that runs it; empty: this one */
     double accepted_at;          /* loop time */
     int64_t crashes;             /* header x-celery-c-crashes */
+    struct cel_ask *ask;         /* while it is asked; see redelivered.c */
 
     struct cel_list node;       /* in w->requests */
     struct cel_list ready_node; /* in w->ready, or in a bucket */

@@ -7,13 +7,16 @@
 #include "config/use_ssl.h"
 #include "worker/admit.h"
 #include "worker/identity.h"
+#include "worker/redelivered.h"
 #include "worker/request.h"
 #include "worker/schedule.h"
 #include "worker/shutdown.h"
 
 /* Celery's CELERY_WORKER_REVOKES_MAX and _EXPIRES, ..._SUCCESSFUL_MAX and _EXPIRES. */
-#define REVOKES_MAX    50000
-#define REVOKE_EXPIRES 10800.0
+#define REVOKES_MAX        50000
+#define REVOKE_EXPIRES     10800.0
+#define SUCCESSFUL_MAX     1000
+#define SUCCESSFUL_EXPIRES 10800.0
 
 /* At most so many early-acknowledged results may wait for the backend before new tasks do. */
 #define RESULTS_WAITING_MAX 10000
@@ -151,6 +154,7 @@ static void on_link_ready(void *ctx)
     struct celery_worker *w = ctx;
 
     cel_requests_resettle(w);
+    cel_redelivered_again(w);
     if (!w->was_ready) {
         w->was_ready = true;
         if (w->on_ready) {
@@ -248,11 +252,18 @@ celery_status cel_worker_prepare(celery_app *app, struct celery_worker **ret_wor
     w->app = app;
     cel_list_init(&w->requests);
     cel_list_init(&w->ready);
+    cel_list_init(&w->asks);
+    cel_list_init(&w->suspects);
+    cel_list_init(&w->lookups);
     w->hostname = cel_node_name(cel_config_text(app->config, "worker_hostname"));
     w->revoked = cel_ageset_new(REVOKES_MAX, REVOKE_EXPIRES);
     status = w->hostname && w->revoked ? CELERY_OK : cel_error_nomem(err);
     if (status == CELERY_OK) {
         status = cel_worker_policy_init(&w->policy, app, err);
+    }
+    if (status == CELERY_OK && w->policy.deduplicate) {
+        w->successful = cel_ageset_new(SUCCESSFUL_MAX, SUCCESSFUL_EXPIRES);
+        status = w->successful ? CELERY_OK : cel_error_nomem(err);
     }
     if (status == CELERY_OK) {
         status = make_router(w, err);
@@ -329,6 +340,7 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
                               &link_events, w, &w->link, err);
     }
     if (status == CELERY_OK) {
+        cel_redelivered_init(w);
         cel_worker_update_prefetch(w);
         update_credit(w);
         cel_results_connect(w->results);
@@ -396,6 +408,7 @@ static void free_requests(struct celery_worker *w)
 
         cel_list_remove(it);
         cel_schedule_remove(r);
+        cel_redelivered_forget(r);
         cel_envelope_free(r->envelope);
     }
 }
@@ -418,6 +431,7 @@ void celery_worker_free(celery_worker *w)
     cel_router_free(w->router);
     cel_worker_policy_fini(&w->policy);
     cel_ageset_free(w->revoked);
+    cel_ageset_free(w->successful);
     cel_free(w->hostname);
     cel_free(w);
 }

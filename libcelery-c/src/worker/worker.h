@@ -53,6 +53,12 @@ struct celery_worker {
     struct cel_source *dispatch; /* hook: ready requests to the pool */
     struct cel_bucket **buckets; /* by task index; NULL where there is no rate limit */
     struct cel_ageset *revoked;
+    struct cel_ageset *successful; /* ids; NULL unless worker_deduplicate_... is on */
+    struct cel_list lookups;       /* struct cel_ask: its result is being read */
+    struct cel_results_listener lookup_listener;
+    struct cel_list asks;        /* struct cel_ask: the broker has not answered */
+    struct cel_list suspects;    /* struct cel_ask: started before without an end */
+    struct cel_request *suspect; /* of these, the one that may run; or NULL */
 
     struct cel_source *wake; /* celery_worker_stop() */
     struct cel_source *tick; /* timer: watchdog, shutdown deadlines */
