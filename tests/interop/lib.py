@@ -197,13 +197,14 @@ def env_of_workers():
 
 
 class Worker:
-    """A worker process: kind 'c' (celery-c with interop_tasks.so) or 'python'."""
+    """A worker process: kind 'c' (celery-c with interop_tasks.so) or 'python' (with
+    pytasks), or with the given tasks: the path of a module, or one's name in folder."""
 
     ready_text = ' ready.'
 
     def __init__(self, broker, backend, *args, kind=None, conf=None, name='w1', queues=None,
                  pool=None, concurrency=2, loglevel='INFO', argv=None, env=None, prefix=(),
-                 wait=True):
+                 wait=True, tasks=None, folder=HERE):
         self.kind = kind or KIND
         self.name = name
         self.log = tmpname('.log')
@@ -213,14 +214,15 @@ class Worker:
         if queues:
             options += ['-Q', queues]
         environ = env_of_workers()
+        environ['PYTHONPATH'] = folder
         if self.kind == 'python':
             options += ['--without-gossip', '--without-mingle', '--without-heartbeat']
             environ['PYTASKS_CONF'] = json.dumps(conf or {})
-            start = [sys.executable, '-m', 'celery', '-A', 'pytasks', '-b', broker]
+            start = [sys.executable, '-m', 'celery', '-A', tasks or 'pytasks', '-b', broker]
             if backend:
                 start += ['--result-backend', backend]
         else:
-            start = argv or [CELERY_C, '-A', C_TASKS]
+            start = argv or [CELERY_C, '-A', tasks or C_TASKS]
             start = start + ['-b', broker]
             if backend:
                 start += ['--result-backend', backend]
@@ -233,7 +235,7 @@ class Worker:
         self.argv = list(prefix) + start + ['worker'] + options + list(args)
         with open(self.log, 'wb') as out:
             self.process = spawn(self.argv, stdout=out, stderr=subprocess.STDOUT,
-                                 env=environ, cwd=HERE, start_new_session=True)
+                                 env=environ, cwd=folder, start_new_session=True)
         if wait:
             self.wait_ready()
 

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The verdict on a run of fleet.py."""
+
+import collections
+import json
+import re
+
+import fleet_flow
+import lib
+
+Sent = collections.namedtuple('Sent', 'time who tag retries redelivered group')
+
+
+class Traffic:
+    """The events of fleet_watch.py by task and by chord."""
+
+    def __init__(self, events):
+        self.sent = collections.defaultdict(list)  # task id: each time it was queued
+        self.settled, self.taken = {}, {}
+        self.parts = {}  # key of a chord: who counted the last part
+        self.members = collections.defaultdict(set)  # group id: task ids
+        for e in events:
+            if e[0] == 'sent':
+                s = Sent(e[1], e[2], e[3], e[5], e[6], e[7])
+                self.sent[e[4]].append(s)
+                if s.group:
+                    self.members[s.group].add(e[4])
+            elif e[0] == 'taken':
+                self.taken.setdefault(e[3], []).append(e[2])
+            elif e[0] == 'settled':
+                self.settled[e[3]] = e[2]
+            elif e[0] == 'part':
+                self.parts[e[3]] = e[2]
+
+    def messages(self, task_id):
+        """{retries: who sent each message}; one that is delivered again stays the same."""
+        found, tags = collections.defaultdict(list), set()
+        for s in self.sent[task_id]:
+            if s.tag not in tags:
+                tags.add(s.tag)
+                found[s.retries].append(s.who)
+        return found
+
+    def story(self, task_id):
+        return '; '.join('%s sent %.2f by %s%s, taken by %s, settled by %s' % (
+            s.tag[:8], s.time % 1000, s.who, ' again' if s.redelivered else '',
+            self.taken.get(s.tag), self.settled.get(s.tag)) for s in self.sent[task_id])
+
+
+def runs_of(fleet):
+    """{(flow, no): [(kind, retries, redelivered)]}"""
+    found = collections.defaultdict(list)
+    for line in fleet.db2.lrange('ran', 0, -1):
+        flow, no, kind, retries, again, _ = line.decode().split()
+        found[int(flow), int(no)].append((kind, int(retries), again == '1'))
+    return found
+
+
+def wrong_results(fleet, traffic):
+    """[(flow, text)] of the steps that have not ended as worked out."""
+    found = []
+    for flow in fleet.flows:
+        docs = fleet.db1.mget(['celery-task-meta-' + x.id for x in flow.leaves])
+        for leaf, doc in zip(flow.leaves, docs):
+            why = fleet_flow.wrong(leaf, doc and json.loads(doc))
+            if why:
+                found.append((flow, 'workflow %d, step %d (%s) %s: %s' % (
+                    flow.number, leaf.no, leaf.kind, why,
+                    traffic.story(leaf.id) or 'never sent')))
+    return found
+
+
+def wrong_runs(fleet, runs):
+    """Steps that must not run and did, or have run too seldom for their result."""
+    found = []
+    for flow in fleet.flows:
+        for leaf in flow.leaves:
+            n = len({r[1] for r in runs[flow.number, leaf.no]})
+            if leaf.expect[0] == 'never' and n:
+                found.append('workflow %d, step %d ran' % (flow.number, leaf.no))
+            elif leaf.expect[0] in ('value', 'called') and n != leaf.runs():
+                found.append('workflow %d, step %d (%s): %d tries, not %d' % (
+                    flow.number, leaf.no, leaf.kind, n, leaf.runs()))
+    return found
+
+
+def sent_again(fleet, traffic):
+    """(Counter of steps by who sent the second message, texts of bodies sent twice by C)"""
+    steps, bodies, texts = collections.Counter(), collections.Counter(), []
+    for flow in fleet.flows:
+        for leaf in flow.leaves:
+            for retries, who in traffic.messages(leaf.id).items():
+                count = bodies if leaf.no in flow.bodies and not retries else steps
+                for again in who[1:]:
+                    count[again] += 1
+                if count is bodies and who[1:] and set(who) == {'c'}:
+                    texts.append('workflow %d, body %d: %s' % (
+                        flow.number, leaf.no, traffic.story(leaf.id)))
+    return steps, bodies, texts
+
+
+def left_over(fleet, traffic):
+    """Keys that should be gone: (those of C workers, those that Python left)."""
+    ours, theirs = [], []
+    for k in lib.leftover_keys(fleet.db0):
+        # Leases end by themselves; the mutex of a dead Python worker too.
+        if '.celery-c.lease.' not in k and not k.startswith('unacked_mutex'):
+            ours.append(k)
+    for k in lib.leftover_keys(fleet.db1):
+        chord = k.rsplit('.', 1)[0]
+        last = traffic.parts.get(chord + '.j')
+        (theirs if last == 'python' and fleet.db1.ttl(k) > 0 else ours).append(
+            '%s (last part by %s)' % (k, last))
+    return ours, theirs
+
+
+def judge(fleet, events):
+    traffic, runs = Traffic(events), runs_of(fleet)
+    bad = [text for _, text in wrong_results(fleet, traffic)]
+    bad += wrong_runs(fleet, runs)
+    steps, bodies, texts = sent_again(fleet, traffic)
+    ours, theirs = left_over(fleet, traffic)
+    flows, every = fleet.flows, [r for k in runs for r in runs[k]]
+    by = collections.Counter(r[0] for r in every)
+    print('%d workflows of %d steps, %.0f s; %d end with a value, %d with their failure' % (
+        len(flows), sum(len(f.leaves) for f in flows), fleet.took,
+        sum(not f.failed for f in flows), sum(bool(f.failed) for f in flows)))
+    print('killed: %s; ended by themselves: %s' % (
+        dict(fleet.kills) or 'none', collections.Counter(e[0] for e in fleet.ended) or 'none'))
+    print('runs: %s; of messages delivered again: %d' % (
+        dict(by), sum(r[2] for r in every)))
+    print('steps sent again by: %s; bodies sent again by: %s' % (
+        dict(steps) or 'none', dict(bodies) or 'none'))
+    print('lost by Python between BRPOP and unacked, put back: %d' % len(fleet.put_back))
+    print('keys left over: %d by C, %d by Python' % (len(ours), len(theirs)))
+    faults = bad + texts + ['left over: ' + k for k in ours]
+    faults += ['a worker ended: %s %s\n%s' % e for e in fleet.ended if e[0] == 'c']
+    shapes = {int(n) for text in faults for n in re.findall(r'^workflow (\d+)', text)}
+    for text in faults[:20]:
+        print('  ' + text)
+    for n in sorted(shapes)[:10]:
+        print('  workflow %d: %s' % (n, flows[n].root))
+    print('%d passed, %d failed, 0 skipped' % (len(flows), len(faults)))
+    if fleet.options.fleet == 'python':
+        return 0
+    return 1 if faults else 0

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What fleet.py sees of the traffic with Redis: a process reads MONITOR and keeps what tells
+the fate of each message.
+
+    fleet_watch.py SOCKET QUEUE OUT
+
+OUT gets a line of JSON for each event:
+    ["sent", time, who, delivery tag, task id, retries, redelivered, group id]
+    ["taken", time, who, delivery tag]       it is registered in unacked
+    ["settled", time, who, delivery tag]     it left unacked
+    ["part", time, who, group id]            a part of a chord was counted
+    ["popped", time, who, delivery tag, envelope]   upon ECHO report: was never registered
+    ["report", time, who]                    the end of a report
+who: "c" for the unix socket, which only the C workers use, else "python".
+"""
+
+import json
+import re
+import socket
+import sys
+
+ARGUMENT = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+ESCAPE = re.compile(rb'\\(x[0-9a-f]{2}|.)', re.S)
+PLAIN = {b'n': b'\n', b'r': b'\r', b't': b'\t', b'a': b'\a', b'b': b'\b'}
+
+
+def unescape(text):
+    return ESCAPE.sub(lambda m: bytes([int(m[1][1:], 16)]) if len(m[1]) == 3
+                      else PLAIN.get(m[1], m[1]), text)
+
+
+class Watch:
+    def __init__(self, queue, out):
+        self.queue, self.out = queue.encode(), out
+        self.who = None  # of the command before: what a script does follows its call
+        self.open = {}  # delivery tag: envelope, as long as it is not registered
+        self.actions = {b'LPUSH': self.sent, b'RPUSH': self.sent, b'ZADD': self.added,
+                        b'ZREM': self.removed, b'ECHO': self.report}
+
+    def line(self, line):
+        start = line.find(b'"')
+        if start < 0:
+            return
+        if b' lua]' not in line[:start]:
+            self.who = 'python' if b' 127.0.0.1:' in line[:start] else 'c'
+        action = self.actions.get(line[start + 1:line.find(b'"', start + 1)].upper())
+        if action:
+            action(float(line[1:line.index(b' ')]), self.who,
+                   ARGUMENT.findall(line, start)[1:])
+
+    def write(self, *event):
+        self.out.write(json.dumps(event) + '\n')
+
+    def sent(self, when, who, args):
+        if args[0] != self.queue:
+            return
+        for raw in args[1:]:
+            raw = unescape(raw)
+            m = json.loads(raw)
+            h, p = m['headers'], m['properties']
+            tag = p['delivery_tag']
+            self.open[tag] = raw.decode()
+            self.write('sent', when, who, tag, h['id'], h.get('retries') or 0,
+                       bool(p['delivery_info'].get('redelivered')), h.get('group'))
+
+    def added(self, when, who, args):
+        key = args[0]
+        if key == b'unacked_index':
+            for tag in (a.decode() for a in args[1:]):
+                if self.open.pop(tag, None) is not None:
+                    self.write('taken', when, who, tag)
+        elif key.endswith(b'.j'):
+            self.write('part', when, who, key.decode())
+
+    def removed(self, when, who, args):
+        if args[0] == b'unacked_index':
+            for tag in args[1:]:
+                self.write('settled', when, who, tag.decode())
+
+    def report(self, when, who, args):
+        for tag, raw in self.open.items():
+            self.write('popped', when, who, tag, raw)
+        self.write('report', when, who)
+        self.out.flush()
+
+
+def main(path, queue, out):
+    link = socket.socket(socket.AF_UNIX)
+    link.connect(path)
+    link.sendall(b'MONITOR\r\n')
+    rest = b''
+    with open(out, 'w') as f:
+        watch = Watch(queue, f)
+        while True:
+            data = link.recv(1 << 20)
+            if not data:
+                break
+            lines = (rest + data).split(b'\r\n')
+            rest = lines.pop()
+            for line in lines:
+                watch.line(line)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
