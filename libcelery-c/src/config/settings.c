@@ -265,7 +265,8 @@ const struct cel_setting cel_settings[] = {
      "false", 0, 0, NULL, "Ignore rate limits."},
     {"worker_deduplicate_successful_tasks", "CELERYD_DEDUPLICATE_SUCCESSFUL_TASKS",
      CEL_SETTING_BOOL, "false", 0, 0, NULL,
-     "Look for a stored success before a redelivered task runs."},
+     "Look for a stored success before a redelivered acks_late task runs, unless it is a part "
+     "of a chord."},
     {"worker_enable_remote_control", "CELERY_ENABLE_REMOTE_CONTROL", CEL_SETTING_BOOL,
      "true", 0, 0, NULL, "Listen for remote control."},
     {"worker_hijack_root_logger", "CELERYD_HIJACK_ROOT_LOGGER", CEL_SETTING_BOOL, "true",
