@@ -21,18 +21,6 @@ class Messages(lib.Case):
     worker_options = {'conf': {'accept_content': ALL, 'worker_prefetch_multiplier': 4},
                       'queues': 'celery,other'}
 
-    @unittest.skipUnless(lib.KIND == 'c', 'Python follows them')
-    def test_workflows_are_refused_aloud(self):
-        """Running the first step and dropping the rest would lose it."""
-        before = self.db0.llen('celery.celery-c.dead')
-        for option in ({'link': self.app.signature('t.noop')},
-                       {'chain': [self.app.signature('t.noop')]}):
-            r = self.app.send_task('t.add', (1, 2), **option)
-            with self.assertRaisesRegex(Exception, 'does not follow'):
-                r.get(timeout=10 * lib.PATIENCE)
-        lib.wait_for('both are parked',
-                     lambda: self.db0.llen('celery.celery-c.dead') == before + 2)
-
     def test_serializers(self):
         value = {'n': None, 'b': [True, False], 'i': [-1, 0, 2 ** 40], 'f': 1.5,
                  's': 'ä€😀', 'l': [[], {}]}

@@ -74,6 +74,10 @@ CELERY_API celery_status celery_app_task(celery_app *app, const char *name,
  * retry_backoff, retry_backoff_max, retry_jitter, retry_kwargs (a JSON object of countdown
  * and max_retries).
  *
+ * new_style_errback: as an errback (link_error) the task gets three arguments, the request
+ * (id, task, args, kwargs, root_id, parent_id, group, retries), the exception (exc_type,
+ * exc_message, exc_module) and the traceback or null; without it, the id of the failed task.
+ *
  * autoretry_for and dont_autoretry_for are names of exception types, separated by commas.
  * A name matches the type that celery_task_fail() was given, "Type" in any module or
  * "module.Type" in full.  Python's builtin exceptions match their bases too ("OSError"

@@ -297,6 +297,7 @@ static const struct option options[] = {
     FIELD(SECONDS, expires),
     FIELD(FLAG, ignore_result),
     CALL(max_retries, set_max_retries),
+    FIELD(FLAG, new_style_errback),
     CALL(priority, set_priority),
     FIELD(TEXT, queue),
     CALL(rate_limit, set_rate),

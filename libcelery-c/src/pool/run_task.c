@@ -99,22 +99,6 @@ static bool malformed(struct cel_runner *r, struct cel_outcome *out,
     return false;
 }
 
-/*
- * What would have to be sent when the task succeeds.  Running it without that would lose the
- * rest of a workflow, so such a message is refused, which its caller sees.
- */
-static const char *follow_up(const struct cel_node *embed)
-{
-    static const char *const names[] = {"callbacks", "chain", "chord"};
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (cel_node_truth(cel_node_get(embed, cel_slice_of(names[i])))) {
-            return names[i];
-        }
-    }
-    return NULL;
-}
-
 /* Protocol 1 comes with its arguments; the body of protocol 2 is read here. */
 static bool decode(struct cel_runner *r, struct cel_outcome *out)
 {
@@ -134,15 +118,6 @@ static bool decode(struct cel_runner *r, struct cel_outcome *out)
     }
     if (!task->call.kwargs || task->call.kwargs->kind != CELERY_KIND_OBJECT) {
         return malformed(r, out, CEL_CALL_INVALID, "kwargs of the message are not a map");
-    }
-    const char *name = follow_up(task->call.embed);
-    if (name) {
-        char text[120];
-        snprintf(text, sizeof text,
-                 "the message carries a %s, which this version does not follow: route "
-                 "workflows to Python workers",
-                 name);
-        return malformed(r, out, CEL_CALL_INVALID, text);
     }
     return true;
 }
@@ -248,6 +223,9 @@ static void fill_rejection(struct celery_task *task, struct cel_outcome *out)
 static void fill(struct celery_task *task, struct cel_outcome *out)
 {
     cel_task_settle_retry(task);
+    cel_task_follow_up(task);
+    out->follows = cel_task_follows(task);
+    out->effects = cel_buf_slice(&task->effects.bytes);
     switch (task->record) {
     case CEL_RECORD_SUCCESS:
         out->kind = CEL_OUTCOME_SUCCESS;
@@ -258,7 +236,6 @@ static void fill(struct celery_task *task, struct cel_outcome *out)
         out->kind = CEL_OUTCOME_RETRY;
         out->countdown = task->countdown;
         out->reason = cel_buf_slice(&task->reason);
-        out->effects = cel_buf_slice(&task->effects.bytes);
         fill_exception(task, out);
         break;
     case CEL_RECORD_IGNORE:

@@ -75,12 +75,14 @@ void cel_serve_nudge(struct cel_serve *s)
 static void fail(struct cel_outcome *o, struct cel_slice type, struct cel_slice args)
 {
     double runtime = o->runtime;
+    unsigned follows = o->follows;
     *o = (struct cel_outcome){
         .kind = CEL_OUTCOME_FAILURE,
         .exc_type = type,
         .exc_module = CEL_SLICE("builtins"),
         .exc_args = args,
         .runtime = runtime,
+        .follows = follows,
     };
 }
 

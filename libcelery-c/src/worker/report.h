@@ -3,6 +3,7 @@
 #ifndef CEL_WORKER_REPORT_H
 #define CEL_WORKER_REPORT_H
 
+#include "canvas/continue.h"
 #include "worker/request.h"
 
 /* Copies an outcome into the request's arena (it is borrowed only for a call). */
@@ -20,6 +21,17 @@ void cel_report_revoked(struct cel_request *r, const char *reason,
 void cel_report_not_registered(struct cel_request *r, struct cel_outcome *ret);
 void cel_report_invalid(struct cel_request *r, enum cel_call_fault fault, const char *why,
                         struct cel_outcome *ret);
+
+/* The exception of the outcome as results have it: JSON text in the request's arena. */
+struct cel_slice cel_report_exception(struct cel_request *r);
+struct cel_slice cel_report_exception_json(struct cel_request *r,
+                                           const struct cel_continue_exc *exc);
+
+/* Whether an error of this task is stored (ignore_result, store_errors_even_if_ignored). */
+bool cel_report_wants_errors(const struct cel_request *r);
+
+/* Whether an error of this task is stored (ignore_result, store_errors_even_if_ignored). */
+bool cel_report_wants_errors(const struct cel_request *r);
 
 /* Fills r->store.meta; false: nothing is to be stored for this outcome. */
 bool cel_report_meta(struct cel_request *r);

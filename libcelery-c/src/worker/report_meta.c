@@ -17,7 +17,7 @@ static bool is_ignored(const struct cel_request *r)
     return r->policy && r->policy->ignore_result;
 }
 
-static bool wants_errors(const struct cel_request *r)
+bool cel_report_wants_errors(const struct cel_request *r)
 {
     return !is_ignored(r) || (r->policy && r->policy->store_errors_even_if_ignored);
 }
@@ -32,14 +32,14 @@ static const char *state_of(const struct cel_request *r)
     case CEL_OUTCOME_LOST:
     case CEL_OUTCOME_TIMEOUT:
     case CEL_OUTCOME_REJECT: /* since 5.7: it will never run (Request.on_failure) */
-        return wants_errors(r) ? "FAILURE" : NULL;
+        return cel_report_wants_errors(r) ? "FAILURE" : NULL;
     case CEL_OUTCOME_MALFORMED:
         return r->job.call.id.len ? "FAILURE"
                                   : NULL; /* even if ignored: on_unknown_task */
     case CEL_OUTCOME_RETRY:
-        return wants_errors(r) ? "RETRY" : NULL;
+        return cel_report_wants_errors(r) ? "RETRY" : NULL;
     case CEL_OUTCOME_REVOKED:
-        return wants_errors(r) ? "REVOKED" : NULL;
+        return cel_report_wants_errors(r) ? "REVOKED" : NULL;
     case CEL_OUTCOME_IGNORE:
     case CEL_OUTCOME_REQUEUE:
         break;
@@ -47,14 +47,13 @@ static const char *state_of(const struct cel_request *r)
     return NULL;
 }
 
-/* The exception as JSON text in the arena. */
-static struct cel_slice exception_json(struct cel_request *r)
+struct cel_slice cel_report_exception_json(struct cel_request *r,
+                                           const struct cel_continue_exc *exc)
 {
     struct cel_buf out = {0};
     struct cel_slice json = CEL_SLICE("null");
-    const struct cel_outcome *o = &r->outcome;
 
-    cel_exception_write(&out, o->exc_type, o->exc_args, o->exc_module);
+    cel_exception_write(&out, exc->type, exc->args_json, exc->module);
     if (cel_buf_ok(&out)) {
         json = cel_buf_slice(&out);
         if (cel_report_copy(r, &json) < 0) {
@@ -63,6 +62,15 @@ static struct cel_slice exception_json(struct cel_request *r)
     }
     cel_buf_fini(&out);
     return json;
+}
+
+struct cel_slice cel_report_exception(struct cel_request *r)
+{
+    const struct cel_outcome *o = &r->outcome;
+
+    return cel_report_exception_json(
+        r, &(struct cel_continue_exc){o->exc_type, o->exc_module, o->exc_args,
+                                      CEL_SLICE_NULL});
 }
 
 /* The result tuples of what it sent, in order. */
@@ -160,7 +168,7 @@ bool cel_report_meta(struct cel_request *r)
     if (r->outcome.kind == CEL_OUTCOME_SUCCESS) {
         meta->result_json = r->outcome.result_json;
     } else {
-        meta->result_json = exception_json(r);
+        meta->result_json = cel_report_exception(r);
         meta->traceback = r->outcome.traceback;
     }
     if (r->outcome.kind != CEL_OUTCOME_RETRY) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/reporting.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "worker/chord.h"
 #include "worker/follow.h"
 #include "worker/phase.h"
 #include "worker/report.h"
@@ -167,6 +169,156 @@ static void phase_store(struct cel_request *r)
     cel_results_store(r->w->results, &r->store);
 }
 
+/* ---- what the end of the task means for others ---- */
+
+/* The end of a phase that carries out one thing after the other, or a single one. */
+static void on_carried(void *ctx, const celery_error *err)
+{
+    struct cel_request *r = ctx;
+
+    if (err) {
+        log_undone(r, cel_phase_name(r->phase), err);
+        r->w->abandoned = true;
+    }
+    advance(r, err ? CEL_PHASE_FAILED : CEL_PHASE_DONE);
+}
+
+static struct cel_slice part_state(const struct cel_request *r)
+{
+    switch (r->outcome.kind) {
+    case CEL_OUTCOME_SUCCESS:
+        return CEL_SLICE("SUCCESS");
+    case CEL_OUTCOME_REVOKED:
+        return CEL_SLICE("REVOKED");
+    default:
+        return CEL_SLICE("FAILURE");
+    }
+}
+
+static void phase_part(struct cel_request *r)
+{
+    static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
+
+    if (cel_follow_failure(r) < 0) {
+        on_carried(r, &nomem);
+        return;
+    }
+    if (!r->job.task || !cel_follow_is_part(r)) {
+        advance(r, CEL_PHASE_DONE);
+        return;
+    }
+    bool succeeded = r->outcome.kind == CEL_OUTCOME_SUCCESS;
+    const struct cel_chord_end end = {
+        .task_id = r->job.call.id,
+        .group_id = r->job.call.group,
+        .group_index = r->job.call.group_index,
+        .state = part_state(r),
+        .result_json = succeeded ? r->outcome.result_json : cel_report_exception(r),
+    };
+
+    cel_chord_return(r, &end, (struct cel_carry_done){on_carried, r});
+}
+
+static struct cel_follow_end *first_end(struct cel_request *r)
+{
+    struct cel_list *first = r->follow ? cel_list_first(&r->follow->ends) : NULL;
+
+    return first ? cel_container_of(first, struct cel_follow_end, node) : NULL;
+}
+
+static void phase_copies(struct cel_request *r);
+
+/* The first end is told: on to the next, which its chord may just have added. */
+static void on_end_told(void *ctx, const celery_error *err)
+{
+    struct cel_request *r = ctx;
+
+    if (err) {
+        on_carried(r, err);
+        return;
+    }
+    cel_list_remove(&first_end(r)->node);
+    phase_copies(r);
+}
+
+static void on_copy_stored(void *ctx, const celery_error *err)
+{
+    struct cel_request *r = ctx;
+    const struct cel_follow_end *e = first_end(r);
+
+    if (err || !e->copy.chord || e->copy.group_id.len == 0) {
+        on_end_told(r, err);
+        return;
+    }
+    const struct cel_chord_end end = {
+        .task_id = e->copy.task_id,
+        .group_id = e->copy.group_id,
+        .group_index = e->copy.group_index,
+        .state = CEL_SLICE("FAILURE"),
+        .result_json = e->stored.meta.result_json,
+        .body = e->copy.chord,
+    };
+
+    cel_chord_return(r, &end, (struct cel_carry_done){on_end_told, r});
+}
+
+static void phase_copies(struct cel_request *r)
+{
+    struct cel_follow_end *e = first_end(r);
+
+    if (!e) {
+        advance(r, CEL_PHASE_DONE);
+        return;
+    }
+    e->stored.meta = (struct cel_task_meta){
+        .task_id = e->copy.task_id,
+        .status = CEL_SLICE("FAILURE"),
+        .result_json = cel_report_exception_json(r, &e->exc),
+        .traceback = e->exc.traceback,
+        .children_json = CEL_SLICE("[]"),
+        .group_id = e->copy.group_id,
+        .parent_id = e->copy.parent_id,
+        .date_done_us = cel_clock_wall_us(),
+    };
+    if (!e->store) {
+        on_copy_stored(r, NULL);
+        return;
+    }
+    e->stored.errand.done = on_copy_stored;
+    e->stored.errand.ctx = r;
+    cel_results_store(r->w->results, &e->stored);
+}
+
+static void phase_errbacks(struct cel_request *r)
+{
+    if (!r->follow || r->follow->errbacks.n == 0) {
+        advance(r, CEL_PHASE_DONE);
+        return;
+    }
+    cel_carry_start(r->w, cel_buf_slice(&r->follow->errbacks.bytes), NULL,
+                    (struct cel_carry_done){on_carried, r});
+}
+
+static void phase_chords(struct cel_request *r);
+
+static void on_chord_settled(void *ctx, const celery_error *err)
+{
+    if (err) {
+        on_carried(ctx, err);
+    } else {
+        phase_chords(ctx);
+    }
+}
+
+static void phase_chords(struct cel_request *r)
+{
+    if (!r->follow || cel_list_empty(&r->follow->claims)) {
+        advance(r, CEL_PHASE_DONE);
+        return;
+    }
+    cel_chord_settle(r, (struct cel_carry_done){on_chord_settled, r});
+}
+
 /* ---- the order ---- */
 
 static void enter(struct cel_request *r, enum cel_phase phase)
@@ -182,6 +334,18 @@ static void enter(struct cel_request *r, enum cel_phase phase)
     case CEL_PHASE_STORE:
         phase_store(r);
         break;
+    case CEL_PHASE_PART:
+        phase_part(r);
+        break;
+    case CEL_PHASE_COPIES:
+        phase_copies(r);
+        break;
+    case CEL_PHASE_ERRBACKS:
+        phase_errbacks(r);
+        break;
+    case CEL_PHASE_CHORDS:
+        phase_chords(r);
+        break;
     default:
         end(r, phase);
     }
@@ -189,12 +353,7 @@ static void enter(struct cel_request *r, enum cel_phase phase)
 
 static void advance(struct cel_request *r, enum cel_phase_event event)
 {
-    enum cel_phase next = cel_phase_next(r->outcome.kind, r->phase, event);
-
-    while (next >= CEL_PHASE_PART && next < CEL_PHASE_REPORTED) {
-        next = cel_phase_next(r->outcome.kind, next, CEL_PHASE_DONE);
-    }
-    enter(r, next);
+    enter(r, cel_phase_next(r->outcome.kind, r->phase, event));
 }
 
 void cel_reporting_start(struct cel_request *r)

@@ -5,6 +5,8 @@
 
 #include "base/ageset.h"
 #include "base/heap.h"
+#include "base/uuid.h"
+#include "canvas/canvas.h"
 #include "pool/pool.h"
 #include "worker/link.h"
 #include "worker/policy.h"
@@ -43,6 +45,8 @@ struct celery_worker {
     struct cel_router *router;
     struct cel_link *link;
     struct cel_results *results;
+    struct cel_canvas canvas; /* where the worker itself applies signatures */
+    char reply_to[CEL_UUID_SIZE];
 
     struct cel_list requests; /* all that are not done */
     struct cel_list ready;    /* waiting for room in the pool, in order of arrival */

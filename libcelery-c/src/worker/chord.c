@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/chord.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "worker/join.h"
+#include "worker/report_text.h"
+
+/* Seconds until a part is looked at again whose chord another worker has claimed. */
+#define BUSY_PAUSE 1.0
+
+/* Seconds that a claim is kept for the messages of its body. */
+#define KEEP_SECONDS 60
+
+struct returning {
+    struct cel_request *r;
+    struct cel_carry_done done;
+    struct cel_chord_end end;
+    struct cel_chord_part part;
+    struct cel_errand errand;
+    struct cel_source *timer; /* while it is busy */
+    enum cel_chord_answer answer;
+    char token[CEL_UUID_SIZE];
+    const struct cel_node *parts; /* in the request's arena, as all that follows */
+    const struct cel_node *group;
+    char *why; /* the parts could not be read */
+};
+
+static struct cel_arena *arena(struct returning *x)
+{
+    return &x->r->envelope->arena;
+}
+
+static void end(struct returning *x, const celery_error *err)
+{
+    struct cel_carry_done done = x->done;
+
+    cel_source_free(x->timer);
+    cel_free(x);
+    done.fn(done.ctx, err);
+}
+
+static void end_nomem(struct returning *x)
+{
+    static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
+
+    end(x, &nomem);
+}
+
+/* ---- the claim ---- */
+
+static struct cel_follow_claim *new_claim(struct returning *x)
+{
+    struct cel_follow *f = cel_follow_get(x->r);
+    struct cel_follow_claim *claim = f ? cel_arena_alloc(arena(x), sizeof *claim) : NULL;
+
+    if (!claim) {
+        return NULL;
+    }
+    memset(claim, 0, sizeof *claim);
+    claim->r = x->r;
+    claim->group_id = x->end.group_id;
+    memcpy(claim->token, x->token, sizeof claim->token);
+    if (cel_report_copy(x->r, &claim->group_id) < 0) {
+        return NULL;
+    }
+    cel_list_append(&f->claims, &claim->node);
+    return claim;
+}
+
+/* Decoded when it is needed: only the last part needs it. */
+static const struct cel_node *body_of(struct returning *x)
+{
+    if (x->end.body) {
+        return x->end.body;
+    }
+    const struct cel_task_call *call = cel_follow_call(x->r);
+
+    return call ? cel_node_get(call->embed, CEL_SLICE("chord")) : NULL;
+}
+
+static struct cel_slice text_args(struct returning *x, struct cel_slice text)
+{
+    struct cel_buf out = {0};
+    struct cel_slice json;
+
+    cel_buf_addc(&out, '[');
+    cel_json_write_string(&out, text);
+    cel_buf_addc(&out, ']');
+    json = cel_buf_slice(&out);
+    if (!cel_buf_ok(&out) || cel_report_copy(x->r, &json) < 0) {
+        json = CEL_SLICE("[]");
+    }
+    cel_buf_fini(&out);
+    return json;
+}
+
+static struct cel_slice chord_traceback(struct returning *x, struct cel_slice text)
+{
+    struct cel_buf out = {0};
+    struct cel_slice copy;
+
+    cel_buf_adds(&out, "Traceback (most recent call last):\n  C chord \"");
+    cel_buf_add_slice(&out, x->end.group_id);
+    cel_buf_adds(&out, "\"\ncelery.exceptions.ChordError: ");
+    cel_buf_add_slice(&out, text);
+    cel_buf_addc(&out, '\n');
+    copy = cel_buf_slice(&out);
+    if (!cel_buf_ok(&out) || cel_report_copy(x->r, &copy) < 0) {
+        copy = CEL_SLICE_NULL;
+    }
+    cel_buf_fini(&out);
+    return copy;
+}
+
+/* chord_error_from_stack(): takes text's bytes as they are now; ends x. */
+static void fail_chord(struct returning *x, struct cel_slice text,
+                       const struct cel_continue_exc *original)
+{
+    struct cel_follow_claim *claim = new_claim(x);
+    const struct cel_continue_exc exc = {CEL_SLICE("ChordError"),
+                                         CEL_SLICE("celery.exceptions"),
+                                         text_args(x, text), chord_traceback(x, text)};
+    struct cel_continue_copies copies = {0};
+    celery_error err = {0};
+
+    cel_log(CELERY_LOG_ERROR, "Chord '%s' raised: ChordError(%s)",
+            cel_log_safe(x->end.group_id), cel_log_safe(text));
+    if (!claim) {
+        end_nomem(x);
+        return;
+    }
+    claim->failed = true;
+    celery_status status =
+        cel_continue_chord_error(cel_follow_canvas(x->r->w), arena(x), body_of(x), &exc,
+                                 original, &claim->effects, &copies, &err);
+    if (status == CELERY_OK) {
+        cel_follow_tell(x->r, &err);
+        status = cel_follow_add_ends(x->r->follow, &copies, &exc, original, true);
+    }
+    if (status < 0) {
+        end_nomem(x);
+    } else {
+        end(x, NULL);
+    }
+}
+
+static void fail_text(struct returning *x, const char *what, const char *why)
+{
+    fail_chord(x, cel_report_text(x->r, "%s: %s", what, why), NULL);
+}
+
+/* All parts succeeded; ends x. */
+static void call_body(struct returning *x, const struct cel_node *results)
+{
+    const struct cel_node *body = body_of(x);
+    struct cel_follow_claim *claim = new_claim(x);
+    celery_error err = {0};
+
+    if (!claim) {
+        end_nomem(x);
+        return;
+    }
+    celery_status status = cel_continue_chord(
+        cel_follow_canvas(x->r->w), arena(x), cel_follow_call(x->r), body, results,
+        cel_follow_priority(x->r), &claim->effects, &err);
+    if (status == CELERY_ENOMEM) {
+        end(x, &err);
+    } else if (status < 0) {
+        cel_list_remove(&claim->node);
+        cel_effects_fini(&claim->effects);
+        fail_text(x, "Callback error", err.message);
+    } else {
+        end(x, NULL);
+    }
+}
+
+/* ---- the parts ---- */
+
+/* An exception map as an exception; args_json and the like are made in the arena. */
+static struct cel_continue_exc read_exception(struct returning *x,
+                                              const struct cel_node *map)
+{
+    const struct cel_node *args = cel_node_get(map, CEL_SLICE("exc_message"));
+    struct cel_continue_exc exc = {
+        .type = cel_node_text(cel_node_get(map, CEL_SLICE("exc_type"))),
+        .module = cel_node_text(cel_node_get(map, CEL_SLICE("exc_module"))),
+        .args_json = CEL_SLICE("[]"),
+    };
+    struct cel_buf out = {0};
+    bool list = args && args->kind == CELERY_KIND_ARRAY;
+
+    if (exc.type.len == 0) {
+        exc.type = CEL_SLICE("Exception");
+    }
+    if (args) {
+        cel_buf_adds(&out, list ? "" : "[");
+        cel_json_write(&out, args);
+        cel_buf_adds(&out, list ? "" : "]");
+        struct cel_slice json = cel_buf_slice(&out);
+
+        if (cel_buf_ok(&out) && cel_report_copy(x->r, &json) == CELERY_OK) {
+            exc.args_json = json;
+        }
+    }
+    cel_buf_fini(&out);
+    return exc;
+}
+
+/* "Dependency <id> raised ValueError('x')" */
+static void fail_dependency(struct returning *x, struct cel_slice task_id,
+                            const struct cel_node *exception)
+{
+    const struct cel_continue_exc exc = read_exception(x, exception);
+    struct cel_buf text = {0};
+
+    cel_buf_adds(&text, "Dependency ");
+    cel_buf_add_slice(&text, task_id);
+    cel_buf_adds(&text, " raised ");
+    if (cel_node_is_null(exception)) {
+        cel_buf_adds(&text, "None");
+    } else {
+        cel_exception_repr(&text, exc.type, exc.args_json);
+    }
+    struct cel_slice copy = cel_buf_slice(&text);
+
+    if (!cel_buf_ok(&text) || cel_report_copy(x->r, &copy) < 0) {
+        copy = CEL_SLICE("a dependency failed");
+    }
+    cel_buf_fini(&text);
+    fail_chord(x, copy, &exc);
+}
+
+/* [1, task id, state, result] */
+static bool read_part(const struct cel_node *part, struct cel_slice *ret_id,
+                      struct cel_slice *ret_state, const struct cel_node **ret_result)
+{
+    const struct cel_node *n = cel_node_first(part);
+
+    if (!n || part->kind != CELERY_KIND_ARRAY || part->size != 4) {
+        return false;
+    }
+    *ret_id = cel_node_text(n->next);
+    *ret_state = cel_node_text(n->next->next);
+    *ret_result = n->next->next->next;
+    return ret_state->len > 0;
+}
+
+static void use_parts(struct returning *x)
+{
+    struct cel_node *results = cel_node_new(arena(x), CELERY_KIND_ARRAY);
+
+    for (const struct cel_node *k = cel_node_first(x->parts); k; k = k->next) {
+        struct cel_slice id;
+        struct cel_slice state;
+        const struct cel_node *result;
+
+        if (!read_part(k, &id, &state, &result)) {
+            fail_text(x, "Join error", "ValueError('a part that is none')");
+            return;
+        }
+        if (cel_slice_is(state, "FAILURE") || cel_slice_is(state, "REVOKED")) {
+            fail_dependency(x, id, result);
+            return;
+        }
+        if (cel_node_append(results, cel_node_copy(arena(x), result)) < 0) {
+            end_nomem(x);
+            return;
+        }
+    }
+    call_body(x, results);
+}
+
+/* ---- groups in the header: join() keeps their structure ---- */
+
+static void on_joined(void *ctx, const struct cel_joined *joined)
+{
+    struct returning *x = ctx;
+    struct cel_buf repr = {0};
+
+    switch (joined->end) {
+    case CEL_JOIN_READY:
+        call_body(x, cel_node_copy(arena(x), joined->value));
+        break;
+    case CEL_JOIN_FAILED: {
+        const struct cel_node *map = cel_node_copy(arena(x), joined->exception);
+        const struct cel_continue_exc exc = read_exception(x, map);
+
+        cel_buf_adds(&repr, "Join error: ");
+        cel_exception_repr(&repr, exc.type, exc.args_json);
+        struct cel_slice text = cel_buf_slice(&repr);
+
+        if (!cel_buf_ok(&repr) || cel_report_copy(x->r, &text) < 0) {
+            text = CEL_SLICE("Join error");
+        }
+        cel_buf_fini(&repr);
+        fail_chord(x, text, &exc);
+        break;
+    }
+    case CEL_JOIN_NOT_READY:
+        fail_text(x, "Join error", "TimeoutError('The operation timed out.')");
+        break;
+    case CEL_JOIN_ERROR:
+    default:
+        if (joined->err->status == CELERY_EMESSAGE) {
+            fail_text(x, "Join error", joined->err->message);
+        } else {
+            end(x, joined->err);
+        }
+    }
+}
+
+static void join_group(struct returning *x)
+{
+    double timeout =
+        cel_config_double(x->r->w->app->config, "result_chord_join_timeout", 3);
+
+    cel_join_start(x->r->w->loop, x->r->w->results, x->group, timeout > 0 ? timeout : -1,
+                   (struct cel_join_done){on_joined, x});
+}
+
+/* ---- counting ---- */
+
+static void on_part(void *ctx, const celery_error *err, enum cel_chord_answer answer,
+                    const struct cel_chord_parts *parts)
+{
+    struct returning *x = ctx;
+
+    x->answer = answer;
+    if (answer == CEL_CHORD_CLAIMED && err && err->status == CELERY_EMESSAGE) {
+        x->why = cel_arena_strndup(arena(x), err->message, strlen(err->message));
+        err = NULL;
+    } else if (!err && answer == CEL_CHORD_CLAIMED) {
+        x->parts = cel_node_copy(arena(x), parts->parts);
+        x->group = parts->group ? cel_node_copy(arena(x), parts->group) : NULL;
+    }
+    cel_errand_answer(&x->errand, err, 0);
+}
+
+static void start_part(struct cel_errand *e, struct cel_backend *backend)
+{
+    struct returning *x = cel_container_of(e, struct returning, errand);
+
+    backend->ops->add_chord_part(backend, &x->part, (struct cel_chord_done){on_part, x});
+}
+
+static void count(void *ctx)
+{
+    struct returning *x = ctx;
+
+    cel_results_run(x->r->w->results, &x->errand);
+}
+
+/*
+ * Somebody has claimed the chord and has not ended it: he is about to, or he died, and then his
+ * claim expires.  The part may not be settled before that is known.
+ */
+static void wait_for_other(struct returning *x)
+{
+    struct cel_loop *loop = x->r->w->loop;
+
+    if (!x->timer && cel_loop_add_timer(loop, &x->timer, 0, count, x) < 0) {
+        end_nomem(x);
+        return;
+    }
+    cel_source_rearm(x->timer, cel_loop_now(loop) + BUSY_PAUSE);
+}
+
+static void on_counted(void *ctx, const celery_error *err)
+{
+    struct returning *x = ctx;
+
+    if (err) {
+        end(x, err);
+    } else if (x->answer == CEL_CHORD_OPEN) {
+        end(x, NULL);
+    } else if (x->answer == CEL_CHORD_BUSY) {
+        wait_for_other(x);
+    } else if (x->why) {
+        fail_text(x, "Join error", x->why);
+    } else if (x->group) {
+        join_group(x);
+    } else {
+        use_parts(x);
+    }
+}
+
+void cel_chord_return(struct cel_request *r, const struct cel_chord_end *chord_end,
+                      struct cel_carry_done done)
+{
+    double timeout = cel_config_double(r->w->app->config, "result_chord_join_timeout", 3);
+    struct returning *x;
+
+    /* Without a backend that counts, celery.chord_unlock looks after the chord. */
+    if (!cel_results_count(r->w->results)) {
+        done.fn(done.ctx, NULL);
+        return;
+    }
+    x = cel_calloc(1, sizeof *x);
+    if (!x) {
+        static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
+
+        done.fn(done.ctx, &nomem);
+        return;
+    }
+    x->r = r;
+    x->done = done;
+    x->end = *chord_end;
+    cel_uuid4(x->token);
+    x->part = (struct cel_chord_part){
+        .group_id = chord_end->group_id,
+        .task_id = chord_end->task_id,
+        .group_index = chord_end->group_index,
+        .state = chord_end->state,
+        .result_json = chord_end->result_json,
+        .token = cel_slice_of(x->token),
+        .claim_seconds = timeout * 2 > 5 ? (int)(timeout * 2) : 5,
+    };
+    x->errand.start = start_part;
+    x->errand.done = on_counted;
+    x->errand.ctx = x;
+    count(x);
+}
+
+/* ---- the end of a chord ---- */
+
+struct settling {
+    struct cel_follow_claim *claim;
+    struct cel_carry_done done;
+};
+
+/* The claim is settled, whether it could be or not; frees s. */
+static void settled(struct settling *s, const celery_error *err)
+{
+    struct cel_carry_done done = s->done;
+
+    cel_list_remove(&s->claim->node);
+    cel_effects_fini(&s->claim->effects);
+    cel_free(s);
+    done.fn(done.ctx, err);
+}
+
+static void on_ended(void *ctx, const celery_error *err)
+{
+    settled(ctx, err);
+}
+
+static void start_end(struct cel_errand *e, struct cel_backend *backend)
+{
+    struct cel_follow_claim *c = cel_container_of(e, struct cel_follow_claim, errand);
+
+    backend->ops->end_chord(backend, c->group_id, cel_slice_of(c->token), c->failed,
+                            (struct cel_done){cel_errand_answer, e});
+}
+
+static void on_sent(void *ctx, const celery_error *err)
+{
+    struct settling *s = ctx;
+
+    if (err) {
+        settled(s, err);
+        return;
+    }
+    s->claim->errand.start = start_end;
+    s->claim->errand.done = on_ended;
+    cel_results_run(s->claim->r->w->results, &s->claim->errand);
+}
+
+static void on_kept_answer(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_follow_claim *c = ctx;
+
+    c->kept = answer == 1;
+    cel_errand_answer(&c->errand, err, answer);
+}
+
+static void start_keep(struct cel_errand *e, struct cel_backend *backend)
+{
+    struct cel_follow_claim *c = cel_container_of(e, struct cel_follow_claim, errand);
+
+    backend->ops->keep_chord(backend, c->group_id, cel_slice_of(c->token), KEEP_SECONDS,
+                             (struct cel_done){on_kept_answer, c});
+}
+
+static void on_kept(void *ctx, const celery_error *err)
+{
+    struct settling *s = ctx;
+
+    if (!err && !s->claim->kept) {
+        cel_log(
+            CELERY_LOG_WARNING,
+            "Chord callback for '%s' not published: dispatch claim is no longer owned "
+            "by this worker",
+            cel_log_safe(s->claim->group_id));
+    }
+    if (err || !s->claim->kept) {
+        settled(s, err);
+        return;
+    }
+    cel_carry_start(s->claim->r->w, cel_buf_slice(&s->claim->effects.bytes), NULL,
+                    (struct cel_carry_done){on_sent, s});
+}
+
+void cel_chord_settle(struct cel_request *r, struct cel_carry_done done)
+{
+    struct cel_list *first = r->follow ? cel_list_first(&r->follow->claims) : NULL;
+    struct settling *s = first ? cel_calloc(1, sizeof *s) : NULL;
+
+    if (!s) {
+        static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
+
+        done.fn(done.ctx, first ? &nomem : NULL);
+        return;
+    }
+    s->claim = cel_container_of(first, struct cel_follow_claim, node);
+    s->done = done;
+    s->claim->errand.start = start_keep;
+    s->claim->errand.done = on_kept;
+    s->claim->errand.ctx = s;
+    cel_results_run(r->w->results, &s->claim->errand);
+}
