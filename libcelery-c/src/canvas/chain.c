@@ -102,7 +102,8 @@ static void add_errbacks(struct cel_ctx *x, const struct walk *w, struct cel_sig
     struct cel_list_obj *errbacks = cel_val_items(x, &w->in->link_error);
     for (size_t i = 0; errbacks && i < errbacks->n; i++) {
         cel_sig_do_link_error(x, task, errbacks->items[i]);
-        if (task->type == CEL_SIG_CHORD && task->kw->body) {
+        if (task->type == CEL_SIG_CHORD && task->kw->body &&
+            !cel_group_is_empty(task->kw->body)) {
             cel_sig_do_link_error(x, task->kw->body, errbacks->items[i]);
         }
     }

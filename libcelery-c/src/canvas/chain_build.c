@@ -29,8 +29,12 @@ struct cel_list_obj *cel_chain_unchained(struct cel_ctx *x, const struct cel_sig
         }
         cel_list_obj_add(x, tasks, cel_val_sig(task));
     }
-    if (!tasks || !links || !errbacks || tasks->n == 0) {
-        return tasks;
+    if (!tasks || !links || !errbacks) {
+        return NULL;
+    }
+    if (tasks->n == 0 && links->n > 0) {
+        cel_ctx_fail(x, CELERY_EINVAL, "a callback cannot be linked to an empty chain");
+        return NULL;
     }
     for (size_t i = 0; i < links->n; i++) {
         cel_sig_do_link(x, tasks->items[tasks->n - 1].sig, links->items[i]);
@@ -266,10 +270,13 @@ static void merge_step(struct cel_ctx *x, struct fold *f, struct cel_sig *other,
     }
     if (!cel_ctx_enter(x)) {
         /* too deep */
-    } else if (other->type == CEL_SIG_GROUP && cel_sig_size(other) > 1) {
-        merge_group(x, f, other, clone);
     } else if (other->type == CEL_SIG_GROUP) {
-        merge_step(x, f, cel_group_unrolled(x, other), clone);
+        other = cel_group_unrolled(x, other);
+        if (is(other, CEL_SIG_GROUP)) {
+            merge_group(x, f, other, clone);
+        } else {
+            merge_step(x, f, other, clone);
+        }
     } else if (other->type == CEL_SIG_CHAIN) {
         merge_chain(x, f, other, clone);
     } else if (is(last, CEL_SIG_GROUP)) {

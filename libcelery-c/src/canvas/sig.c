@@ -118,6 +118,21 @@ static struct cel_list_obj *header_tasks(struct cel_ctx *x, const struct cel_val
     return l;
 }
 
+/* {'kwargs': {}}, which a chord has where it has no other members (_chord.__init__). */
+static const struct cel_node *no_kwargs(void)
+{
+    static struct cel_node value = {.kind = CELERY_KIND_OBJECT};
+    static struct cel_node key = {.kind = CELERY_KIND_STRING,
+                                  .flags = CEL_NODE_PLAIN,
+                                  .size = sizeof "kwargs" - 1,
+                                  .text = "kwargs",
+                                  .next = &value};
+    static const struct cel_node object = {
+        .kind = CELERY_KIND_OBJECT, .size = 1, .first = &key};
+
+    return &object;
+}
+
 struct cel_sig *cel_chord_make(struct cel_ctx *x, struct cel_val header,
                                struct cel_sig *body, struct cel_opts *opts)
 {
@@ -128,9 +143,25 @@ struct cel_sig *cel_chord_make(struct cel_ctx *x, struct cel_val header,
     }
     kw->tasks = header_tasks(x, &header);
     kw->body = body;
+    kw->node = no_kwargs();
     return kw->tasks ? cel_sig_make(x, CEL_SIG_CHORD, CEL_SLICE("celery.chord"), NULL, kw,
                                     opts, false)
                      : NULL;
+}
+
+/* dict(options): lists of callbacks are shared, so they are made lists first. */
+static struct cel_opts *shared_opts(struct cel_ctx *x, const struct cel_sig *from)
+{
+    static const char *const keys[] = {"link", "link_error"};
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct cel_val *v = cel_opts_find(from->opts, cel_slice_of(keys[i]));
+        if (v && v->kind == CEL_VAL_NODE && v->node &&
+            v->node->kind == CELERY_KIND_ARRAY) {
+            (void)cel_opts_list(x, from->opts, cel_slice_of(keys[i]));
+        }
+    }
+    return cel_opts_copy(x, from->opts);
 }
 
 static struct cel_sig *chord_from_plain(struct cel_ctx *x, const struct cel_sig *from)
@@ -138,15 +169,14 @@ static struct cel_sig *chord_from_plain(struct cel_ctx *x, const struct cel_sig 
     struct cel_val header =
         from->kw->header ? cel_val_sig(from->kw->header) : cel_val_list(from->kw->tasks);
     const struct cel_val body = cel_val_sig(from->kw->body);
-    struct cel_sig *sig =
-        cel_chord_make(x, header, from->kw->body ? cel_sig_of(x, &body) : NULL,
-                       cel_opts_copy(x, from->opts));
+    struct cel_sig *sig = cel_chord_make(
+        x, header, from->kw->body ? cel_sig_of(x, &body) : NULL, shared_opts(x, from));
 
     if (sig) {
         sig->task = from->task;
         sig->args = from->args;
         sig->args_tuple = true;
-        sig->kw->node = from->kw->node;
+        sig->kw->node = cel_node_truth(from->kw->node) ? from->kw->node : no_kwargs();
         sig->immutable = from->immutable;
     }
     return sig;
@@ -173,7 +203,7 @@ static struct cel_sig *from_plain(struct cel_ctx *x, const struct cel_sig *from)
         if (tasks && from->type == CEL_SIG_GROUP) {
             from->kw->tasks = tasks; /* in place, as upstream's comment there explains */
         }
-        return cel_sig_of_tasks(x, from->type, tasks, cel_opts_copy(x, from->opts));
+        return cel_sig_of_tasks(x, from->type, tasks, shared_opts(x, from));
     case CEL_SIG_CHORD:
         return chord_from_plain(x, from);
     case CEL_SIG_MAP:
@@ -182,7 +212,7 @@ static struct cel_sig *from_plain(struct cel_ctx *x, const struct cel_sig *from)
         break;
     }
     return cel_map_make(x, from->type, from->kw->task, from->kw->it, from->kw->n,
-                        cel_opts_copy(x, from->opts));
+                        shared_opts(x, from));
 }
 
 static enum cel_sig_class class_of(struct cel_slice type)
@@ -223,13 +253,36 @@ const struct cel_node *cel_object_without(struct cel_ctx *x,
     return rest;
 }
 
+static struct cel_list_obj *plain_list(struct cel_ctx *x, const struct cel_node *array)
+{
+    struct cel_list_obj *l = cel_list_obj_new(x, array ? array->size : 0);
+
+    for (const struct cel_node *n = cel_node_first(array); n && cel_ctx_ok(x);
+         n = n->next) {
+        cel_list_obj_add(x, l, cel_val_sig(cel_sig_plain(x, n)));
+    }
+    return l;
+}
+
+static void read_chord(struct cel_ctx *x, struct cel_kw *kw,
+                       const struct cel_node *kwargs)
+{
+    const struct cel_node *header = cel_node_get(kwargs, CEL_KEY("header"));
+    const struct cel_node *body = cel_node_get(kwargs, CEL_KEY("body"));
+
+    kw->node = cel_object_without(x, kwargs, "header", "body");
+    if (header && header->kind == CELERY_KIND_OBJECT) {
+        kw->header = cel_sig_plain(x, header);
+    } else {
+        kw->tasks = plain_list(x, header);
+    }
+    kw->body = cel_node_is_null(body) ? NULL : cel_sig_plain(x, body);
+}
+
 static void read_parts(struct cel_ctx *x, struct cel_sig *dict,
                        const struct cel_node *kwargs)
 {
     struct cel_kw *kw = dict->kw;
-    const struct cel_val tasks = cel_val_node(cel_node_get(kwargs, CEL_KEY("tasks")));
-    const struct cel_val header = cel_val_node(cel_node_get(kwargs, CEL_KEY("header")));
-    const struct cel_val body = cel_val_node(cel_node_get(kwargs, CEL_KEY("body")));
 
     switch (dict->type) {
     case CEL_SIG_TASK:
@@ -237,12 +290,10 @@ static void read_parts(struct cel_ctx *x, struct cel_sig *dict,
         break;
     case CEL_SIG_CHAIN:
     case CEL_SIG_GROUP:
-        kw->tasks = cel_val_items(x, &tasks);
+        kw->tasks = plain_list(x, cel_node_get(kwargs, CEL_KEY("tasks")));
         break;
     case CEL_SIG_CHORD:
-        kw->node = cel_object_without(x, kwargs, "header", "body");
-        kw->tasks = header_tasks(x, &header);
-        kw->body = cel_sig_of(x, &body);
+        read_chord(x, kw, kwargs);
         break;
     case CEL_SIG_MAP:
     case CEL_SIG_STARMAP:
@@ -254,26 +305,32 @@ static void read_parts(struct cel_ctx *x, struct cel_sig *dict,
     }
 }
 
-struct cel_sig *cel_sig_from_node(struct cel_ctx *x, const struct cel_node *doc)
+struct cel_sig *cel_sig_plain(struct cel_ctx *x, const struct cel_node *doc)
 {
     struct cel_slice type = cel_node_text(cel_node_get(doc, CEL_KEY("subtask_type")));
-    struct cel_sig *sig = NULL;
+    struct cel_sig *dict = NULL;
 
     if (cel_ctx_enter(x)) {
-        struct cel_sig *dict = cel_sig_make(
-            x, class_of(type), cel_node_text(cel_node_get(doc, CEL_KEY("task"))),
-            cel_node_get(doc, CEL_KEY("args")), NULL,
-            cel_opts_from(x, cel_node_get(doc, CEL_KEY("options"))),
-            cel_node_truth(cel_node_get(doc, CEL_KEY("immutable"))));
+        dict = cel_sig_make(x, class_of(type),
+                            cel_node_text(cel_node_get(doc, CEL_KEY("task"))),
+                            cel_node_get(doc, CEL_KEY("args")), NULL,
+                            cel_opts_from(x, cel_node_get(doc, CEL_KEY("options"))),
+                            cel_node_truth(cel_node_get(doc, CEL_KEY("immutable"))));
         if (dict) {
             dict->args_tuple = false;
             dict->plain = true;
             read_parts(x, dict, cel_node_get(doc, CEL_KEY("kwargs")));
-            sig = cel_ctx_ok(x) ? from_plain(x, dict) : NULL;
         }
     }
     cel_ctx_leave(x);
-    return sig;
+    return cel_ctx_ok(x) ? dict : NULL;
+}
+
+struct cel_sig *cel_sig_from_node(struct cel_ctx *x, const struct cel_node *doc)
+{
+    const struct cel_sig *dict = cel_sig_plain(x, doc);
+
+    return dict ? from_plain(x, dict) : NULL;
 }
 
 struct cel_sig *cel_sig_of(struct cel_ctx *x, const struct cel_val *v)

@@ -194,6 +194,8 @@ struct cel_sig *cel_chord_make(struct cel_ctx *x, struct cel_val header,
 struct cel_sig *cel_map_make(struct cel_ctx *x, enum cel_sig_class type,
                              struct cel_val task, const struct cel_node *it, int64_t n,
                              struct cel_opts *opts);
+/* A checked document as the plain dicts that it is in Python. */
+struct cel_sig *cel_sig_plain(struct cel_ctx *x, const struct cel_node *doc);
 /* Signature.from_dict() of a checked document. */
 struct cel_sig *cel_sig_from_node(struct cel_ctx *x, const struct cel_node *doc);
 /* maybe_signature(); NULL for None. */

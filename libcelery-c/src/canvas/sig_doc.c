@@ -77,9 +77,6 @@ static struct cel_node *chord_kwargs(struct cel_ctx *x, struct cel_arena *a,
         kw->body ? cel_sig_node(x, a, kw->body) : cel_node_new(a, CELERY_KIND_NULL);
     celery_status st = map ? CELERY_OK : CELERY_ENOMEM;
 
-    if (st == CELERY_OK && (!kw->node || kw->node->size == 0)) {
-        st = put(a, map, CEL_KEY("kwargs"), cel_node_new(a, CELERY_KIND_OBJECT));
-    }
     for (const struct cel_node *k = cel_node_first(kw->node); k && st == CELERY_OK;
          k = k->next->next) {
         st =

@@ -107,11 +107,10 @@ static struct cel_list_obj *linked(struct cel_ctx *x, struct cel_sig *sig,
     struct cel_list_obj *l = cel_opts_list(x, sig->opts, key);
     for (size_t i = 0; l && i < l->n; i++) {
         if (l->items[i].kind == CEL_VAL_NODE) {
-            struct cel_sig *dict = cel_sig_of(x, &l->items[i]);
+            struct cel_sig *dict = cel_sig_plain(x, l->items[i].node);
             if (!dict) {
                 return NULL;
             }
-            dict->plain = true;
             l->items[i] = cel_val_sig(dict);
         }
     }

@@ -17,7 +17,8 @@ bool cel_val_truth(const struct cel_val *v)
     case CEL_VAL_SIG:
         break;
     }
-    return v->sig != NULL;
+    /* group.__len__() makes an empty one false. */
+    return v->sig && (v->sig->type != CEL_SIG_GROUP || cel_sig_size(v->sig) > 0);
 }
 
 /* A tuple is no list: the arguments of a signature that came as JSON are a list. */
@@ -317,7 +318,30 @@ static struct cel_opts *opts_deepcopy(struct cel_ctx *x, const struct cel_opts *
     return copy;
 }
 
-/* Signature.__deepcopy__: a plain dict with own options; all else is shared. */
+static struct cel_sig *sig_deepcopy(struct cel_ctx *x, struct cel_sig *sig,
+                                    uint64_t memo);
+
+static struct cel_kw *kw_deepcopy(struct cel_ctx *x, const struct cel_kw *kw,
+                                  uint64_t memo)
+{
+    struct cel_kw *copy = cel_ctx_alloc(x, sizeof *copy);
+
+    if (!copy) {
+        return NULL;
+    }
+    *copy = *kw;
+    const struct cel_val tasks = cel_val_list(kw->tasks);
+    copy->tasks = kw->tasks ? val_deepcopy(x, &tasks, memo).list : NULL;
+    copy->header = kw->header ? sig_deepcopy(x, kw->header, memo) : NULL;
+    copy->body = kw->body ? sig_deepcopy(x, kw->body, memo) : NULL;
+    copy->task = val_deepcopy(x, &kw->task, memo);
+    return copy;
+}
+
+/*
+ * Signature.__deepcopy__: a plain dict with own options; all else is shared.  Of a plain dict
+ * everything is copied.
+ */
 static struct cel_sig *sig_deepcopy(struct cel_ctx *x, struct cel_sig *sig, uint64_t memo)
 {
     if (sig->memo == memo) {
@@ -337,6 +361,7 @@ static struct cel_sig *sig_deepcopy(struct cel_ctx *x, struct cel_sig *sig, uint
     sig->copy = copy;
     if (cel_ctx_enter(x)) {
         copy->opts = opts_deepcopy(x, sig->opts, memo);
+        copy->kw = sig->plain ? kw_deepcopy(x, copy->kw, memo) : copy->kw;
     }
     cel_ctx_leave(x);
     return copy;
