@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "worker/report.h"
 #include "worker/report_text.h"
 #include "worker/reporting.h"
 

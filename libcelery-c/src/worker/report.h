@@ -30,9 +30,6 @@ struct cel_slice cel_report_exception_json(struct cel_request *r,
 /* Whether an error of this task is stored (ignore_result, store_errors_even_if_ignored). */
 bool cel_report_wants_errors(const struct cel_request *r);
 
-/* Whether an error of this task is stored (ignore_result, store_errors_even_if_ignored). */
-bool cel_report_wants_errors(const struct cel_request *r);
-
 /* Fills r->store.meta; false: nothing is to be stored for this outcome. */
 bool cel_report_meta(struct cel_request *r);
 
