@@ -135,6 +135,40 @@ class Pools(lib.Case):
         self.assertEqual(w.stop(), 0)
 
 
+@unittest.skipUnless(C, 'Python finds out when it acknowledges')
+class TakenOver(lib.Case):
+    """Another worker has the message of a running task."""
+
+    def taken(self, **conf):
+        self.db0.flushdb()
+        w = self.start(concurrency=1, name='taken%d' % len(conf),
+                       conf=dict(worker_lease_seconds=1, **conf))
+        r = self.app.send_task('t.sleep_late', (3,))
+        w.wait_output('t.sleep_late[%s] received' % r.id)
+        tag = lib.wait_for('held', lambda: self.db0.zrange('unacked_index', 0, -1))[0]
+        time.sleep(0.3)
+        self.db0.zadd('unacked_index', {tag: time.time() + 60})
+        w.wait_output('its message was taken over by another worker')
+        return w, r
+
+    def test_it_goes_on(self):
+        w, r = self.taken()
+        self.assertEqual(r.get(timeout=20), 3)
+        w.stop()
+        self.assertEqual(self.db0.hlen('unacked'), 1)
+
+    def test_it_is_cancelled_on_request(self):
+        w, r = self.taken(worker_cancel_long_running_tasks_on_connection_loss=True)
+        w.wait_output('t.sleep_late[%s] cannot be acknowledged after a connection loss' % r.id)
+        self.wait_state(r, 'RETRY', timeout=2)
+        self.assertEqual(json.loads(lib.document(self.db1, r.id))['result'], {
+            'exc_type': 'Retry', 'exc_module': 'celery.exceptions',
+            'exc_message': ['Retry(Retry(...), None, None)', None, None]})
+        self.db0.delete('unacked', 'unacked_index')
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        w.stop()
+
+
 class Shutdown(lib.Case):
     def busy(self, name='t.sleep', seconds=2.0, **options):
         """A worker with one task running and more claimed behind it."""

@@ -249,7 +249,9 @@ const struct cel_setting cel_settings[] = {
      "Python class of the autoscaler; of no effect in C."},
     {"worker_cancel_long_running_tasks_on_connection_loss",
      "CELERYD_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS", CEL_SETTING_BOOL, "false", 0,
-     0, NULL, "Kill acks_late tasks when the broker is lost."},
+     0, NULL,
+     "End running acks_late tasks whose messages are lost with the connection; on Redis they "
+     "are not, unless another worker takes them."},
     {"worker_soft_shutdown_timeout", "CELERYD_SOFT_SHUTDOWN_TIMEOUT", CEL_SETTING_DOUBLE,
      "0", 0, 1000000000, NULL, "Seconds given to running tasks before a cold shutdown."},
     {"worker_enable_soft_shutdown_on_idle", "CELERYD_ENABLE_SOFT_SHUTDOWN_ON_IDLE",

@@ -30,6 +30,7 @@ struct cel_worker_policy {
     bool send_task_repr;     /* result repr wanted: INFO is logged */
     int64_t crash_budget;    /* worker_redelivery_budget */
     bool count_starts;       /* of redelivered messages: a task may end this process */
+    bool cancel_void;        /* worker_cancel_long_running_tasks_on_connection_loss */
     bool deduplicate;        /* worker_deduplicate_successful_tasks */
     double store_deadline;   /* worker_result_store_deadline */
     double soft_shutdown;    /* worker_soft_shutdown_timeout */

@@ -87,7 +87,7 @@ void cel_reporting_sent(struct cel_request *r)
         advance(r, CEL_PHASE_FAILED);
         return;
     }
-    if (r->cancelled && !r->acknowledged) {
+    if (r->cancelled && !r->acknowledged && !r->orphaned) {
         end(r, CEL_PHASE_UNREPORTED);
         return;
     }

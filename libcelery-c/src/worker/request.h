@@ -28,6 +28,7 @@ struct cel_request {
     bool holds_eta;    /* counts among the held ETA messages */
     bool cancelled;    /* by a cold shutdown */
     bool unsent;       /* something it sent was lost for want of memory */
+    bool orphaned;     /* cancelled, because its delivery is void: it runs elsewhere */
     bool asked;        /* what a redelivered message is asked before it runs */
     bool spent;        /* was started too often without an end: it is parked */
     bool returned;     /* goes back to its queue */

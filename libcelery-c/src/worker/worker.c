@@ -127,6 +127,25 @@ static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
     }
 }
 
+/*
+ * A running task whose message somebody else will run, or does: celery/worker/consumer/consumer.py
+ * on_connection_error_after_connected() ends it, if that is wanted.
+ */
+static void cancel_void(struct cel_request *r)
+{
+    if (!r->w->policy.cancel_void || r->state != CEL_REQ_RUNNING || !r->void_tag ||
+        r->acknowledged || r->cancelled || !r->policy->acks_late) {
+        return;
+    }
+    cel_log(CELERY_LOG_WARNING,
+            "Task %s[%s] cannot be acknowledged after a connection loss since late "
+            "acknowledgement is enabled for it.\nTerminating it instead.\n",
+            cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
+    r->cancelled = true;
+    r->orphaned = true;
+    cel_request_event(r, CEL_REQ_CANCELLED);
+}
+
 static void on_taken(void *ctx, uint64_t tag)
 {
     struct celery_worker *w = ctx;
@@ -144,6 +163,9 @@ static void on_taken(void *ctx, uint64_t tag)
                     "Task %s[%s]: its message was taken over by another worker",
                     cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
             cel_request_event(r, CEL_REQ_CONN_LOST);
+            if (step.next != CEL_REQ_DONE) {
+                cancel_void(r);
+            }
             return;
         }
     }
@@ -166,11 +188,16 @@ static void on_link_ready(void *ctx)
 static void on_link_lost(void *ctx, bool resumes)
 {
     struct celery_worker *w = ctx;
+    struct cel_list *it;
+    struct cel_list *next;
 
     if (resumes) {
         return;
     }
     cel_requests_event(w, CEL_REQ_CONN_LOST);
+    cel_list_foreach(it, next, &w->requests) {
+        cancel_void(cel_container_of(it, struct cel_request, node));
+    }
 }
 
 static void on_link_failed(void *ctx, const celery_error *why)
