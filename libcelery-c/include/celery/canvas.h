@@ -63,33 +63,35 @@ CELERY_API void celery_sig_set_compression(celery_sig *sig, const char *name);
 CELERY_API void celery_sig_set_ignore_result(celery_sig *sig, bool ignore);
 CELERY_API void celery_sig_set_time_limit(celery_sig *sig, double hard, double soft);
 CELERY_API void celery_sig_set_shadow(celery_sig *sig, const char *name);
-void celery_sig_set_reply_to(celery_sig *sig, const char *queue);
+CELERY_API void celery_sig_set_reply_to(celery_sig *sig, const char *queue);
 
 /*
  * Any other option of apply_async() by upstream's name (Signature.set()): "delivery_mode",
  * "root_id", "max_retries" ...; the value is taken.  Options that have a setter above are
  * checked as there.  Text: as JSON, without loss.
  */
-void celery_sig_set_option(celery_sig *sig, const char *name, json_t *give_value);
-celery_status celery_sig_set_option_text(celery_sig *sig, const char *name,
-                                         const char *json, celery_error *err);
+CELERY_API void celery_sig_set_option(celery_sig *sig, const char *name,
+                                      json_t *give_value);
+CELERY_API celery_status celery_sig_set_option_text(celery_sig *sig, const char *name,
+                                                    const char *json, celery_error *err);
 
 /*
  * Immutable (Signature.si()): takes nothing from the task before it.  On a chain, group or
  * chord as upstream's class does it.
  */
-void celery_sig_set_immutable(celery_sig *sig, bool immutable);
+CELERY_API void celery_sig_set_immutable(celery_sig *sig, bool immutable);
 
 /* A stamp on the whole tree (Signature.stamp(name=value)); the value is taken. */
-void celery_sig_set_stamp(celery_sig *sig, const char *name, json_t *give_value);
+CELERY_API void celery_sig_set_stamp(celery_sig *sig, const char *name,
+                                     json_t *give_value);
 
 /*
  * What runs after success, with the result as its first argument, or after failure, with
  * the id of the failed task (Signature.link(), link_error()).  On a group: after each of its
  * tasks; on a chord: after its body; on a chain: after its last step, errors of any step.
  */
-void celery_sig_link(celery_sig *sig, celery_sig *give_callback);
-void celery_sig_link_error(celery_sig *sig, celery_sig *give_errback);
+CELERY_API void celery_sig_link(celery_sig *sig, celery_sig *give_callback);
+CELERY_API void celery_sig_link_error(celery_sig *sig, celery_sig *give_errback);
 
 /* ---- put together ---- */
 
@@ -97,10 +99,12 @@ void celery_sig_link_error(celery_sig *sig, celery_sig *give_errback);
  * One after the other, each with the result of the one before as its first argument: chain(),
  * with upstream's upgrades (a group followed by a task becomes a chord).
  */
-celery_sig *celery_chain_of(celery_error *err, celery_sig *const *give_parts, size_t n);
+CELERY_API celery_sig *celery_chain_of(celery_error *err, celery_sig *const *give_parts,
+                                       size_t n);
 
 /* All at once: group().  An empty one is allowed. */
-celery_sig *celery_group_of(celery_error *err, celery_sig *const *give_parts, size_t n);
+CELERY_API celery_sig *celery_group_of(celery_error *err, celery_sig *const *give_parts,
+                                       size_t n);
 
 /*
  * The same with the parts written out, and NULL behind the last one: without that NULL the
@@ -114,34 +118,38 @@ celery_sig *celery_group_of(celery_error *err, celery_sig *const *give_parts, si
 #define CELERY_COUNT(...) (sizeof CELERY_PARTS(__VA_ARGS__) / sizeof(celery_sig *))
 
 /* What these macros call: n counts the NULL. */
-celery_sig *celery_chain_list(celery_error *err, celery_sig *const *give_parts, size_t n);
-celery_sig *celery_group_list(celery_error *err, celery_sig *const *give_parts, size_t n);
+CELERY_API celery_sig *celery_chain_list(celery_error *err, celery_sig *const *give_parts,
+                                         size_t n);
+CELERY_API celery_sig *celery_group_list(celery_error *err, celery_sig *const *give_parts,
+                                         size_t n);
 
 /* body gets the list of the header's results: chord().  header: usually a group. */
-celery_sig *celery_chord(celery_error *err, celery_sig *give_header,
-                         celery_sig *give_body);
+CELERY_API celery_sig *celery_chord(celery_error *err, celery_sig *give_header,
+                                    celery_sig *give_body);
 
 /*
  * One message that runs a task for each item: task(item) or, star, task(*item)
  * (Task.map(), Task.starmap()).  items: a JSON array.
  */
-celery_sig *celery_map(celery_error *err, celery_sig *give_task, json_t *give_items);
-celery_sig *celery_starmap(celery_error *err, celery_sig *give_task, json_t *give_items);
+CELERY_API celery_sig *celery_map(celery_error *err, celery_sig *give_task,
+                                  json_t *give_items);
+CELERY_API celery_sig *celery_starmap(celery_error *err, celery_sig *give_task,
+                                      json_t *give_items);
 
 /* A group of starmaps with n items each (Task.chunks()). */
-celery_sig *celery_chunks(celery_error *err, celery_sig *give_task, json_t *give_items,
-                          int64_t n);
+CELERY_API celery_sig *celery_chunks(celery_error *err, celery_sig *give_task,
+                                     json_t *give_items, int64_t n);
 
 /*
  * A copy that shares nothing (Signature.clone()), with positional arguments put before its own
  * as in celery_sig_new(), unless it is immutable.  NULL with err when sig cannot be sent.
  */
-celery_sig *celery_sig_clone(const celery_sig *sig, celery_error *err, const char *fmt,
-                             ...);
+CELERY_API celery_sig *celery_sig_clone(const celery_sig *sig, celery_error *err,
+                                        const char *fmt, ...);
 
 /* The same with arguments as JSON (each may be NULL); both are taken. */
-celery_sig *celery_sig_partial(const celery_sig *sig, json_t *give_args,
-                               json_t *give_kwargs, celery_error *err);
+CELERY_API celery_sig *celery_sig_partial(const celery_sig *sig, json_t *give_args,
+                                          json_t *give_kwargs, celery_error *err);
 
 /* ---- what it is ---- */
 
@@ -149,10 +157,10 @@ celery_sig *celery_sig_partial(const celery_sig *sig, json_t *give_args,
 CELERY_API const char *celery_sig_task(const celery_sig *sig);
 
 /* "chain", "group", "chord", "xmap", "xstarmap", "chunks"; "" for a task. */
-const char *celery_sig_type(const celery_sig *sig);
+CELERY_API const char *celery_sig_type(const celery_sig *sig);
 
-/* An option by upstream's name ("task_id", "countdown", "link" ...); NULL: not set.  Borrowed. */
-const celery_value *celery_sig_option(const celery_sig *sig, const char *name);
+/* An option by upstream's name ("task_id", "countdown" ...); NULL: not set, or callbacks.  Borrowed. */
+CELERY_API const celery_value *celery_sig_option(const celery_sig *sig, const char *name);
 
 /* ---- dict form ---- */
 
@@ -161,13 +169,14 @@ const celery_value *celery_sig_option(const celery_sig *sig, const char *name);
  * ...} in the bytes of json.dumps(signature), in new memory from malloc(), with its length in
  * *ret_len (may be NULL).
  */
-char *celery_sig_dumps(const celery_sig *sig, size_t *ret_len, celery_error *err);
+CELERY_API char *celery_sig_dumps(const celery_sig *sig, size_t *ret_len,
+                                  celery_error *err);
 
 /*
  * signature(json.loads(text)).  CELERY_EMESSAGE with the path of what is wrong:
  * "kwargs.tasks[2].task: no text".
  */
-celery_sig *celery_sig_loads(const char *json, size_t len, celery_error *err);
+CELERY_API celery_sig *celery_sig_loads(const char *json, size_t len, celery_error *err);
 
 CELERY_END_DECLS
 

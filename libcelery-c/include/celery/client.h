@@ -53,6 +53,13 @@ CELERY_API celery_result *celery_send_sig(celery_client *client, const celery_si
                                           celery_error *err);
 
 /*
+ * Gives the signature, and every part of it, the ids that they will have (Signature.freeze()),
+ * and the future of what is not sent yet.
+ */
+CELERY_API celery_result *celery_sig_freeze(celery_client *client, celery_sig *sig,
+                                            celery_error *err);
+
+/*
  * Sends many signatures, with many messages in flight, and waits for them.  ret_results (may be
  * NULL) gets n futures; NULL where a signature was not sent.  The status and err of the
  * first failure; those behind it are not begun.

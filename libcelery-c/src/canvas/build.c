@@ -112,6 +112,21 @@ const struct cel_node *cel_sig_option(const struct cel_sig *sig, const char *nam
     return v && v->kind == CEL_VAL_NODE ? v->node : NULL;
 }
 
+void cel_sig_set_args(struct cel_sig *sig, struct cel_node *args)
+{
+    if (sig) {
+        sig->args = args;
+        sig->args_tuple = true;
+    }
+}
+
+void cel_sig_set_kwargs(struct cel_sig *sig, struct cel_node *kwargs)
+{
+    if (sig) {
+        sig->kw->node = kwargs;
+    }
+}
+
 static celery_status
 link_to(struct cel_arena *a, struct cel_sig *sig, struct cel_sig *callback,
         void (*link)(struct cel_ctx *, struct cel_sig *, struct cel_val))

@@ -11,7 +11,6 @@
 #include "client/uplink.h"
 #include "transport/transport.h"
 #include <celery/client.h>
-#include <stdarg.h>
 
 struct celery_client {
     const celery_app *app;         /* NULL: opened by URLs */
@@ -69,43 +68,6 @@ bool cel_client_pass(celery_client *client, double deadline);
 celery_status cel_client_wait_uplink(celery_client *client, struct cel_uplink *link,
                                      double deadline, celery_error *err);
 double cel_client_now(const celery_client *client);
-
-/* ---- sig.c ---- */
-
-struct celery_sig {
-    struct cel_arena arena;
-    celery_error failed; /* first failed setter */
-    const char *task;
-    struct cel_node *args;
-    struct cel_node *kwargs;
-    struct cel_node *headers;
-    const char *id;
-    const char *queue;
-    const char *exchange;
-    const char *routing_key;
-    const char *serializer;
-    const char *compression;
-    const char *shadow;
-    int priority;     /* -1: unset */
-    double countdown; /* < 0: unset; a past eta is set by eta_us */
-    int64_t eta_us;   /* INT64_MIN: unset */
-    bool has_expires;
-    double expires;     /* seconds from sending */
-    int64_t expires_us; /* INT64_MIN: unset */
-    enum cel_tristate ignore_result;
-    double time_limit;      /* < 0: unset */
-    double soft_time_limit; /* < 0: unset */
-};
-
-/* args_list: the arguments of json_pack(); consumed also when it fails. */
-celery_sig *cel_sig_newv(const char *task, celery_error *err, const char *fmt,
-                         va_list args_list);
-
-/* ---- publish.c ---- */
-
-celery_status cel_send_apply(celery_client *client, const celery_sig *sig, const char *id,
-                             struct cel_effects *effects, bool *ret_ignored,
-                             celery_error *err);
 
 /* ---- result.c ---- */
 

@@ -3,22 +3,30 @@
 #ifndef CEL_CLIENT_SEND_H
 #define CEL_CLIENT_SEND_H
 
-#include "canvas/effects.h"
+#include "canvas/canvas.h"
 #include <celery/client.h>
 
-/* A signature that is about to be sent: its messages, and the result they will have. */
+/* A signature that is about to be sent: its messages, and the tuple of its result. */
 struct cel_sending {
+    celery_client *client;
+    struct cel_arena arena;
     struct cel_effects effects;
-    celery_result *result;
+    struct cel_node *tuple;
+    bool ignored; /* there will be no result */
 };
 
-/*
- * Applies the signature; nothing is sent, and afterwards nothing is left that could fail but the
- * sending.  with_result: fills ret->result.
- */
+/* Applies the signature; nothing is sent. */
 celery_status cel_sending_init(struct cel_sending *ret, celery_client *client,
                                const celery_sig *sig, celery_error *err);
 void cel_sending_fini(struct cel_sending *s);
+
+/* Borrowed until fini. */
+struct cel_slice cel_sending_id(const struct cel_sending *s);
+celery_result *cel_sending_result(const struct cel_sending *s, celery_error *err);
+
+/* The result of a tuple, which is copied. */
+celery_result *cel_result_of_tuple(celery_client *client, const struct cel_node *tuple,
+                                   celery_error *err);
 
 /* Takes effects, and waits until all of them are confirmed. */
 celery_status cel_send_effects(celery_client *client, struct cel_effects *give_effects,

@@ -30,15 +30,15 @@ static void on_sent(void *ctx, const celery_error *err, int64_t answer)
     cel_free(s);
 }
 
-static struct sent *sent_new(celery_client *client, const char *id, celery_sent_fn fn,
-                             void *ctx)
+static struct sent *sent_new(celery_client *client, struct cel_slice id,
+                             celery_sent_fn fn, void *ctx)
 {
-    size_t len = strlen(id) + 1;
-    struct sent *s = cel_alloc(sizeof *s + len);
+    struct sent *s = cel_alloc(sizeof *s + id.len + 1);
 
     if (s) {
         *s = (struct sent){.client = client, .fn = fn, .ctx = ctx};
-        memcpy(s->id, id, len);
+        memcpy(s->id, id.data, id.len);
+        s->id[id.len] = '\0';
     }
     return s;
 }
@@ -67,7 +67,7 @@ celery_status celery_send_async(celery_client *client, const celery_sig *sig,
     if (status < 0) {
         return status;
     }
-    struct sent *s = sent_new(client, celery_result_id(sending.result), fn, ctx);
+    struct sent *s = sent_new(client, cel_sending_id(&sending), fn, ctx);
     size_t size = sending.effects.bytes.len;
     if (!s) {
         status = cel_error_nomem(err);
@@ -155,14 +155,17 @@ static void begin_slot(celery_client *client, struct slot *s, const celery_sig *
         return;
     }
     size_t size = sending.effects.bytes.len;
-    s->result = sending.result;
-    s->many->left++;
-    s->batch = cel_outbox_add(&client->outbox, &sending.effects,
-                              (struct cel_done){on_slot, s}, &why);
+    s->result = cel_sending_result(&sending, &why);
+    if (s->result) {
+        s->many->left++;
+        s->batch = cel_outbox_add(&client->outbox, &sending.effects,
+                                  (struct cel_done){on_slot, s}, &why);
+        s->many->left -= s->batch ? 0 : 1;
+    }
+    cel_sending_fini(&sending);
     if (s->batch) {
         keep_going(client, size);
     } else {
-        s->many->left--;
         slot_failed(s, &why);
     }
 }

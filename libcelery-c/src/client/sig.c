@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A call and its options. */
+/* Signatures as handles: one task, its arguments, and the memory of a whole tree. */
+#include "client/sig.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "base/iso8601.h"
 #include "base/utf8.h"
 #include "client/client.h"
-#include "codec/codec.h"
-#include <math.h>
 
-/* Years; what is longer does not fit into a date. */
-static const double SECONDS_MAX = 3e11;
-
-static void fail(celery_sig *sig, celery_status status, const char *text)
+void cel_sig_fail(celery_sig *sig, celery_status status, const char *text)
 {
     if (sig->failed.status == CELERY_OK) {
         cel_error_set(&sig->failed, status, "%s: %s", sig->task ? sig->task : "signature",
@@ -19,35 +14,107 @@ static void fail(celery_sig *sig, celery_status status, const char *text)
     }
 }
 
-static celery_sig *new_sig(const char *task, celery_error *err)
+/* ---- handles ---- */
+
+celery_sig *cel_sig_empty(celery_error *err)
 {
-    if (!task || !*task) {
-        cel_error_set(err, CELERY_EINVAL, "a call needs the name of its task");
-        return NULL;
-    }
     celery_sig *sig = cel_calloc(1, sizeof *sig);
     if (!sig) {
         cel_error_nomem(err);
         return NULL;
     }
-    sig->priority = -1;
-    sig->countdown = -1;
-    sig->eta_us = INT64_MIN;
-    sig->expires_us = INT64_MIN;
-    sig->ignore_result = CEL_UNSET;
-    sig->time_limit = -1;
-    sig->soft_time_limit = -1;
+    cel_list_init(&sig->parts);
+    cel_list_init(&sig->node);
+    return sig;
+}
+
+static void free_one(celery_sig *sig)
+{
+    cel_arena_fini(&sig->arena);
+    cel_free(sig);
+}
+
+void celery_sig_free(celery_sig *sig)
+{
+    struct cel_list *first;
+    if (!sig) {
+        return;
+    }
+    while ((first = cel_list_first(&sig->parts)) != NULL) {
+        cel_list_remove(first);
+        free_one(cel_container_of(first, celery_sig, node));
+    }
+    free_one(sig);
+}
+
+/* Flat, so that freeing what is nested deep is no recursion. */
+void cel_sig_own_part(celery_sig *whole, celery_sig *give_part)
+{
+    struct cel_list *head = &whole->parts, *more = &give_part->parts;
+    if (give_part->failed.status < 0 && whole->failed.status == CELERY_OK) {
+        whole->failed = give_part->failed;
+    }
+    if (!cel_list_empty(more)) {
+        more->next->prev = head->prev;
+        head->prev->next = more->next;
+        more->prev->next = head;
+        head->prev = more->prev;
+        cel_list_init(more);
+    }
+    cel_list_append(head, &give_part->node);
+}
+
+celery_sig *cel_sig_finish(celery_sig *give_sig, struct cel_sig *tree, celery_error *err)
+{
+    struct cel_slice name = cel_sig_task_name(tree);
+    give_sig->tree = tree;
+    give_sig->task =
+        tree ? cel_arena_strndup(&give_sig->arena, name.data, name.len) : NULL;
+    if (!give_sig->task) {
+        cel_error_nomem(err);
+        celery_sig_free(give_sig);
+        return NULL;
+    }
+    return give_sig;
+}
+
+const struct cel_sig *cel_sig_tree(const celery_sig *sig, celery_error *err)
+{
+    if (sig && sig->failed.status < 0) {
+        cel_error_set(err, sig->failed.status, "%s", sig->failed.message);
+        return NULL;
+    }
+    return sig ? sig->tree : NULL;
+}
+
+/* ---- a task ---- */
+
+static celery_sig *new_sig(const char *task, celery_error *err)
+{
+    if (!task || !*task || !cel_utf8_valid(cel_slice_of(task))) {
+        cel_error_set(err, CELERY_EINVAL,
+                      task && *task ? "the task's name is not UTF-8"
+                                    : "a call needs the name of its task");
+        return NULL;
+    }
+    celery_sig *sig = cel_sig_empty(err);
+    if (!sig) {
+        return NULL;
+    }
     sig->task = cel_arena_strndup(&sig->arena, task, strlen(task));
-    if (!sig->task || !cel_utf8_valid(cel_slice_of(task))) {
-        cel_error_set(err, sig->task ? CELERY_EINVAL : CELERY_ENOMEM,
-                      sig->task ? "the task's name is not UTF-8" : "out of memory");
+    if (sig->task) {
+        sig->tree =
+            cel_sig_task(&sig->arena, cel_slice_of(sig->task), NULL, NULL, NULL, false);
+    }
+    if (!sig->tree) {
+        cel_error_nomem(err);
         celery_sig_free(sig);
         return NULL;
     }
     return sig;
 }
 
-static json_t *pack(const char *fmt, va_list args_list, celery_error *err)
+json_t *cel_sig_pack(const char *fmt, va_list args_list, celery_error *err)
 {
     json_error_t why;
     json_t *value = json_vpack_ex(&why, 0, fmt, args_list);
@@ -62,7 +129,7 @@ celery_sig *cel_sig_newv(const char *task, celery_error *err, const char *fmt,
 {
     json_t *args = NULL;
     if (fmt && *fmt) {
-        args = pack(fmt, args_list, err);
+        args = cel_sig_pack(fmt, args_list, err);
         if (!args) {
             return NULL;
         }
@@ -92,264 +159,109 @@ celery_sig *celery_sig_new(const char *task, celery_error *err, const char *fmt,
     return sig;
 }
 
-const char *celery_sig_task(const celery_sig *sig)
+/* The text stays in the arena: nodes point into it. */
+celery_status cel_sig_parse(celery_sig *sig, const char *json, struct cel_node **ret_node,
+                            celery_error *err)
 {
-    return sig ? sig->task : NULL;
-}
-
-void celery_sig_free(celery_sig *sig)
-{
-    if (sig) {
-        cel_arena_fini(&sig->arena);
-        cel_free(sig);
+    size_t len = json ? strlen(json) : 0;
+    char *copy = json ? cel_arena_strndup(&sig->arena, json, len) : NULL;
+    if (!copy) {
+        return json ? cel_error_nomem(err)
+                    : cel_error_set(err, CELERY_EINVAL, "no JSON text given");
     }
+    return cel_json_parse(&sig->arena, cel_slice(copy, len), NULL, ret_node, err);
 }
 
 /* ---- arguments ---- */
 
-/* Takes value; NULL (out of memory in the caller's expression) is a failure too. */
-static void set_json(celery_sig *sig, struct cel_node **field, json_t *give_value,
-                     celery_kind kind)
+enum which { ARGS, KWARGS };
+
+static void set(celery_sig *sig, enum which which, struct cel_node *node)
 {
-    if (sig && !give_value) {
-        fail(sig, CELERY_EINVAL, "no JSON value given");
-    } else if (sig && (kind == CELERY_KIND_ARRAY ? !json_is_array(give_value)
-                                                 : !json_is_object(give_value))) {
-        fail(sig, CELERY_EINVAL,
-             kind == CELERY_KIND_ARRAY ? "positional arguments are an array: \"[...]\""
-                                       : "keyword arguments are an object: \"{...}\"");
+    if (which == KWARGS && *celery_sig_type(sig)) {
+        cel_sig_fail(sig, CELERY_EINVAL, "only a task has keyword arguments");
+    } else if (!node) {
+        cel_sig_fail(sig, CELERY_ENOMEM, "out of memory");
+    } else if (which == ARGS) {
+        cel_sig_set_args(sig->tree, node);
+    } else {
+        cel_sig_set_kwargs(sig->tree, node);
+    }
+}
+
+/* What is wrong with the kind of a value; NULL: nothing. */
+static const char *wrong_kind(enum which which, bool array, bool object)
+{
+    if (which == ARGS) {
+        return array ? NULL : "positional arguments are an array: \"[...]\"";
+    }
+    return object ? NULL : "keyword arguments are an object: \"{...}\"";
+}
+
+/* Takes value; NULL (out of memory in the caller's expression) is a failure too. */
+static void set_json(celery_sig *sig, enum which which, json_t *give_value)
+{
+    const char *wrong = give_value ? wrong_kind(which, json_is_array(give_value),
+                                                json_is_object(give_value))
+                                   : "no JSON value given";
+    if (sig && wrong) {
+        cel_sig_fail(sig, CELERY_EINVAL, wrong);
     } else if (sig) {
-        struct cel_node *node = cel_doc_from_json(&sig->arena, give_value);
-        if (node) {
-            *field = node;
-        } else {
-            fail(sig, CELERY_ENOMEM, "out of memory");
-        }
+        set(sig, which, cel_doc_from_json(&sig->arena, give_value));
     }
     json_decref(give_value);
 }
 
 void celery_sig_set_args(celery_sig *sig, json_t *give_args)
 {
-    set_json(sig, sig ? &sig->args : NULL, give_args, CELERY_KIND_ARRAY);
+    set_json(sig, ARGS, give_args);
 }
 
 void celery_sig_set_kwargs(celery_sig *sig, json_t *give_kwargs)
 {
-    set_json(sig, sig ? &sig->kwargs : NULL, give_kwargs, CELERY_KIND_OBJECT);
+    set_json(sig, KWARGS, give_kwargs);
 }
 
-/* The text stays in the arena: nodes point into it. */
-static celery_status set_text(celery_sig *sig, struct cel_node **field, const char *json,
-                              celery_kind kind, celery_error *err)
+static celery_status set_text(celery_sig *sig, enum which which, const char *json,
+                              celery_error *err)
 {
-    celery_error why = {0};
     struct cel_node *node = NULL;
-    size_t len = json ? strlen(json) : 0;
-    char *copy = json ? cel_arena_strndup(&sig->arena, json, len) : NULL;
-    celery_status status = CELERY_OK;
-    if (!copy) {
-        status = json ? cel_error_nomem(&why)
-                      : cel_error_set(&why, CELERY_EINVAL, "no JSON text given");
-    } else {
-        status = cel_json_parse(&sig->arena, cel_slice(copy, len), NULL, &node, &why);
-    }
-    if (status == CELERY_OK && node->kind != kind) {
-        status = cel_error_set(&why, CELERY_EINVAL, "%s",
-                               kind == CELERY_KIND_ARRAY
-                                   ? "positional arguments are an array: [...]"
-                                   : "keyword arguments are an object: {...}");
+    celery_error why = {0};
+    celery_status status = cel_sig_parse(sig, json, &node, &why);
+    if (status == CELERY_OK) {
+        const char *wrong = wrong_kind(which, node->kind == CELERY_KIND_ARRAY,
+                                       node->kind == CELERY_KIND_OBJECT);
+        status = wrong ? cel_error_set(&why, CELERY_EINVAL, "%s", wrong) : CELERY_OK;
     }
     if (status < 0) {
-        fail(sig, status, why.message);
+        cel_sig_fail(sig, status, why.message);
         return cel_error_set(err, status, "%s", why.message);
     }
-    *field = node;
+    set(sig, which, node);
     return CELERY_OK;
 }
 
 celery_status celery_sig_set_args_text(celery_sig *sig, const char *json,
                                        celery_error *err)
 {
-    return sig ? set_text(sig, &sig->args, json, CELERY_KIND_ARRAY, err) : CELERY_EINVAL;
+    return sig ? set_text(sig, ARGS, json, err) : CELERY_EINVAL;
 }
 
 celery_status celery_sig_set_kwargs_text(celery_sig *sig, const char *json,
                                          celery_error *err)
 {
-    return sig ? set_text(sig, &sig->kwargs, json, CELERY_KIND_OBJECT, err)
-               : CELERY_EINVAL;
+    return sig ? set_text(sig, KWARGS, json, err) : CELERY_EINVAL;
 }
 
-/* ---- options ---- */
+/* ---- what it is ---- */
 
-/* NULL unsets. */
-static void keep(celery_sig *sig, const char **field, const char *text)
+const char *celery_sig_task(const celery_sig *sig)
 {
-    if (text && !cel_utf8_valid(cel_slice_of(text))) {
-        fail(sig, CELERY_EINVAL, "an option is not UTF-8");
-        return;
-    }
-    *field = text ? cel_arena_strndup(&sig->arena, text, strlen(text)) : NULL;
-    if (text && !*field) {
-        fail(sig, CELERY_ENOMEM, "out of memory");
-    }
+    return sig ? sig->task : NULL;
 }
 
-void celery_sig_set_task_id(celery_sig *sig, const char *id)
+const char *celery_sig_type(const celery_sig *sig)
 {
-    if (sig) {
-        keep(sig, &sig->id, id && *id ? id : NULL);
-    }
-}
-
-void celery_sig_set_queue(celery_sig *sig, const char *queue)
-{
-    if (sig) {
-        keep(sig, &sig->queue, queue);
-    }
-}
-
-void celery_sig_set_exchange(celery_sig *sig, const char *exchange)
-{
-    if (sig) {
-        keep(sig, &sig->exchange, exchange);
-    }
-}
-
-void celery_sig_set_routing_key(celery_sig *sig, const char *key)
-{
-    if (sig) {
-        keep(sig, &sig->routing_key, key);
-    }
-}
-
-void celery_sig_set_priority(celery_sig *sig, int priority)
-{
-    if (!sig) {
-        return;
-    }
-    if (priority < 0 || priority > 9) {
-        fail(sig, CELERY_EINVAL, "the priority is not 0 to 9");
-    } else {
-        sig->priority = priority;
-    }
-}
-
-static bool is_duration(double seconds)
-{
-    return isfinite(seconds) && seconds >= 0 && seconds < SECONDS_MAX;
-}
-
-void celery_sig_set_countdown(celery_sig *sig, double seconds)
-{
-    if (!sig) {
-        return;
-    }
-    if (!is_duration(seconds)) {
-        fail(sig, CELERY_EINVAL, "the countdown is negative or not finite");
-    } else {
-        sig->countdown = seconds;
-        sig->eta_us = INT64_MIN;
-    }
-}
-
-static void set_instant(celery_sig *sig, const char *text, int64_t *field)
-{
-    bool aware;
-    if (!text || !cel_iso8601_parse(cel_slice_of(text), field, &aware)) {
-        fail(sig, CELERY_EINVAL, "a time is not in ISO 8601 form");
-    }
-}
-
-void celery_sig_set_eta(celery_sig *sig, const char *iso8601)
-{
-    if (sig) {
-        set_instant(sig, iso8601, &sig->eta_us);
-        sig->countdown = -1;
-    }
-}
-
-void celery_sig_set_expires(celery_sig *sig, double seconds)
-{
-    if (!sig) {
-        return;
-    }
-    if (!is_duration(seconds)) {
-        fail(sig, CELERY_EINVAL, "expires is negative or not finite");
-    } else {
-        sig->has_expires = true;
-        sig->expires = seconds;
-        sig->expires_us = INT64_MIN;
-    }
-}
-
-void celery_sig_set_expires_at(celery_sig *sig, const char *iso8601)
-{
-    if (sig) {
-        set_instant(sig, iso8601, &sig->expires_us);
-        sig->has_expires = false;
-    }
-}
-
-void celery_sig_set_header(celery_sig *sig, const char *name, json_t *give_value)
-{
-    if (sig && (!name || !*name || !give_value)) {
-        fail(sig, CELERY_EINVAL, "a header needs a name and a value");
-    } else if (sig) {
-        struct cel_node *value = cel_doc_from_json(&sig->arena, give_value);
-        if (!sig->headers) {
-            sig->headers = cel_node_new(&sig->arena, CELERY_KIND_OBJECT);
-        }
-        if (!value || !sig->headers ||
-            cel_node_put(&sig->arena, sig->headers, cel_slice_of(name), value) < 0) {
-            fail(sig, CELERY_ENOMEM, "out of memory");
-        }
-    }
-    json_decref(give_value);
-}
-
-void celery_sig_set_serializer(celery_sig *sig, const char *name)
-{
-    if (!sig) {
-        return;
-    }
-    if (name && !cel_codec_find(cel_slice_of(name))) {
-        fail(sig, CELERY_ENOTSUP, "the serializer is not in this build");
-    }
-    keep(sig, &sig->serializer, name);
-}
-
-void celery_sig_set_compression(celery_sig *sig, const char *name)
-{
-    if (!sig) {
-        return;
-    }
-    if (name && !cel_compression_find(cel_slice_of(name))) {
-        fail(sig, CELERY_ENOTSUP, "the compression is not in this build");
-    }
-    keep(sig, &sig->compression, name);
-}
-
-void celery_sig_set_ignore_result(celery_sig *sig, bool ignore)
-{
-    if (sig) {
-        sig->ignore_result = ignore ? CEL_YES : CEL_NO;
-    }
-}
-
-/* 0 or less: none. */
-void celery_sig_set_time_limit(celery_sig *sig, double hard, double soft)
-{
-    if (sig) {
-        sig->time_limit = hard > 0 && is_duration(hard) ? hard : -1;
-        sig->soft_time_limit = soft > 0 && is_duration(soft) ? soft : -1;
-    }
-}
-
-void celery_sig_set_shadow(celery_sig *sig, const char *name)
-{
-    if (sig) {
-        keep(sig, &sig->shadow, name);
-    }
+    /* A constant of the layer below. */
+    return sig ? cel_sig_type(sig->tree).data : NULL;
 }
