@@ -12,9 +12,17 @@ struct check {
     celery_error *err;
 };
 
+/* Of a long path both ends: the reason must fit behind it. */
 static celery_status wrong(struct check *c, const char *why)
 {
-    return cel_error_set(c->err, CELERY_EMESSAGE, "%s: %s", cel_buf_cstr(&c->path), why);
+    enum { END = 60 };
+    const char *path = cel_buf_cstr(&c->path);
+
+    if (c->path.len <= 3 * END) {
+        return cel_error_set(c->err, CELERY_EMESSAGE, "%s: %s", path, why);
+    }
+    return cel_error_set(c->err, CELERY_EMESSAGE, "%.*s ... %s: %s", END, path,
+                         path + c->path.len - END, why);
 }
 
 /* The path is longer by ".key" until path_end(). */
