@@ -121,6 +121,7 @@ struct cel_pool_options {
     celery_app *app;
     const char *hostname; /* node name */
     unsigned slots;
+    unsigned max_slots;           /* resize() up to so many must work; 0: slots */
     int64_t max_tasks_per_child;  /* 0: no limit */
     int64_t max_memory_per_child; /* KiB; 0: no limit */
     struct cel_call_limits limits;

@@ -57,10 +57,11 @@ static unsigned pages_for(unsigned slots)
 static celery_status prefork_prepare(struct cel_pool *pool, celery_error *err)
 {
     struct cel_prefork *p = cel_prefork_of(pool);
-    if (pool->options.slots > 4096) {
+    if (pool->options.slots > 4096 || pool->options.max_slots > 4096) {
         return cel_error_set(err, CELERY_ECONFIG, "pool: at most 4096 processes");
     }
-    p->n_pages = pages_for(pool->options.slots);
+    unsigned most = pool->options.max_slots;
+    p->n_pages = pages_for(most > pool->options.slots ? most : pool->options.slots);
     p->pages = mmap(NULL, p->n_pages * sizeof *p->pages, PROT_READ | PROT_WRITE,
                     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p->pages == MAP_FAILED) {

@@ -66,6 +66,19 @@ static void print_tasks(const struct celery_worker *w)
     free(names);
 }
 
+static void print_concurrency(const struct celery_worker *w)
+{
+    const struct cel_autoscale *a = &w->policy.autoscale;
+
+    printf("- *** --- * --- .> concurrency: ");
+    if (a->max > 0) {
+        printf("{min=%u, max=%u}", a->min, a->max);
+    } else {
+        printf("%u", w->policy.concurrency);
+    }
+    printf(" (%s)\n", w->pool->ops->name);
+}
+
 void cel_banner(const struct celery_worker *w, celery_log_level level)
 {
     const struct cel_config *c = w->app->config;
@@ -87,8 +100,7 @@ void cel_banner(const struct celery_worker *w, celery_log_level level)
     printf("- ** ---------- .> app:         %s:%p\n", w->app->name, (const void *)w->app);
     printf("- ** ---------- .> transport:   %s\n", transport);
     printf("- ** ---------- .> results:     %s\n", results);
-    printf("- *** --- * --- .> concurrency: %u (%s)\n", w->policy.concurrency,
-           w->pool->ops->name);
+    print_concurrency(w);
     printf("-- ******* ---- .> task events: OFF\n--- ***** ----- \n");
     print_queues(w);
     if (level <= CELERY_LOG_INFO) {

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "worker/autoscale.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -75,7 +76,7 @@ static const struct option options[] = {
     {0, "without-mingle", OF_PYTHON, "", NULL, 0, "Accepted; there is no mingling."},
     {0, "without-heartbeat", OF_PYTHON, "", NULL, 0, "Accepted; there are no heartbeat events."},
     {0, "heartbeat-interval", OF_PYTHON_VALUE, "", "N", 0, "Accepted; there are no heartbeat events."},
-    {0, "autoscale", SCALE, NULL, "MAX,MIN", 0, "Uses MAX slots."},
+    {0, "autoscale", SCALE, NULL, "MAX,MIN", 0, "Between MIN and MAX slots, by load."},
     {'B', "beat", OF_PYTHON, NULL, NULL, 0, "Not here: run the scheduler beside the worker."},
     {'s', "schedule-filename", OF_PYTHON_VALUE, NULL, "FILE", 0, "Ignored."},
     {0, "schedule", OF_PYTHON_VALUE, NULL, "FILE", 0, "Ignored."},
@@ -167,22 +168,12 @@ static enum cel_cmdline_answer set_scale(const struct cel_cmdline *line,
                                          struct cel_config *config,
                                          const struct option *o, const char *value)
 {
-    struct cel_slice rest = cel_slice_of(value);
-    struct cel_slice part;
-    int64_t max = 0;
-    int64_t n = 0;
-    char text[24];
+    struct cel_autoscale scale;
 
-    while (cel_slice_split(&rest, ',', &part)) {
-        if (!cel_slice_to_int(cel_slice_trim(part), &n) || n < 0) {
-            return bad_value(line, o, "expected MAX,MIN, two numbers of slots");
-        }
-        max = n > max ? n : max;
+    if (!cel_autoscale_parse(value, &scale)) {
+        return bad_value(line, o, "expected MAX,MIN, two numbers of slots");
     }
-    fprintf(stderr, "warning: --autoscale: the number of slots is fixed at %lld\n",
-            (long long)max);
-    snprintf(text, sizeof text, "%lld", (long long)(max > 0 ? max : 1));
-    return set(line, config, o, "worker_concurrency", text);
+    return set(line, config, o, "worker_autoscale", value);
 }
 
 static enum cel_cmdline_answer apply(struct cel_cmdline *line, struct cel_config *config,

@@ -97,6 +97,15 @@ celery_status cel_worker_policy_init(struct cel_worker_policy *p, const celery_a
     };
     int64_t concurrency = cel_config_int(c, "worker_concurrency", 0);
     p->concurrency = concurrency > 0 ? (unsigned)concurrency : cel_cpu_count();
+    const char *scale = cel_config_text(c, "worker_autoscale");
+    if (scale && !cel_autoscale_parse(scale, &p->autoscale)) {
+        return cel_error_set(
+            err, CELERY_ECONFIG,
+            "worker_autoscale: %.40s is not MAX,MIN, two numbers of slots", scale);
+    }
+    if (scale) {
+        p->concurrency = p->autoscale.max;
+    }
     prefetch_policy(p, c);
     connection_policy(p, c);
     limits_policy(p, c);

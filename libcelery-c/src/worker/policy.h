@@ -4,6 +4,7 @@
 #define CEL_WORKER_POLICY_H
 
 #include "app/app.h"
+#include "worker/autoscale.h"
 
 /* What holds for one registered task: its own options over the settings. */
 struct cel_task_policy {
@@ -21,7 +22,8 @@ struct cel_task_policy {
 };
 
 struct cel_worker_policy {
-    unsigned concurrency;
+    unsigned concurrency; /* slots, at most */
+    struct cel_autoscale autoscale;
     double prefetch_multiplier; /* 0: no limit */
     bool prefetch_auto;
     bool disable_prefetch; /* worker_disable_prefetch */

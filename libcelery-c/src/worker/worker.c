@@ -59,22 +59,73 @@ void cel_worker_update_prefetch(struct celery_worker *w)
     cel_link_set_prefetch(w->link, (unsigned)(count < 1 ? 1 : count) + (unsigned)held);
 }
 
-/* ---- worker_disable_prefetch: nothing is taken that could not run at once ---- */
-
-/* celery/worker/consumer/tasks.py can_consume(): slots that no reserved task is meant for. */
-static unsigned free_slots(struct celery_worker *w)
+/* Tasks that run or could; what is more than there can be slots is not counted. */
+static unsigned count_reserved(struct celery_worker *w)
 {
+    size_t most = w->policy.concurrency;
     size_t reserved = w->n_running;
     struct cel_list *it;
     struct cel_list *next;
 
     cel_list_foreach(it, next, &w->ready) {
-        if (++reserved >= w->policy.concurrency) {
+        if (reserved >= most) {
             break;
         }
+        reserved++;
     }
-    return reserved < w->policy.concurrency ? w->policy.concurrency - (unsigned)reserved
-                                            : 0;
+    return (unsigned)(reserved < most ? reserved : most);
+}
+
+/* ---- --autoscale ---- */
+
+static void scale(struct celery_worker *w, bool may_shrink)
+{
+    struct cel_autoscale *a = &w->policy.autoscale;
+    double now = cel_loop_now(w->loop);
+
+    if (a->max == 0 || w->shutdown != CEL_SHUTDOWN_NONE) {
+        return;
+    }
+    unsigned slots = cel_autoscale_next(a, count_reserved(w), now, may_shrink);
+    if (slots == a->now) {
+        return;
+    }
+    cel_log(CELERY_LOG_INFO, "Scaling %s %u processes.", slots > a->now ? "up" : "down",
+            slots > a->now ? slots - a->now : a->now - slots);
+    if (w->pool->ops->resize(w->pool, slots) < 0) {
+        cel_log(CELERY_LOG_ERROR, "Autoscaler: the pool cannot have %u processes", slots);
+        return;
+    }
+    cel_autoscale_set(a, slots, now);
+}
+
+/* celery/worker/autoscale.py register_with_event_loop(). */
+static void on_scale(void *ctx)
+{
+    struct celery_worker *w = ctx;
+
+    scale(w, true);
+    cel_source_rearm(w->scale, cel_loop_now(w->loop) + w->policy.autoscale.keepalive);
+}
+
+static celery_status start_scaling(struct celery_worker *w, celery_error *err)
+{
+    if (w->policy.autoscale.max == 0) {
+        return CELERY_OK;
+    }
+    return cel_loop_add_timer(w->loop, &w->scale,
+                              cel_loop_now(w->loop) + w->policy.autoscale.keepalive,
+                              on_scale, w) < 0
+               ? cel_error_nomem(err)
+               : CELERY_OK;
+}
+
+/* ---- worker_disable_prefetch: nothing is taken that could not run at once ---- */
+
+/* celery/worker/consumer/tasks.py can_consume(): slots that no reserved task is meant for. */
+static unsigned free_slots(struct celery_worker *w)
+{
+    return w->policy.concurrency - count_reserved(w);
 }
 
 static void update_credit(struct celery_worker *w)
@@ -100,6 +151,7 @@ static void on_dispatch(void *ctx)
     struct celery_worker *w = ctx;
     struct cel_list *it;
 
+    scale(w, false);
     while ((it = cel_list_first(&w->ready)) && may_submit(w)) {
         cel_list_remove(it);
         cel_admit_to_pool(cel_container_of(it, struct cel_request, ready_node));
@@ -253,6 +305,13 @@ static celery_status make_pool(struct celery_worker *w, celery_error *err)
     if (!ops) {
         return CELERY_ECONFIG;
     }
+    if (w->policy.autoscale.max > 0 && ops == &cel_pool_solo) {
+        cel_log(CELERY_LOG_WARNING, "--autoscale is of no effect with the solo pool");
+        w->policy.autoscale.max = 0;
+    } else if (w->policy.autoscale.max > 0) {
+        options.slots = w->policy.autoscale.now;
+        options.max_slots = w->policy.autoscale.max;
+    }
     if (ops == &cel_pool_solo) {
         w->policy.concurrency = options.slots = 1;
     }
@@ -360,6 +419,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = w->pool->ops->start(w->pool, err);
     }
     if (status == CELERY_OK) {
+        status = start_scaling(w, err);
+    }
+    if (status == CELERY_OK) {
         status = open_results(w, err);
     }
     if (status == CELERY_OK) {
@@ -451,6 +513,7 @@ void celery_worker_free(celery_worker *w)
     w->results = cel_results_free(w->results);
     free_requests(w);
     cel_schedule_fini(w);
+    cel_source_free(w->scale);
     cel_source_free(w->dispatch);
     cel_source_free(w->wake);
     cel_source_free(w->tick);

@@ -54,6 +54,7 @@ struct celery_worker {
     size_t n_running;
     struct cel_heap etas;
     struct cel_source *eta_timer;
+    struct cel_source *scale;    /* timer: may the pool shrink? */
     struct cel_source *dispatch; /* hook: ready requests to the pool */
     struct cel_bucket **buckets; /* by task index; NULL where there is no rate limit */
     struct cel_ageset *revoked;

@@ -49,7 +49,7 @@ static void test_settings_reach_the_configuration(void **unused)
          "auto"},
         {{"worker", "prefetch_multiplier=9"}, "worker_prefetch_multiplier", "9"},
         {{"worker", "task.acks_late=true"}, "task_acks_late", "true"},
-        {{"worker", "--autoscale=2,8"}, "worker_concurrency", "8"},
+        {{"worker", "--autoscale=2,8"}, "worker_autoscale", "2,8"},
         {{"worker", "--without-gossip", "-c", "3"}, "worker_concurrency", "3"},
     };
 
