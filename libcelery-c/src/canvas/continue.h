@@ -41,8 +41,8 @@ struct cel_continue_copy {
     struct cel_slice parent_id;
     int64_t group_index;          /* -1: none */
     const struct cel_node *chord; /* it was a part of this chord; or NULL */
-    bool
-        original; /* of a chord's body: the part's exception, not ChordError, is its own */
+    bool bare;                    /* stored without a traceback */
+    bool original;                /* with the part's exception, not with ChordError */
 };
 
 /* Copies in the order in which they are to be stored. */

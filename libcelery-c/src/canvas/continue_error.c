@@ -449,22 +449,26 @@ static void fail_group(struct failing *f, const struct cel_node *body)
         add_missing(f, list, errbacks);
         fail_body(f, tuple_id(k), true, CEL_SLICE("unknown"), list);
     }
-    add_copy(f, &(struct cel_continue_copy){
-                    .task_id = tuple_id(tuple), .group_index = -1, .original = true});
+    add_copy(f, &(struct cel_continue_copy){.task_id = tuple_id(tuple),
+                                            .group_index = -1,
+                                            .original = true,
+                                            .bare = true});
 }
 
-/* Whoever waits for a chain that is a body waits for its steps. */
-static void fail_steps(struct failing *f, const struct cel_node *body,
-                       struct cel_slice own_id)
+/* The id that a body's result has: of a chain without one of its own, that of its last step. */
+static struct cel_slice id_of_body(struct failing *f, const struct cel_node *body)
 {
-    for (const struct cel_node *k = cel_node_first(kwarg(body, "tasks")); k;
-         k = k->next) {
-        struct cel_slice id = option_text(k, "task_id");
+    struct cel_slice id = option_text(body, "task_id");
 
-        if (id.len > 0 && !cel_slice_eq(id, own_id)) {
-            add_copy(f, &(struct cel_continue_copy){.task_id = id, .group_index = -1});
+    if (id.len == 0 && is_type(body, "chain")) {
+        const struct cel_node *k = cel_node_first(kwarg(body, "tasks"));
+
+        while (k && k->next) {
+            k = k->next;
         }
+        id = option_text(k, "task_id");
     }
+    return id.len > 0 ? id : new_id(f);
 }
 
 celery_status cel_continue_chord_error(
@@ -483,18 +487,16 @@ celery_status cel_continue_chord_error(
         fail_group(&f, body);
         f.exc = exc;
     } else {
-        struct cel_slice id = option_text(body, "task_id");
         struct cel_slice task = cel_node_text(cel_node_get(body, CEL_SLICE("task")));
 
-        if (id.len == 0) {
-            id = new_id(&f);
-        }
-        fail_body(&f, id, false, task,
+        fail_body(&f, id_of_body(&f, body), false, task,
                   cel_node_get(options_of(body), CEL_SLICE("link_error")));
-        if (is_type(body, "chain")) {
-            fail_steps(&f, body, id);
-        }
     }
+    size_t n = copies->n;
+
     fail_chain(&f, cel_node_get(options_of(body), CEL_SLICE("chain")));
+    for (; n < copies->n; n++) {
+        copies->items[n].bare = true;
+    }
     return end(&f);
 }

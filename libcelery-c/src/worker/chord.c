@@ -96,15 +96,21 @@ static struct cel_slice text_args(struct returning *x, struct cel_slice text)
     return json;
 }
 
-static struct cel_slice chord_traceback(struct returning *x, struct cel_slice text)
+/* As much of a traceback as there is truth in: the chord, and the exception's line. */
+static struct cel_slice chord_traceback(struct returning *x,
+                                        const struct cel_continue_exc *exc)
 {
     struct cel_buf out = {0};
     struct cel_slice copy;
 
     cel_buf_adds(&out, "Traceback (most recent call last):\n  C chord \"");
     cel_buf_add_slice(&out, x->end.group_id);
-    cel_buf_adds(&out, "\"\ncelery.exceptions.ChordError: ");
-    cel_buf_add_slice(&out, text);
+    cel_buf_adds(&out, "\"\n");
+    if (exc->module.len > 0 && !cel_slice_is(exc->module, "builtins")) {
+        cel_buf_add_slice(&out, exc->module);
+        cel_buf_addc(&out, '.');
+    }
+    cel_exception_line(&out, exc->type, exc->args_json);
     cel_buf_addc(&out, '\n');
     copy = cel_buf_slice(&out);
     if (!cel_buf_ok(&out) || cel_report_copy(x->r, &copy) < 0) {
@@ -119,9 +125,11 @@ static void fail_chord(struct returning *x, struct cel_slice text,
                        const struct cel_continue_exc *original)
 {
     struct cel_follow_claim *claim = new_claim(x);
-    const struct cel_continue_exc exc = {CEL_SLICE("ChordError"),
-                                         CEL_SLICE("celery.exceptions"),
-                                         text_args(x, text), chord_traceback(x, text)};
+    struct cel_continue_exc exc = {
+        .type = CEL_SLICE("ChordError"),
+        .module = CEL_SLICE("celery.exceptions"),
+        .args_json = text_args(x, text),
+    };
     struct cel_continue_copies copies = {0};
     celery_error err = {0};
 
@@ -132,6 +140,7 @@ static void fail_chord(struct returning *x, struct cel_slice text,
         return;
     }
     claim->failed = true;
+    exc.traceback = chord_traceback(x, &exc);
     celery_status status =
         cel_continue_chord_error(cel_follow_canvas(x->r->w), arena(x), body_of(x), &exc,
                                  original, &claim->effects, &copies, &err);
@@ -205,6 +214,7 @@ static struct cel_continue_exc read_exception(struct returning *x,
         }
     }
     cel_buf_fini(&out);
+    exc.traceback = chord_traceback(x, &exc);
     return exc;
 }
 

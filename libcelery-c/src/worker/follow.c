@@ -147,6 +147,9 @@ celery_status cel_follow_add_ends(struct cel_follow *f,
         end->copy = copies->items[i];
         end->exc = end->copy.original && original ? *original : *exc;
         end->store = store;
+        if (end->copy.bare) {
+            end->exc.traceback = CEL_SLICE_NULL;
+        }
         if (cel_report_copy(r, &end->exc.type) < 0 ||
             cel_report_copy(r, &end->exc.module) < 0 ||
             cel_report_copy(r, &end->exc.args_json) < 0 ||
