@@ -71,6 +71,13 @@ CELERY_API int celery_task_retries(const celery_task *task); /* 0 the first time
 /* Any header of the message by name; NULL when absent. */
 CELERY_API const celery_value *celery_task_header(celery_task *task, const char *name);
 
+/*
+ * The properties of the message as an object (Context.properties): what kombu's broker
+ * envelope has beside headers and body, "app_id" and other options of apply_async() that
+ * nobody knows among them.  NULL when there are none.
+ */
+CELERY_API const celery_value *celery_task_properties(celery_task *task);
+
 /* What celery_app_task_context() set; NULL otherwise. */
 CELERY_API void *celery_task_context(const celery_task *task);
 

@@ -8,25 +8,40 @@
 #include "worker/report.h"
 #include "worker/schedule.h"
 
+/* Where an object begins in the message as it came; NULL: not with a plain key. */
+static const char *begin_of(const struct cel_envelope *env, const struct cel_node *object)
+{
+    const struct cel_node *key = cel_node_first(object);
+    const char *at = key ? key->text - 2 : NULL;
+    const char *end = env->raw.data + env->raw.len;
+    bool inside =
+        (uintptr_t)at >= (uintptr_t)env->raw.data && (uintptr_t)at < (uintptr_t)end;
+
+    return inside && at[0] == '{' && at[1] == '"' ? at : NULL;
+}
+
 /*
- * The headers as they stand in the message, from their opening brace on; whoever wants one
- * cuts the rest off.  Headers that do not begin with a plain key are written anew.
+ * The headers as they stand in the message, from their opening brace to its end, where the
+ * properties follow; whoever wants them reads on.  What does not stand so is written anew.
  */
 static struct cel_slice headers_text(struct cel_envelope *env)
 {
-    const struct cel_node *key = cel_node_first(env->headers);
-    const char *end = env->raw.data + env->raw.len;
+    const char *headers = begin_of(env, env->headers);
+    const char *properties = begin_of(env, env->properties);
     struct cel_buf out = {0};
 
-    if (!key) {
+    if (!cel_node_first(env->headers)) {
         return CEL_SLICE_NULL;
     }
-    const char *at = key->text - 2;
-    if ((uintptr_t)at >= (uintptr_t)env->raw.data && (uintptr_t)at < (uintptr_t)end &&
-        at[0] == '{' && at[1] == '"') {
-        return cel_slice(at, (size_t)(end - at));
+    if (headers && (uintptr_t)properties > (uintptr_t)headers) {
+        return cel_slice(headers, (size_t)(env->raw.data + env->raw.len - headers));
     }
     cel_json_write(&out, env->headers);
+    if (env->properties) {
+        (void)cel_buf_adds(&out, ", \"properties\": ");
+        cel_json_write(&out, env->properties);
+    }
+    (void)cel_buf_adds(&out, "}");
     const char *copy =
         cel_buf_ok(&out) ? cel_arena_strndup(&env->arena, out.data, out.len) : NULL;
     struct cel_slice text = cel_slice(copy, copy ? out.len : 0);

@@ -72,10 +72,16 @@ static celery_outcome task_with_declared_time_limits(celery_task *task)
     return celery_task_return(task, limits(task, 60, 45));
 }
 
+static celery_outcome return_properties(celery_task *task)
+{
+    return celery_task_return_value(task, celery_task_properties(task));
+}
+
 static const struct suite_task tasks[] = {
     {"ids", ids, NULL},
     {"collect_ids", collect_ids, NULL},
     {"return_priority", return_priority, NULL},
+    {"return_properties", return_properties, NULL},
     {"return_request_eta", return_request_eta, NULL},
     {"return_request_time_limits", return_request_time_limits, NULL},
     {"task_with_declared_time_limits", task_with_declared_time_limits,
