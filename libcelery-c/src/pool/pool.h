@@ -21,9 +21,10 @@ enum cel_pool_flags {
 struct cel_job {
     const struct cel_task_def *task;
     struct cel_task_call call; /* headers; args are decoded where the task runs */
-    struct cel_slice headers;  /* the JSON object of all headers, then what follows it in the
+    struct cel_slice
+        headers;           /* the JSON object of all headers, then what follows it in the
                                   message up to its closing brace; or empty */
-    struct cel_slice body;     /* after body_encoding; compressed and serialized */
+    struct cel_slice body; /* after body_encoding; compressed and serialized */
     struct cel_slice content_type;
     struct cel_slice correlation_id;
     struct cel_slice reply_to;

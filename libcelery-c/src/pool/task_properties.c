@@ -18,7 +18,8 @@ const celery_value *celery_task_properties(celery_task *task)
                      : NULL;
     struct cel_slice text = cel_slice(copy, copy ? whole.len : 0);
     cel_buf_fini(&whole);
-    if (!copy || cel_json_parse(&task->arena, text, &task->limits.json, &message, NULL) < 0) {
+    if (!copy ||
+        cel_json_parse(&task->arena, text, &task->limits.json, &message, NULL) < 0) {
         return NULL;
     }
     return cel_node_get(message, CEL_SLICE("properties"));

@@ -21,16 +21,22 @@ static void set_options(celery_app *app, const char *task, const char *options)
     }
 }
 
+void suite_register_as(celery_app *app, const char *name, celery_task_fn fn,
+                       const char *options)
+{
+    celery_app_task(app, name, fn);
+    if (options) {
+        set_options(app, name, options);
+    }
+}
+
 void suite_register(celery_app *app, const struct suite_task *tasks, size_t n)
 {
     char name[128];
 
     for (size_t i = 0; i < n; i++) {
         snprintf(name, sizeof name, "%s%s", SUITE, tasks[i].name);
-        celery_app_task(app, name, tasks[i].fn);
-        if (tasks[i].options) {
-            set_options(app, name, tasks[i].options);
-        }
+        suite_register_as(app, name, tasks[i].fn, tasks[i].options);
     }
 }
 

@@ -21,10 +21,16 @@ struct suite_task {
 /* Registers n tasks; the app remembers what went wrong. */
 void suite_register(celery_app *app, const struct suite_task *tasks, size_t n);
 
+/* The same of one, under its full name. */
+void suite_register_as(celery_app *app, const char *name, celery_task_fn fn,
+                       const char *options);
+
 void register_plain(celery_app *app);
 void register_request(celery_app *app);
 void register_redis(celery_app *app);
 void register_retry(celery_app *app);
+void register_canvas(celery_app *app);
+void register_signatures(celery_app *app);
 
 /* RPUSH key text in the tests' Redis; false after recording a failure. */
 bool redis_push(celery_task *task, const char *key, const char *text);

@@ -95,7 +95,8 @@ static struct cel_job job_with(const char *body)
                  .expires_us = INT64_MIN},
         .body = cel_slice_of(body),
         .content_type = CEL_SLICE("application/json"),
-        .headers = CEL_SLICE("{\"lang\": \"py\", \"x\": [1]}, \"properties\": {\"app_id\": 7}}"),
+        .headers =
+            CEL_SLICE("{\"lang\": \"py\", \"x\": [1]}, \"properties\": {\"app_id\": 7}}"),
         .routing_key = CEL_SLICE("celery"),
     };
 }
@@ -569,8 +570,8 @@ static celery_outcome look(celery_task *task)
     assert_text(cel_slice(lang, len), "py");
     assert_null(celery_task_header(task, "nope"));
     int64_t app_id = 0;
-    assert_true(celery_value_int(
-        celery_value_get(celery_task_properties(task), "app_id"), &app_id));
+    assert_true(celery_value_int(celery_value_get(celery_task_properties(task), "app_id"),
+                                 &app_id));
     assert_int_equal(app_id, 7);
     const json_t *both = celery_task_json(task, NULL);
     assert_int_equal(json_integer_value(json_array_get(json_array_get(both, 0), 0)), 7);
