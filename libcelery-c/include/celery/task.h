@@ -38,6 +38,7 @@ CELERY_BEGIN_DECLS
  *
  * Returns CELERY_OK, or CELERY_ETASK after recording the TypeError that Python raises
  * ("f() missing 1 required positional argument: 'x'"): return CELERY_FAILED then.
+ * fmt must stay valid until the task function returns.
  * Follows CPython's argument binding (Python/ceval.c, format_missing and friends).
  */
 CELERY_API celery_status celery_task_args(celery_task *task, const char *fmt, ...);
@@ -179,7 +180,8 @@ CELERY_API celery_outcome celery_task_retry_exc(celery_task *task, double countd
  * celery_task_retry(); takes the value.
  *
  *   args             a list: replaces the positional arguments
- *   kwargs           a map: replaces the keyword arguments
+ *   kwargs           a map: replaces the keyword arguments; when only one of both is given,
+ *                    parameters named to celery_task_args() are not given twice
  *   eta              an ISO 8601 time; then pass a negative countdown
  *   max_retries      a count for this execution alone; null: no limit
  *   headers          a map: replaces the custom headers, which are kept otherwise

@@ -80,6 +80,7 @@ static void begin(struct cel_runner *r, struct cel_job *job)
     task->call = job->call;
     task->headers = NULL;
     task->headers_read = false;
+    task->format = NULL;
     memset(task->texts, 0, sizeof task->texts);
     task->soft_fn = NULL;
     task->soft_called = 0;

@@ -66,6 +66,7 @@ struct celery_task {
     json_t *json;       /* celery_task_json() */
     json_t *json_owner; /* j arguments of celery_task_args() */
     const char *texts[CEL_TEXT_COUNT];
+    const char *format; /* of celery_task_args(); NULL: not called */
     double started;
 
     /* Soft limit.  Also read by the signal handler. */
@@ -136,6 +137,13 @@ celery_status cel_task_retry_message(celery_task *task, celery_error *err);
 const struct cel_node *cel_task_custom_headers(celery_task *task);
 
 /* ---- the rest ---- */
+
+/*
+ * The arguments of the retry: args, kwargs as given (or NULL), beside what the request brought.
+ * False: out of memory.
+ */
+bool cel_task_retry_arguments(celery_task *task, const struct cel_node *args,
+                              const struct cel_node *kwargs, struct cel_task_call *call);
 
 /* "package.module.Error" into its parts; without a module it is one of builtins. */
 void cel_exception_split(struct cel_slice name, struct cel_slice *ret_module,

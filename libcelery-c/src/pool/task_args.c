@@ -9,6 +9,7 @@ celery_status celery_task_args(celery_task *task, const char *fmt, ...)
     if (task->record == CEL_RECORD_BAD_ARGS) {
         task->record = CEL_RECORD_NONE;
     }
+    task->format = fmt;
     cel_buf_clear(&task->scratch);
     va_list variables;
     va_start(variables, fmt);

@@ -150,11 +150,9 @@ static double limit(const celery_task *task, const char *name, double otherwise)
     return given ? cel_node_double(given, -1) : otherwise;
 }
 
-static void set_call(celery_task *task, struct cel_task_send *send)
+static celery_status set_call(celery_task *task, struct cel_task_send *send)
 {
     struct cel_task_call *call = &send->call;
-    const struct cel_node *args = option(task, "args");
-    const struct cel_node *kwargs = option(task, "kwargs");
     *call = whole_call(task);
     call->retries++;
     /* send_task(): what the request does not say comes from the running task, itself. */
@@ -164,8 +162,6 @@ static void set_call(celery_task *task, struct cel_task_send *send)
     if (!call->parent_id.len) {
         call->parent_id = call->id;
     }
-    call->args = args ? args : call->args;
-    call->kwargs = kwargs ? kwargs : call->kwargs;
     call->argsrepr = CEL_SLICE_NULL;
     call->kwargsrepr = CEL_SLICE_NULL;
     call->origin = CEL_SLICE_NULL;
@@ -178,6 +174,10 @@ static void set_call(celery_task *task, struct cel_task_send *send)
     call->soft_time_limit = limit(task, "soft_time_limit", call->soft_time_limit);
     set_eta(task, call);
     set_expires(task, send);
+    return cel_task_retry_arguments(task, option(task, "args"), option(task, "kwargs"),
+                                    call)
+               ? CELERY_OK
+               : CELERY_ENOMEM;
 }
 
 /*
@@ -226,7 +226,9 @@ static celery_status fill(celery_task *task, struct cel_task_send *send,
     const struct cel_node *headers = option(task, "headers");
     const struct cel_node *priority = option(task, "priority");
     *send = (struct cel_task_send){0};
-    set_call(task, send);
+    if (set_call(task, send) < 0) {
+        return cel_error_nomem(err);
+    }
     send->headers = headers ? headers : cel_task_custom_headers(task);
     send->reply_to = text_option(task, "reply_to", task->job->reply_to);
     send->priority = priority ? (int)cel_node_int(priority, 0) : task->job->priority;

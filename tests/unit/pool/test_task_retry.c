@@ -252,6 +252,37 @@ static void test_everything_can_be_changed(void **state)
     cel_envelope_free(s.envelope);
 }
 
+static celery_outcome only_args(celery_task *task)
+{
+    json_t *foo, *bar, *label = NULL;
+    celery_task_args(task, "foo:j bar:j | label:j", &foo, &bar, &label);
+    celery_task_retry_set(task, "args", json_pack("[ii]", 2, 3));
+    return celery_task_retry(task, 1);
+}
+
+static celery_outcome only_kwargs(celery_task *task)
+{
+    json_t *foo, *bar, *label = NULL;
+    celery_task_args(task, "foo:j bar:j * | label:j", &foo, &bar, &label);
+    celery_task_retry_set(task, "kwargs", json_pack("{s:i, s:i}", "foo", 2, "label", 9));
+    return celery_task_retry(task, 1);
+}
+
+static void test_arguments_are_not_given_twice(void **state)
+{
+    struct cel_job job = bare_job();
+    job.body = CEL_SLICE("[[], {\"foo\": 1, \"bar\": 2, \"label\": 3}, null]");
+    struct sent s = retried(&job, only_args);
+    assert_string_equal(json(s.call.args), "[2, 3]");
+    assert_string_equal(json(s.call.kwargs), "{\"label\": 3}");
+    cel_envelope_free(s.envelope);
+    job.body = CEL_SLICE("[[1, 2, 3], {}, null]");
+    s = retried(&job, only_kwargs);
+    assert_string_equal(json(s.call.args), "[2, 2, 3]");
+    assert_string_equal(json(s.call.kwargs), "{\"label\": 9}");
+    cel_envelope_free(s.envelope);
+}
+
 static celery_outcome own_exchange(celery_task *task)
 {
     celery_task_retry_set(task, "exchange", json_string("news"));
@@ -338,10 +369,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_all_that_came_goes_on),        T(test_a_task_without_parents_is_its_own),
-        T(test_everything_can_be_changed),    T(test_an_exchange_of_its_own),
-        T(test_max_retries_of_one_execution), T(test_wrong_options_fail_the_task),
-        T(test_an_unknown_queue_rejects),
+        T(test_all_that_came_goes_on),       T(test_a_task_without_parents_is_its_own),
+        T(test_everything_can_be_changed),   T(test_arguments_are_not_given_twice),
+        T(test_an_exchange_of_its_own),      T(test_max_retries_of_one_execution),
+        T(test_wrong_options_fail_the_task), T(test_an_unknown_queue_rejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
