@@ -69,6 +69,31 @@ CELERY_API int celery_task_priority(const celery_task *task);
 CELERY_API bool celery_task_redelivered(const celery_task *task);
 CELERY_API int celery_task_retries(const celery_task *task); /* 0 the first time */
 
+/* Place in its group, from 0; -1: it is in none. */
+CELERY_API int64_t celery_task_group_index(const celery_task *task);
+
+/* The limits that hold for this execution, in seconds; 0: none. */
+CELERY_API double celery_task_time_limit(const celery_task *task);
+CELERY_API double celery_task_soft_time_limit(const celery_task *task);
+
+/* True when another task calls this one in place (celery.map): it has no id, no message. */
+CELERY_API bool celery_task_called_directly(const celery_task *task);
+
+/* What its headers say; NULL, 0 or the task's own option when they say nothing. */
+CELERY_API const char *celery_task_origin(celery_task *task); /* "gen123@host" */
+CELERY_API const char *celery_task_shadow(celery_task *task); /* its name in logs */
+CELERY_API const char *celery_task_argsrepr(celery_task *task);
+CELERY_API const char *celery_task_kwargsrepr(celery_task *task);
+CELERY_API int64_t celery_task_replaced_nesting(celery_task *task);
+CELERY_API bool celery_task_ignores_result(celery_task *task);
+CELERY_API const celery_value *celery_task_stamps(celery_task *task); /* map */
+
+/* What follows it: signatures in dict form, the chain in reverse; NULL or null: nothing. */
+CELERY_API const celery_value *celery_task_callbacks(const celery_task *task);
+CELERY_API const celery_value *celery_task_errbacks(const celery_task *task);
+CELERY_API const celery_value *celery_task_chain(const celery_task *task);
+CELERY_API const celery_value *celery_task_chord(const celery_task *task);
+
 /* Any header of the message by name; NULL when absent. */
 CELERY_API const celery_value *celery_task_header(celery_task *task, const char *name);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "app/app.h"
+#include "app/builtin.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -84,15 +85,6 @@ celery_status celery_app_load(celery_app *app, const char *path, celery_error *e
         st = cel_config_load_file(app->config, path, why);
     }
     return err ? st : remember(app, st, &own);
-}
-
-celery_status cel_app_freeze(celery_app *app, celery_error *err)
-{
-    if (app->failed.status < 0) {
-        return cel_error_set(err, app->failed.status, "%s", app->failed.message);
-    }
-    app->frozen = true;
-    return CELERY_OK;
 }
 
 /* ---- tasks ---- */
@@ -181,4 +173,47 @@ celery_status celery_app_task_context(celery_app *app, const char *name, void *c
 bool cel_task_option(const celery_app *app, enum cel_tristate own, const char *setting)
 {
     return own == CEL_UNSET ? cel_config_bool(app->config, setting) : own == CEL_YES;
+}
+
+/* ---- the end of the writing phase ---- */
+
+bool cel_builtin_is(const char *name)
+{
+    return strncmp(name, "celery.", 7) == 0; /* celery/apps/worker.py tasklist() */
+}
+
+static celery_status add_builtin(celery_app *app, const struct cel_builtin *b,
+                                 celery_error *err)
+{
+    struct cel_slice name = cel_slice_of(b->name);
+    if (cel_app_find_task(app, name)) {
+        return CELERY_OK;
+    }
+    celery_status st = add_task(app, b->name, b->fn, err);
+    struct cel_task_def *def = cel_app_find_task(app, name);
+    if (st == CELERY_OK) {
+        st = cel_task_def_set(def, "typing_name", b->function, err);
+    }
+    if (st == CELERY_OK && b->option[0]) {
+        st = cel_task_def_set(def, b->option[0], b->option[1], err);
+    }
+    return st;
+}
+
+celery_status cel_app_freeze(celery_app *app, celery_error *err)
+{
+    if (app->failed.status < 0) {
+        return cel_error_set(err, app->failed.status, "%s", app->failed.message);
+    }
+    if (app->frozen) {
+        return CELERY_OK;
+    }
+    for (const struct cel_builtin *b = cel_builtins; b->name; b++) {
+        celery_status st = add_builtin(app, b, err);
+        if (st < 0) {
+            return st;
+        }
+    }
+    app->frozen = true;
+    return CELERY_OK;
 }

@@ -101,7 +101,8 @@ static void add_exception_text(struct cel_buf *out, struct cel_slice type,
                                const struct cel_node *args)
 {
     const struct cel_node *first = args->first;
-    if (args->size == 1 && cel_slice_is(type, "KeyError")) {
+    if (args->size == 1 &&
+        (cel_slice_is(type, "KeyError") || cel_slice_is(type, "NotRegistered"))) {
         (void)cel_repr(out, first, 0);
     } else if (args->size == 1) {
         add_str(out, first);

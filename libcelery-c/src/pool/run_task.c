@@ -6,10 +6,9 @@
 #include "pool/task.h"
 #include <stdio.h>
 
-#define KEEP_BUFFER (256 * 1024) /* memory a buffer may keep from task to task */
-
 struct cel_runner {
     struct celery_task task;
+    char *hostname;
     struct cel_buf args_json;
     struct cel_buf kwargs_json;
     struct cel_job *volatile running; /* for the signal handler */
@@ -23,71 +22,21 @@ struct cel_runner *cel_runner_new(celery_app *app, const char *hostname,
     if (!r) {
         return NULL;
     }
-    r->task.app = app;
-    r->task.limits = *limits;
-    if (hooks) {
-        r->task.hooks = *hooks;
-    }
-    cel_arena_init(&r->task.arena, 0);
-    r->task.hostname = cel_strdup(hostname ? hostname : "");
-    return r->task.hostname ? r : cel_runner_free(r);
-}
-
-static void each_buffer(struct cel_runner *r, void (*fn)(struct cel_buf *b))
-{
-    struct cel_buf *buffers[] = {
-        &r->task.scratch,  &r->task.result,   &r->task.repr,
-        &r->task.exc_name, &r->task.exc_args, &r->task.traceback,
-        &r->task.reason,   &r->args_json,     &r->kwargs_json,
-    };
-    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
-        fn(buffers[i]);
-    }
+    r->hostname = cel_strdup(hostname ? hostname : "");
+    cel_task_init(&r->task, app, r->hostname, limits, hooks);
+    return r->hostname ? r : cel_runner_free(r);
 }
 
 struct cel_runner *cel_runner_free(struct cel_runner *r)
 {
     if (r) {
-        each_buffer(r, cel_buf_fini);
-        cel_effects_fini(&r->task.effects);
-        cel_task_env_fini(&r->task.env);
-        cel_arena_fini(&r->task.arena);
-        cel_free(r->task.hostname);
+        cel_task_fini(&r->task);
+        cel_buf_fini(&r->args_json);
+        cel_buf_fini(&r->kwargs_json);
+        cel_free(r->hostname);
         cel_free(r);
     }
     return NULL;
-}
-
-/* ---- before ---- */
-
-/* One huge result must not be kept for ever. */
-static void renew(struct cel_buf *b)
-{
-    if (b->cap > KEEP_BUFFER) {
-        cel_buf_fini(b);
-        cel_buf_init(b, 0);
-    } else {
-        cel_buf_clear(b);
-    }
-}
-
-static void begin(struct cel_runner *r, struct cel_job *job)
-{
-    struct celery_task *task = &r->task;
-    each_buffer(r, renew);
-    cel_arena_reset(&task->arena);
-    task->job = job;
-    task->call = job->call;
-    task->headers = NULL;
-    task->headers_read = false;
-    task->format = NULL;
-    memset(task->texts, 0, sizeof task->texts);
-    task->soft_fn = NULL;
-    task->soft_called = 0;
-    cel_effects_clear(&task->effects);
-    task->record = CEL_RECORD_NONE;
-    task->retry = (struct cel_task_retry){.countdown = -1};
-    task->countdown = 0;
 }
 
 static bool malformed(struct cel_runner *r, struct cel_outcome *out,
@@ -124,43 +73,6 @@ static bool decode(struct cel_runner *r, struct cel_outcome *out)
 }
 
 /* ---- after ---- */
-
-/* What the function said and what it returned may differ; a failure is never dropped. */
-static void reconcile(struct celery_task *task, celery_outcome returned)
-{
-    enum cel_record record = task->record;
-    if (record == CEL_RECORD_BAD_ARGS) {
-        task->record = CEL_RECORD_FAILURE;
-        task->retry.useless = true;
-        return;
-    }
-    if (record == CEL_RECORD_SUCCESS && task->result.failed) {
-        cel_task_fail_line(task, "MemoryError", CEL_SLICE("no memory for the result"));
-        return;
-    }
-    if (returned == CELERY_FAILED &&
-        (record == CEL_RECORD_NONE || record == CEL_RECORD_SUCCESS)) {
-        cel_task_fail_line(task, "RuntimeError",
-                           CEL_SLICE("task failed without saying why"));
-        return;
-    }
-    if (record != CEL_RECORD_NONE) {
-        return;
-    }
-    switch (returned) {
-    case CELERY_RETRY:
-        celery_task_retry(task, -1);
-        break;
-    case CELERY_IGNORED:
-        celery_task_ignore(task);
-        break;
-    case CELERY_REJECTED:
-        celery_task_reject(task, false, NULL);
-        break;
-    default:
-        celery_task_return_none(task);
-    }
-}
 
 /* As much of a Python traceback as there is truth in: the task, and the exception's line. */
 static void make_traceback(struct celery_task *task, const struct cel_outcome *o)
@@ -272,7 +184,9 @@ void cel_runner_run(struct cel_runner *r, struct cel_job *job,
 {
     struct celery_task *task = &r->task;
     memset(ret_outcome, 0, sizeof *ret_outcome);
-    begin(r, job);
+    cel_task_begin(task, job);
+    cel_task_renew(&r->args_json);
+    cel_task_renew(&r->kwargs_json);
     if (!decode(r, ret_outcome)) {
         return;
     }
@@ -281,15 +195,12 @@ void cel_runner_run(struct cel_runner *r, struct cel_job *job,
     celery_outcome returned = job->task->fn(task);
     r->running = NULL;
     ret_outcome->runtime = cel_clock_mono() - task->started;
-    reconcile(task, returned);
+    cel_task_reconcile(task, returned);
     fill(task, ret_outcome);
     if (job->extended) {
         add_arguments(r, ret_outcome);
     }
-    json_decref(task->json);
-    json_decref(task->json_owner);
-    task->json = NULL;
-    task->json_owner = NULL;
+    cel_task_end(task);
 }
 
 void cel_runner_soft_limit(struct cel_runner *r)

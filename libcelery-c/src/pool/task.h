@@ -34,6 +34,10 @@ enum cel_task_text {
     CEL_TEXT_REPLY_TO,
     CEL_TEXT_EXCHANGE,
     CEL_TEXT_ROUTING_KEY,
+    CEL_TEXT_ORIGIN,
+    CEL_TEXT_SHADOW,
+    CEL_TEXT_ARGSREPR,
+    CEL_TEXT_KWARGSREPR,
     CEL_TEXT_COUNT,
 };
 
@@ -51,7 +55,10 @@ struct cel_task_retry {
 struct celery_task {
     /* Of the runner. */
     celery_app *app;
-    char *hostname;
+    const char *hostname;
+    celery_task
+        *outer;     /* that calls this one in place (task_call.c); NULL: a worker does */
+    unsigned depth; /* tasks around this one */
     struct cel_call_limits limits;
     struct cel_run_hooks hooks;
     struct cel_arena arena; /* emptied before every task */
@@ -88,6 +95,46 @@ struct celery_task {
     struct cel_effects effects; /* what its end brings about */
 };
 
+/* ---- task_life.c ---- */
+
+void cel_task_init(celery_task *task, celery_app *app, const char *hostname,
+                   const struct cel_call_limits *limits,
+                   const struct cel_run_hooks *hooks);
+void cel_task_fini(celery_task *task);
+
+/* Forgets the last execution; the call is the job's. */
+void cel_task_begin(celery_task *task, struct cel_job *job);
+
+/* What the function said and what it returned may differ; a failure is never dropped. */
+void cel_task_reconcile(celery_task *task, celery_outcome returned);
+
+/* Drops what was lent to the function. */
+void cel_task_end(celery_task *task);
+
+/* Empties a buffer; one huge result must not be kept for ever. */
+void cel_task_renew(struct cel_buf *b);
+
+/* ---- task_call.c ---- */
+
+/*
+ * Task.__call__(): registered tasks called in place, as celery.map does.  NULL, with the
+ * outer one failed: no memory, or too many tasks around it.
+ */
+celery_task *cel_task_inner_new(celery_task *outer);
+celery_task *cel_task_inner_free(celery_task *inner);
+
+/*
+ * Runs one with positional arguments.  True: its result is appended to out as JSON.  False: it
+ * ended otherwise, and the outer one's end is made the same.
+ */
+bool cel_task_inner_call(celery_task *inner, const struct cel_task_def *def,
+                         const struct cel_node *args, struct cel_buf *out);
+
+/* The one that a worker runs. */
+celery_task *cel_task_outermost(celery_task *task);
+
+/* ---- task_running.c, task_end.c ---- */
+
 /* The at_once callback of the soft limit; async-signal-safe. */
 void cel_task_soft_signal(celery_task *task);
 
@@ -109,8 +156,22 @@ const struct cel_node *cel_task_headers(celery_task *task);
 
 /* ---- task_send.c ---- */
 
-/* Where this task's signatures are applied; NULL with err. */
+/* Where signatures are applied, without a word of this task; NULL with err. */
 const struct cel_canvas *cel_task_canvas(celery_task *task, celery_error *err);
+
+/* The same on behalf of this task: its messages are its children. */
+celery_status cel_task_running_canvas(celery_task *task, struct cel_canvas *ret,
+                                      celery_error *err);
+
+/* A list for what is sent while the task runs, and handing it to the worker. */
+void cel_task_effects_init(struct cel_effects *effects);
+celery_status cel_task_send_effects(celery_task *task, const struct cel_effects *effects,
+                                    celery_error *err);
+
+/* sig.apply_async(args, **options) by the task, at once; the result tuple is the arena's. */
+celery_status cel_task_apply(celery_task *task, const struct cel_sig *sig,
+                             const struct cel_node *args, const struct cel_node *options,
+                             struct cel_node **ret_result, celery_error *err);
 
 /* A CHILD effect: the result tuple of a task. */
 celery_status cel_task_add_child(celery_task *task, struct cel_slice id);

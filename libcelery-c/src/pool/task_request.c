@@ -135,6 +135,100 @@ const celery_value *celery_task_header(celery_task *task, const char *name)
     return cel_node_get(cel_task_headers(task), cel_slice_of(name));
 }
 
+bool celery_task_called_directly(const celery_task *task)
+{
+    return task->outer;
+}
+
+int64_t celery_task_group_index(const celery_task *task)
+{
+    return task->call.group_index;
+}
+
+double celery_task_time_limit(const celery_task *task)
+{
+    return task->job->hard_limit;
+}
+
+double celery_task_soft_time_limit(const celery_task *task)
+{
+    return task->job->soft_limit;
+}
+
+/* ---- what only headers say ---- */
+
+static const char *header_text(celery_task *task, enum cel_task_text which,
+                               const char *name)
+{
+    const struct cel_node *n = cel_node_get(cel_task_headers(task), cel_slice_of(name));
+    return cel_node_is_string(n) ? text_of(task, which, cel_node_text(n)) : NULL;
+}
+
+const char *celery_task_origin(celery_task *task)
+{
+    return header_text(task, CEL_TEXT_ORIGIN, "origin");
+}
+
+const char *celery_task_shadow(celery_task *task)
+{
+    return header_text(task, CEL_TEXT_SHADOW, "shadow");
+}
+
+const char *celery_task_argsrepr(celery_task *task)
+{
+    return header_text(task, CEL_TEXT_ARGSREPR, "argsrepr");
+}
+
+const char *celery_task_kwargsrepr(celery_task *task)
+{
+    return header_text(task, CEL_TEXT_KWARGSREPR, "kwargsrepr");
+}
+
+int64_t celery_task_replaced_nesting(celery_task *task)
+{
+    int64_t n = cel_node_int(
+        cel_node_get(cel_task_headers(task), CEL_SLICE("replaced_task_nesting")), 0);
+    return n > 0 ? n : 0;
+}
+
+bool celery_task_ignores_result(celery_task *task)
+{
+    const struct cel_node *n =
+        cel_node_get(cel_task_headers(task), CEL_SLICE("ignore_result"));
+    return cel_node_is_null(n)
+               ? cel_task_option(task->app, task->job->task->ignore_result,
+                                 "task_ignore_result")
+               : cel_node_truth(n);
+}
+
+const celery_value *celery_task_stamps(celery_task *task)
+{
+    const struct cel_node *n = cel_node_get(cel_task_headers(task), CEL_SLICE("stamps"));
+    return n && n->kind == CELERY_KIND_OBJECT ? n : NULL;
+}
+
+/* ---- what the body carries beside the arguments ---- */
+
+const celery_value *celery_task_callbacks(const celery_task *task)
+{
+    return cel_node_get(task->call.embed, CEL_SLICE("callbacks"));
+}
+
+const celery_value *celery_task_errbacks(const celery_task *task)
+{
+    return cel_node_get(task->call.embed, CEL_SLICE("errbacks"));
+}
+
+const celery_value *celery_task_chain(const celery_task *task)
+{
+    return cel_node_get(task->call.embed, CEL_SLICE("chain"));
+}
+
+const celery_value *celery_task_chord(const celery_task *task)
+{
+    return cel_node_get(task->call.embed, CEL_SLICE("chord"));
+}
+
 void *celery_task_context(const celery_task *task)
 {
     return task->job->task->context;

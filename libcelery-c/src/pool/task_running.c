@@ -62,6 +62,9 @@ celery_status celery_task_update_state(celery_task *task, const char *state,
     if (!state || !*state) {
         return CELERY_EINVAL;
     }
+    if (task->outer) {
+        return CELERY_EINVAL; /* called directly: there is no id to store it under */
+    }
     if (task->hooks.state) {
         task->hooks.state(task->hooks.ctx, task->job, cel_slice_of(state),
                           cel_buf_slice(text));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/banner.h"
 
+#include "app/builtin.h"
 #include "base/alloc.h"
 #include "worker/identity.h"
 
@@ -58,7 +59,7 @@ static void print_tasks(const struct celery_worker *w)
     qsort(names, w->app->n_tasks, sizeof *names, by_name);
     printf("[tasks]\n");
     for (size_t i = 0; i < w->app->n_tasks; i++) {
-        if (strncmp(names[i], "celery.", 7) != 0) {
+        if (!cel_builtin_is(names[i])) {
             printf("  . %s\n", names[i]);
         }
     }
