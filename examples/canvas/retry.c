@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A task that tries again: canvas.flaky in worker.c succeeds at its third attempt. */
+#include <celery.h>
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+    const char *redis = argc > 1 ? argv[1] : "redis://localhost/0";
+    celery_error err = {0};
+    celery_client *client = celery_client_open(redis, redis, &err);
+    celery_result *result = celery_send(client, "canvas.flaky", &err, NULL);
+    json_t *value = celery_result_wait(result, 10.0, &err);
+
+    if (value) {
+        printf("succeeded after %lld retries\n", (long long)json_integer_value(value));
+    } else {
+        fprintf(stderr, "retry: %s\n", err.message);
+    }
+    json_decref(value);
+    celery_result_free(result);
+    celery_client_close(client);
+    return err.status < 0 ? 1 : 0;
+}

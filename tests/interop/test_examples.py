@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The programs of examples/canvas, with the C worker of that folder: what they print."""
+
+import subprocess
+import unittest
+
+import lib
+
+FOLDER = 'examples/canvas/'
+WORKER = lib.built(FOLDER + 'canvas_worker')
+PRINTS = {
+    'chain': '2 + 3 + 10 + 100 = 115\nbefore that: 15\nbefore that: 5\n',
+    'group': '10 parts ended, together 90\n'
+             'in their order: [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]\n10 of 10 succeeded\n',
+    'chord': 'the body got 3 results and gives 12\n',
+    'retry': 'succeeded after 2 retries\n',
+    'stamps': 'each task saw: [{"customer": "c42"}, {"customer": "c42"}]\n',
+    'errors': 'CELERY_ETASK: ValueError: no good\na ValueError of module builtins\n'
+              'the errback was told of the first step\n',
+    'bulk': '10000 of 10000 confirmed by the broker\n',
+    'restore': 'restored: [3, 7]\n',
+}
+
+
+class Examples(lib.Case):
+    @classmethod
+    def setUpClass(cls):
+        if not WORKER:
+            raise unittest.SkipTest('the canvas programs are not built in %s' % lib.BUILD)
+        super().setUpClass()
+        # Results and messages in one database, as the programs take one URL.
+        cls.ours = lib.Worker(cls.broker, cls.broker, argv=[WORKER])
+        cls.addClassCleanup(cls.ours.kill9)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.ours.stop()
+
+    def run_program(self, name):
+        run = subprocess.run([lib.built(FOLDER + name), self.broker], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, timeout=60 * lib.PATIENCE)
+        self.assertEqual((run.returncode, run.stdout), (0, PRINTS[name]))
+
+    def test_each_fits_on_a_page(self):
+        for name in PRINTS:
+            with open('%s/%s%s.c' % (lib.ROOT, FOLDER, name), encoding='utf-8') as f:
+                self.assertLessEqual(len(f.readlines()), 100, name)
+
+    def test_nobody_answers(self):
+        run = subprocess.run([lib.built(FOLDER + 'chord'), 'redis://127.0.0.1:1/0'],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             timeout=60)
+        self.assertEqual(run.returncode, 1)
+        self.assertTrue(run.stdout.startswith('chord: '), run.stdout)
+
+
+for _name in PRINTS:
+    setattr(Examples, 'test_' + _name, lambda self, name=_name: self.run_program(name))
+
+if __name__ == '__main__':
+    lib.main()
