@@ -15,6 +15,12 @@ static void add_number(struct cel_buf *out, uint64_t n)
     cel_buf_add(out, bytes, sizeof bytes);
 }
 
+static void add_text(struct cel_buf *out, struct cel_slice text)
+{
+    add_number(out, text.len);
+    cel_buf_add(out, text.data, text.len);
+}
+
 static bool take_number(struct cel_slice *rest, uint64_t *ret)
 {
     if (rest->len < sizeof *ret) {
@@ -44,8 +50,7 @@ celery_status cel_effects_add(struct cel_effects *list, const struct cel_effect 
     add_number(&list->bytes, (uint64_t)e.kind);
     add_number(&list->bytes, (uint64_t)e.number);
     for (size_t i = 0; i < TEXTS; i++) {
-        add_number(&list->bytes, texts[i]->len);
-        cel_buf_add(&list->bytes, texts[i]->data, texts[i]->len);
+        add_text(&list->bytes, *texts[i]);
     }
     if (!cel_buf_ok(&list->bytes)) {
         bool full = list->bytes.max && before + e.json.len > list->bytes.max;
@@ -55,28 +60,39 @@ celery_status cel_effects_add(struct cel_effects *list, const struct cel_effect 
     return CELERY_OK;
 }
 
+/* The envelope is written in its place, and its length put in front of it afterwards. */
 celery_status cel_effects_publish(struct cel_effects *list, struct cel_slice id,
                                   const struct cel_envelope *envelope,
                                   struct cel_slice queue, struct cel_slice exchange,
                                   struct cel_slice routing_key)
 {
-    struct cel_buf json = {.max = list->bytes.max};
-    celery_status status = cel_envelope_write(&json, envelope);
+    struct cel_buf *out = &list->bytes;
+    size_t before = out->len;
+    size_t start;
+    celery_status status;
 
-    if (status == CELERY_OK && !cel_buf_ok(&json)) {
-        status = CELERY_ENOMEM;
+    add_number(out, CEL_EFFECT_PUBLISH);
+    add_number(out, 0);
+    add_text(out, id);
+    add_number(out, 0);
+    start = out->len;
+    status = cel_envelope_write(out, envelope);
+    if (status == CELERY_OK && cel_buf_ok(out)) {
+        uint64_t len = out->len - start;
+        memcpy(out->data + start - sizeof len, &len, sizeof len);
     }
-    if (status == CELERY_OK) {
-        status = cel_effects_add(list, &(struct cel_effect){.kind = CEL_EFFECT_PUBLISH,
-                                                            .id = id,
-                                                            .number = envelope->priority,
-                                                            .json = cel_buf_slice(&json),
-                                                            .queue = queue,
-                                                            .exchange = exchange,
-                                                            .routing_key = routing_key});
+    add_text(out, queue);
+    add_text(out, exchange);
+    add_text(out, routing_key);
+    if (status == CELERY_OK && !cel_buf_ok(out)) {
+        status = out->max ? CELERY_ELIMIT : CELERY_ENOMEM;
     }
-    cel_buf_fini(&json);
-    return status;
+    if (status < 0) {
+        out->len = before;
+        return status;
+    }
+    list->n++;
+    return CELERY_OK;
 }
 
 static bool take(struct cel_slice *rest, struct cel_effect *ret)

@@ -1,156 +1,52 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Task.apply_async() and Celery.send_task(): options become a message. */
+#include "canvas/send.h"
 #include "base/clock.h"
-#include "base/iso8601.h"
 #include "canvas/message.h"
-#include "canvas/sig.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
-/* Years; what is longer does not fit into a date. */
-static const double SECONDS_MAX = 3e11;
-
-/* One message in the making; everything short-lived is in the scratch arena. */
-struct sending {
-    struct cel_ctx *x;
-    const struct cel_call *call;
-    const struct cel_opts *o;
-    const struct cel_task_def *def; /* NULL: not registered */
-    struct cel_task_send send;
-    struct cel_route route;
-    int64_t now;
-};
-
-/* ---- options ---- */
-
-static void wrong(const struct sending *s, const char *key, const char *why)
+static const struct cel_ctx_conf *conf(const struct cel_sending *s)
 {
-    cel_ctx_fail(s->x, CELERY_EMESSAGE, "%.*s: options.%s %s", (int)s->call->task.len,
-                 s->call->task.data, key, why);
-}
+    const struct cel_config *config = s->x->c->config;
+    struct cel_ctx_conf *c = &s->x->conf;
 
-/* NULL: absent or None. */
-static const struct cel_node *option(const struct sending *s, const char *key)
-{
-    const struct cel_val *v = cel_opts_find(s->o, cel_slice_of(key));
-
-    if (cel_val_none(v)) {
-        return NULL;
+    if (!c->read) {
+        c->read = true;
+        c->serializer = cel_config_text(config, "task_serializer");
+        c->compression = cel_config_text(config, "task_compression");
+        c->priority = (int)cel_config_int(config, "task_default_priority", 0);
+        c->delivery_mode = (int)cel_config_int(config, "task_default_delivery_mode", 2);
+        c->inherit_priority = cel_config_bool(config, "task_inherit_parent_priority");
+        c->time_limit = cel_config_double(config, "task_time_limit", -1);
+        c->soft_time_limit = cel_config_double(config, "task_soft_time_limit", -1);
     }
-    if (v->kind != CEL_VAL_NODE) {
-        wrong(s, key, "is no plain value");
-        return NULL;
-    }
-    return v->node;
-}
-
-static struct cel_slice text(const struct sending *s, const char *key)
-{
-    const struct cel_node *n = option(s, key);
-
-    if (n && !cel_node_is_string(n)) {
-        wrong(s, key, "is no text");
-    }
-    return cel_node_text(cel_node_is_string(n) ? n : NULL);
-}
-
-/* NUL-terminated; otherwise: when absent or empty. */
-static const char *text_or(const struct sending *s, const char *key,
-                           const char *otherwise)
-{
-    struct cel_slice t = text(s, key);
-    char *copy;
-
-    if (!t.len) {
-        return otherwise && *otherwise ? otherwise : NULL;
-    }
-    if (memchr(t.data, '\0', t.len)) {
-        wrong(s, key, "has a NUL in it");
-    }
-    copy = cel_arena_strndup(s->x->a, t.data, t.len);
-    if (!copy) {
-        cel_ctx_fail(s->x, CELERY_ENOMEM, "out of memory");
-    }
-    return copy;
-}
-
-static int64_t integer(const struct sending *s, const char *key, int64_t otherwise)
-{
-    const struct cel_node *n = option(s, key);
-    int64_t value = otherwise;
-
-    if (n &&
-        (n->kind != CELERY_KIND_INT || !cel_slice_to_int(cel_node_text(n), &value))) {
-        wrong(s, key, "is no integer");
-    }
-    return value;
-}
-
-static bool is_number(const struct cel_node *n)
-{
-    return n && (n->kind == CELERY_KIND_INT || n->kind == CELERY_KIND_FLOAT);
-}
-
-static double seconds(const struct sending *s, const char *key, double otherwise)
-{
-    const struct cel_node *n = option(s, key);
-    double value = is_number(n) ? cel_node_double(n, 0) : otherwise;
-
-    if (n && !is_number(n)) {
-        wrong(s, key, "is no number of seconds");
-    } else if (n && !(fabs(value) < SECONDS_MAX)) {
-        wrong(s, key, "is out of range");
-        value = otherwise;
-    }
-    return value;
-}
-
-/* An ISO 8601 text, or kombu's typed value of a datetime. */
-static struct cel_slice instant(const struct sending *s, const char *key, int64_t *ret_us)
-{
-    const struct cel_node *n = option(s, key), *value;
-    struct cel_slice type;
-    bool aware;
-
-    *ret_us = INT64_MIN;
-    if (n && cel_json_typed(n, &type, &value)) {
-        n = value;
-    }
-    if (!n || !cel_node_truth(n)) {
-        return CEL_SLICE_NULL;
-    }
-    struct cel_slice t = cel_node_text(cel_node_is_string(n) ? n : NULL);
-    if (!t.len || !cel_iso8601_parse(t, ret_us, &aware)) {
-        wrong(s, key, "is no ISO 8601 time");
-        *ret_us = INT64_MIN;
-        return CEL_SLICE_NULL;
-    }
-    return t;
+    return c;
 }
 
 /* ---- times ---- */
 
-static void set_times(struct sending *s)
+static void set_times(struct cel_sending *s)
 {
     struct cel_task_call *call = &s->send.call;
     const struct cel_val *given = cel_opts_find(s->o, CEL_KEY("expires"));
-    const struct cel_node *expires = option(s, "expires");
-    double countdown = seconds(s, "countdown", 0), left = -1;
+    const struct cel_node *expires = cel_sending_option(s, "expires");
+    double countdown = cel_sending_seconds(s, "countdown", 0), left = -1;
 
     if (fabs(countdown) > 0) {
         call->eta_us = s->now + (int64_t)(countdown * 1e6);
     } else {
         int64_t us;
-        call->eta = instant(s, "eta", &us);
+        call->eta = cel_sending_instant(s, "eta", &us);
     }
-    if (is_number(expires)) {
-        left = seconds(s, "expires", 0);
+    if (cel_sending_is_number(expires)) {
+        left = cel_sending_seconds(s, "expires", 0);
         call->expires_us = s->now + (int64_t)(left * 1e6);
         s->send.expiration_ms = left > 0 ? (int64_t)(left * 1e3) : 0;
     } else if (expires) {
-        call->expires = instant(s, "expires", &call->expires_us);
+        call->expires = cel_sending_instant(s, "expires", &call->expires_us);
     } else if (!given && s->def && s->def->expires >= 0) {
         call->expires_us = s->now + (int64_t)(s->def->expires * 1e6);
         s->send.expiration_ms = (int64_t)(s->def->expires * 1e3);
@@ -158,32 +54,46 @@ static void set_times(struct sending *s)
 }
 
 /* What is registered has the limits of the settings (celery/app/task.py Task.from_config). */
-static double limit_of(const struct sending *s, const char *key, double own,
-                       const char *setting)
+static double limit_of(const struct cel_sending *s, const char *key, double own,
+                       double setting)
 {
     if (cel_opts_find(s->o, cel_slice_of(key))) {
-        return seconds(s, key, -1);
+        return cel_sending_seconds(s, key, -1);
     }
-    return !s->def    ? -1
-           : own >= 0 ? own
-                      : cel_config_double(s->x->c->config, setting, -1);
+    return !s->def ? -1 : own >= 0 ? own : setting;
 }
 
 /* ---- routing (celery/app/amqp.py send_task_message) ---- */
 
-static void set_route(struct sending *s)
+static bool find_route(struct cel_sending *s)
 {
-    const char *queue = text_or(s, "queue", s->def ? s->def->queue : NULL);
-    struct cel_slice name = s->call->route_name;
+    struct cel_ctx *x = s->x;
+    const char *queue = cel_sending_text_or(s, "queue", s->def ? s->def->queue : NULL);
+    struct cel_slice name = s->call->route_name.len ? s->call->route_name : s->call->task;
     celery_error why = {0};
 
-    if (cel_router_route(s->x->c->router, name.len ? name : s->call->task, queue,
-                         &s->route, &why) < 0) {
-        cel_ctx_fail(s->x, why.status, "%s", why.message);
+    if (!queue && x->routed.len && cel_slice_eq(x->routed, name)) {
+        s->route = x->route;
+        return true;
+    }
+    if (cel_router_route(x->c->router, name, queue, &s->route, &why) < 0) {
+        cel_ctx_fail(x, why.status, "%s", why.message);
+        return false;
+    }
+    if (!queue) {
+        x->routed = name; /* the parts of a group are mostly of one kind */
+        x->route = s->route;
+    }
+    return true;
+}
+
+static void set_route(struct cel_sending *s)
+{
+    if (!find_route(s)) {
         return;
     }
-    const char *exchange = text_or(s, "exchange", NULL);
-    const char *key = text_or(s, "routing_key", NULL);
+    const char *exchange = cel_sending_text_or(s, "exchange", NULL);
+    const char *key = cel_sending_text_or(s, "routing_key", NULL);
     bool direct = strcmp(s->route.queue->exchange_type, "direct") == 0;
     s->send.exchange = s->route.exchange;
     s->send.routing_key = s->route.routing_key;
@@ -193,10 +103,10 @@ static void set_route(struct sending *s)
     }
 }
 
-static int priority_of(const struct sending *s)
+static int priority_of(const struct cel_sending *s)
 {
     const struct cel_canvas *c = s->x->c;
-    int64_t own = integer(s, "priority", INT64_MIN);
+    int64_t own = cel_sending_int(s, "priority", INT64_MIN);
 
     if (own != INT64_MIN) {
         return (int)(own < 0 ? 0 : own > 255 ? 255 : own);
@@ -207,29 +117,27 @@ static int priority_of(const struct sending *s)
     if (s->route.priority >= 0) {
         return s->route.priority;
     }
-    if (c->running_id.len && c->running_priority &&
-        cel_config_bool(c->config, "task_inherit_parent_priority")) {
+    if (c->running_id.len && c->running_priority && conf(s)->inherit_priority) {
         return (int)cel_node_int(c->running_priority, 0);
     }
-    return (int)cel_config_int(c->config, "task_default_priority", 0);
+    return conf(s)->priority;
 }
 
 /* 1 and 2, or by kombu's names. */
-static int delivery_mode(const struct sending *s)
+static int delivery_mode(const struct cel_sending *s)
 {
-    const struct cel_node *n = option(s, "delivery_mode");
+    const struct cel_node *n = cel_sending_option(s, "delivery_mode");
 
     if (cel_node_is_string(n)) {
         return cel_slice_is(cel_node_text(n), "transient") ? 1 : 2;
     }
-    return n ? (int)integer(s, "delivery_mode", 2)
-             : (int)cel_config_int(s->x->c->config, "task_default_delivery_mode", 2);
+    return n ? (int)cel_sending_int(s, "delivery_mode", 2) : conf(s)->delivery_mode;
 }
 
 /* ---- headers and embed ---- */
 
 /* gen<pid>@<host>, once for all messages of a call. */
-static struct cel_slice origin(struct sending *s)
+static struct cel_slice origin(struct cel_sending *s)
 {
     struct cel_ctx *x = s->x;
     char host[256] = "", name[300];
@@ -248,7 +156,7 @@ static struct cel_slice origin(struct sending *s)
     return x->origin = cel_slice_of(copy);
 }
 
-static void set_stamps(struct sending *s)
+static void set_stamps(struct cel_sending *s)
 {
     const struct cel_val *list = cel_opts_find(s->o, CEL_KEY("stamped_headers"));
     struct cel_arena *a = &s->x->scratch;
@@ -259,13 +167,13 @@ static void set_stamps(struct sending *s)
     const struct cel_node *names = cel_val_as_node(s->x, a, list);
     struct cel_node *stamps = cel_node_new(a, CELERY_KIND_OBJECT);
     if (!names || !stamps || names->kind != CELERY_KIND_ARRAY) {
-        wrong(s, "stamped_headers", "is no list");
+        cel_sending_wrong(s, "stamped_headers", "is no list");
         return;
     }
     for (const struct cel_node *n = cel_node_first(names); n; n = n->next) {
         const struct cel_val *v = cel_opts_find(s->o, cel_node_text(n));
         if (!cel_node_is_string(n) || !v) {
-            wrong(s, "stamped_headers", "names a stamp that is not there");
+            cel_sending_wrong(s, "stamped_headers", "names a stamp that is not there");
             return;
         }
         if (cel_node_put(a, stamps, cel_node_text(n), cel_val_as_node(s->x, a, v)) < 0) {
@@ -277,7 +185,7 @@ static void set_stamps(struct sending *s)
     s->send.call.stamps = stamps;
 }
 
-static struct cel_node *callbacks(struct sending *s, const char *key)
+static struct cel_node *callbacks(struct cel_sending *s, const char *key)
 {
     const struct cel_val *v = cel_opts_find(s->o, cel_slice_of(key));
     struct cel_val list = cel_val_node(NULL);
@@ -288,7 +196,7 @@ static struct cel_node *callbacks(struct sending *s, const char *key)
     return cel_val_as_node(s->x, &s->x->scratch, &list);
 }
 
-static struct cel_node *raw(struct sending *s, const char *key)
+static struct cel_node *raw(struct cel_sending *s, const char *key)
 {
     const struct cel_val *v = cel_opts_find(s->o, cel_slice_of(key));
     const struct cel_val none = cel_val_node(NULL);
@@ -296,7 +204,7 @@ static struct cel_node *raw(struct sending *s, const char *key)
     return cel_val_as_node(s->x, &s->x->scratch, v ? v : &none);
 }
 
-static void set_embed(struct sending *s)
+static void set_embed(struct cel_sending *s)
 {
     static const char *const options[] = {"link", "link_error", "chain", "chord"};
     static const char *const names[] = {"callbacks", "errbacks", "chain", "chord"};
@@ -322,12 +230,12 @@ static void set_embed(struct sending *s)
 }
 
 /* A list is shown as one (celery/app/amqp.py as_task_v2, saferepr). */
-static void set_argsrepr(struct sending *s)
+static void set_argsrepr(struct cel_sending *s)
 {
     struct cel_buf out = {0};
 
-    s->send.call.argsrepr = text(s, "argsrepr");
-    s->send.call.kwargsrepr = text(s, "kwargsrepr");
+    s->send.call.argsrepr = cel_sending_text(s, "argsrepr");
+    s->send.call.kwargsrepr = cel_sending_text(s, "kwargsrepr");
     if (s->send.call.argsrepr.data || !s->call->args_list || !s->call->args ||
         s->call->args->size == 0) {
         return;
@@ -339,15 +247,15 @@ static void set_argsrepr(struct sending *s)
     cel_buf_fini(&out);
 }
 
-static void set_family(struct sending *s)
+static void set_family(struct cel_sending *s)
 {
     const struct cel_canvas *c = s->x->c;
     struct cel_task_call *call = &s->send.call;
 
-    call->root_id = text(s, "root_id");
-    call->parent_id = text(s, "parent_id");
-    call->group = text(s, "group_id");
-    call->group_index = integer(s, "group_index", -1);
+    call->root_id = cel_sending_text(s, "root_id");
+    call->parent_id = cel_sending_text(s, "parent_id");
+    call->group = cel_sending_text(s, "group_id");
+    call->group_index = cel_sending_int(s, "group_index", -1);
     if (!c->running_id.len) {
         return;
     }
@@ -359,7 +267,7 @@ static void set_family(struct sending *s)
     }
 }
 
-static enum cel_tristate ignore_result(const struct sending *s)
+static enum cel_tristate ignore_result(const struct cel_sending *s)
 {
     const struct cel_val *v = cel_opts_find(s->o, CEL_KEY("ignore_result"));
 
@@ -373,7 +281,7 @@ static enum cel_tristate ignore_result(const struct sending *s)
                   : CEL_UNSET;
 }
 
-static void set_call(struct sending *s, struct cel_slice id)
+static void set_call(struct cel_sending *s, struct cel_slice id)
 {
     struct cel_task_call *call = &s->send.call;
     const struct cel_task_def *def = s->def;
@@ -383,15 +291,15 @@ static void set_call(struct sending *s, struct cel_slice id)
     call->task = s->call->task;
     call->args = s->call->args;
     call->kwargs = s->call->kwargs;
-    call->shadow = text(s, "shadow");
-    call->retries = integer(s, "retries", 0);
-    call->replaced_task_nesting = integer(s, "replaced_task_nesting", 0);
+    call->shadow = cel_sending_text(s, "shadow");
+    call->retries = cel_sending_int(s, "retries", 0);
+    call->replaced_task_nesting = cel_sending_int(s, "replaced_task_nesting", 0);
     call->ignore_result = ignore_result(s);
     call->time_limit =
-        limit_of(s, "time_limit", def ? def->time_limit : -1, "task_time_limit");
+        limit_of(s, "time_limit", def ? def->time_limit : -1, conf(s)->time_limit);
     call->soft_time_limit = limit_of(
-        s, "soft_time_limit", def ? def->soft_time_limit : -1, "task_soft_time_limit");
-    call->origin = text(s, "origin");
+        s, "soft_time_limit", def ? def->soft_time_limit : -1, conf(s)->soft_time_limit);
+    call->origin = cel_sending_text(s, "origin");
     if (!call->origin.len) {
         call->origin = origin(s);
     }
@@ -402,35 +310,34 @@ static void set_call(struct sending *s, struct cel_slice id)
     set_argsrepr(s);
 }
 
-static void fill(struct sending *s, struct cel_slice id)
+static void fill(struct cel_sending *s, struct cel_slice id)
 {
-    const struct cel_config *config = s->x->c->config;
     const struct cel_task_def *def = s->def;
-    const char *serializer = cel_config_text(config, "task_serializer");
-    const char *compression = cel_config_text(config, "task_compression");
-    struct cel_slice reply_to = text(s, "reply_to");
+    const char *serializer = conf(s)->serializer;
+    const char *compression = conf(s)->compression;
+    struct cel_slice reply_to = cel_sending_text(s, "reply_to");
 
     set_call(s, id);
     set_route(s);
-    s->send.headers = option(s, "headers");
+    s->send.headers = cel_sending_option(s, "headers");
     if (s->send.headers && s->send.headers->kind != CELERY_KIND_OBJECT) {
-        wrong(s, "headers", "is no map");
+        cel_sending_wrong(s, "headers", "is no map");
     }
     s->send.reply_to = reply_to.len ? reply_to : s->x->c->reply_to;
     s->send.priority = cel_ctx_ok(s->x) ? priority_of(s) : 0;
     s->send.delivery_mode = delivery_mode(s);
-    s->send.serializer =
-        text_or(s, "serializer", def && def->serializer ? def->serializer : serializer);
-    s->send.compression = text_or(
+    s->send.serializer = cel_sending_text_or(
+        s, "serializer", def && def->serializer ? def->serializer : serializer);
+    s->send.compression = cel_sending_text_or(
         s, "compression", def && def->compression ? def->compression : compression);
 }
 
 /* *ret_id is the arena's. */
-static celery_status make(struct sending *s, struct cel_slice *ret_id,
+static celery_status make(struct cel_sending *s, struct cel_slice *ret_id,
                           struct cel_envelope **ret_env)
 {
     struct cel_ctx *x = s->x;
-    struct cel_slice id = text(s, "task_id");
+    struct cel_slice id = cel_sending_text(s, "task_id");
 
     s->now = cel_clock_wall_us();
     s->def = x->c->app ? cel_app_find_task(x->c->app, s->call->task) : NULL;
@@ -450,7 +357,7 @@ static celery_status make(struct sending *s, struct cel_slice *ret_id,
 
 struct cel_res *cel_call_send(struct cel_ctx *x, const struct cel_call *call)
 {
-    struct sending s = {.x = x, .call = call, .o = call->opts};
+    struct cel_sending s = {.x = x, .call = call, .o = call->opts};
     const struct cel_val *trail = cel_opts_find(call->opts, CEL_KEY("add_to_parent"));
     struct cel_envelope *env = NULL;
     struct cel_slice id;
@@ -487,7 +394,7 @@ celery_status cel_message_make(const struct cel_canvas *c, struct cel_arena *a,
     cel_ctx_init(&x, c, a, NULL, err);
     struct cel_call call = {
         .task = task, .args = args, .kwargs = kwargs, .opts = cel_opts_from(&x, options)};
-    struct sending s = {.x = &x, .call = &call, .o = call.opts};
+    struct cel_sending s = {.x = &x, .call = &call, .o = call.opts};
 
     if (make(&s, &ret->id, &ret->envelope) == CELERY_OK) {
         ret->queue = s.route.queue;

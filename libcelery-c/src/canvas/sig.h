@@ -87,6 +87,15 @@ struct cel_res {
     bool group;
 };
 
+/* The settings that every message is made with. */
+struct cel_ctx_conf {
+    bool read;
+    const char *serializer, *compression; /* "" and NULL: the default, none */
+    int priority, delivery_mode;
+    bool inherit_priority;
+    double time_limit, soft_time_limit;
+};
+
 /* One call from outside; status keeps the first failure, and everything stops with it. */
 struct cel_ctx {
     const struct cel_canvas *c; /* NULL while building */
@@ -95,6 +104,9 @@ struct cel_ctx {
     struct cel_effects *effects;
     bool header_errbacks;    /* task_allow_error_cb_on_chord_header */
     struct cel_slice origin; /* gen<pid>@<host> */
+    struct cel_ctx_conf conf;
+    struct cel_slice routed; /* the task that went to route without options */
+    struct cel_route route;
     unsigned depth;
     celery_status status;
     celery_error *err;

@@ -13,11 +13,23 @@ struct cel_node *cel_node_shallow(struct cel_arena *a, const struct cel_node *n)
     return copy;
 }
 
-/* Keys of this file are constants. */
+/* The text is not copied: it is a constant, or lives as long as the signature. */
+static struct cel_node *borrowed(struct cel_arena *a, struct cel_slice text)
+{
+    struct cel_node *n = cel_node_new(a, CELERY_KIND_STRING);
+
+    if (n) {
+        n->text = text.data;
+        n->size = (uint32_t)text.len;
+        n->flags |= cel_doc_plain(text.data, text.len) ? CEL_NODE_PLAIN : 0;
+    }
+    return n;
+}
+
 static celery_status put(struct cel_arena *a, struct cel_node *map, struct cel_slice key,
                          struct cel_node *value)
 {
-    return cel_doc_add_member(map, cel_node_new_string(a, key), value);
+    return cel_doc_add_member(map, borrowed(a, key), value);
 }
 
 static struct cel_node *shallow_or(struct cel_arena *a, const struct cel_node *n,
@@ -160,7 +172,7 @@ struct cel_node *cel_sig_node(struct cel_ctx *x, struct cel_arena *a,
 
     if (cel_ctx_enter(x)) {
         map = cel_node_new(a, CELERY_KIND_OBJECT);
-        if (!map || put(a, map, CEL_KEY("task"), cel_node_new_string(a, sig->task)) < 0 ||
+        if (!map || put(a, map, CEL_KEY("task"), borrowed(a, sig->task)) < 0 ||
             put(a, map, CEL_KEY("args"), shallow_or(a, sig->args, CELERY_KIND_ARRAY)) <
                 0 ||
             put(a, map, CEL_KEY("kwargs"), kwargs_node(x, a, sig)) < 0 ||

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/iso8601.h"
 #include "codec/codec.h"
+#include "codec/doc_build.h"
 #include "message/task.h"
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +19,20 @@ struct builder {
     bool ok;
 };
 
+/* For keys of this file, each given once: plain text that needs no copy. */
 static void put(struct builder *b, const char *key, struct cel_node *value)
+{
+    struct cel_node *k = b->ok ? cel_node_new(b->a, CELERY_KIND_STRING) : NULL;
+
+    if (k) {
+        k->text = key;
+        k->size = (uint32_t)strlen(key);
+        k->flags |= CEL_NODE_PLAIN;
+    }
+    b->ok = b->ok && cel_doc_add_member(b->map, k, value) == CELERY_OK;
+}
+
+static void put_unique(struct builder *b, const char *key, struct cel_node *value)
 {
     b->ok = b->ok && cel_node_put(b->a, b->map, cel_slice_of(key), value) == CELERY_OK;
 }
@@ -201,8 +215,8 @@ static celery_status make_body(struct builder *b, const struct cel_task_send *se
                                  "compression %s is not in this build",
                                  send->compression);
         }
-        put(b, "compression",
-            cel_node_new_string(b->a, cel_slice_of(method->content_type)));
+        put_unique(b, "compression",
+                   cel_node_new_string(b->a, cel_slice_of(method->content_type)));
     }
     struct cel_buf plain = {0}, packed = {0};
     celery_status st = add_body(&plain, b, codec, &send->call, err);
