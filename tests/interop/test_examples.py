@@ -14,6 +14,8 @@ PRINTS = {
     'group': '10 parts ended, together 90\n'
              'in their order: [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]\n10 of 10 succeeded\n',
     'chord': 'the body got 3 results and gives 12\n',
+    'map': 'map: [2, 4, 6, 8, 10]\nstarmap: [2, 4, 6, 8, 10]\n'
+           'chunks: [[2, 4], [6, 8], [10]]\n',
     'retry': 'succeeded after 2 retries\n',
     'stamps': 'each task saw: [{"customer": "c42"}, {"customer": "c42"}]\n',
     'errors': 'CELERY_ETASK: ValueError: no good\na ValueError of module builtins\n'
