@@ -7,8 +7,9 @@ import os
 import signal
 import time
 
-from celery import Celery
+from celery import Celery, signature
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.result import allow_join_result
 
 app = Celery('pytasks')
 app.conf.update(broker_connection_retry_on_startup=True)
@@ -187,3 +188,45 @@ def retry_with(self, options, rest=None):
     if self.request.retries:
         return self.request.retries
     raise self.retry(exc=ValueError('again'), **options)
+
+
+@app.task(name='t.replace_with', bind=True)
+def replace_with(self, *args):
+    return self.replace(signature(args[-1], app=app))
+
+
+@app.task(name='t.spawn', bind=True)
+def spawn(self, sigs):
+    for sig in sigs:
+        signature(sig, app=app).apply_async()
+    return len(sigs)
+
+
+@app.task(name='t.grow', bind=True)
+def grow(self, sig, value):
+    self.add_to_chord(signature(sig, app=app))
+    return value
+
+
+@app.task(name='t.wait_for', bind=True)
+def wait_for(self, sig):
+    result = signature(sig, app=app).apply_async()
+    with allow_join_result():
+        return result.get(timeout=20)
+
+
+@app.task(name='t.request_more', bind=True)
+def request_more(self, *args, **kwargs):
+    r = self.request
+    return {
+        'group_index': r.group_index, 'callbacks': r.callbacks, 'errbacks': r.errbacks,
+        'chain': r.chain, 'chord': r.chord, 'shadow': r.shadow, 'argsrepr': r.argsrepr,
+        'kwargsrepr': r.kwargsrepr, 'nesting': r.replaced_task_nesting,
+        'ignore_result': bool(r.ignore_result), 'stamps': r.stamps,
+        'called_directly': r.called_directly,
+    }
+
+
+@app.task(name='t.sum_of')
+def sum_of(values):
+    return sum(values)

@@ -9,6 +9,7 @@
 #define CELERY_TASK_H
 
 #include <celery/app.h>
+#include <celery/canvas.h>
 #include <celery/client.h>
 #include <celery/log.h>
 #include <celery/value.h>
@@ -135,6 +136,25 @@ CELERY_API void celery_task_log(celery_task *task, celery_log_level level,
                                 const char *fmt, ...) CELERY_PRINTF(3, 4);
 
 /*
+ * Sends a signature, any canvas, as a child of this task: its parent and root are this task and
+ * its root, and its result is among the children of this one's.  It goes out at once; this task
+ * ends only when the broker has confirmed it.  The signature stays the caller's.
+ * The id of its result (of a group: the group's), for celery_result_new(); NULL with err.
+ */
+CELERY_API const char *celery_task_send(celery_task *task, const celery_sig *sig,
+                                        celery_error *err);
+
+/*
+ * One more part for the chord that this task is a part of, sent at once (Task.add_to_chord()).
+ * NULL with CELERY_EINVAL when it is a part of none.
+ */
+CELERY_API const char *celery_task_add_to_chord(celery_task *task, const celery_sig *sig,
+                                                celery_error *err);
+
+/* What the last of these two sent, as a result tuple [[id, parent], children]; or NULL. */
+CELERY_API const celery_value *celery_task_sent(const celery_task *task);
+
+/*
  * A client on the settings of the app, to read, wait for and forget results.  It belongs to the
  * thread or process that runs the task, is opened by the first call and kept for the tasks that
  * follow: do not close it, and free its results before the task ends.  NULL with err.
@@ -226,6 +246,14 @@ CELERY_API celery_status celery_task_retry_set(celery_task *task, const char *op
 CELERY_API celery_status celery_task_retry_set_value(celery_task *task,
                                                      const char *option,
                                                      const celery_value *value);
+
+/*
+ * Another signature, any canvas, takes the place of this task (Task.replace()): it gets the id,
+ * callbacks, errbacks, chain and chord of this task, which ends without a state of its own.
+ * Takes the signature; NULL, a part of a chord or an empty chain fail the task with
+ * ImproperlyConfigured.
+ */
+CELERY_API celery_outcome celery_task_replace(celery_task *task, celery_sig *give_sig);
 
 /* No state is stored; the message is acknowledged (celery.exceptions.Ignore). */
 CELERY_API celery_outcome celery_task_ignore(celery_task *task);

@@ -196,6 +196,9 @@ void cel_runner_run(struct cel_runner *r, struct cel_job *job,
     r->running = NULL;
     ret_outcome->runtime = cel_clock_mono() - task->started;
     cel_task_reconcile(task, returned);
+    if (!task->replaced || task->record != CEL_RECORD_IGNORE) {
+        cel_effects_clear(&task->effects); /* it has thought better of it */
+    }
     fill(task, ret_outcome);
     if (job->extended) {
         add_arguments(r, ret_outcome);

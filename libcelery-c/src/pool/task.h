@@ -84,6 +84,8 @@ struct celery_task {
 
     /* How it ended. */
     enum cel_record record;
+    bool replaced; /* celery_task_replace(): effects send what replaces it */
+    const struct cel_node *sent; /* result tuple of the last one sent; or NULL */
     struct cel_task_retry retry;
     double countdown;         /* RETRY: seconds, decided */
     struct cel_buf result;    /* JSON text */

@@ -242,6 +242,7 @@ celery_outcome celery_task_fail_text(celery_task *task, const char *type,
 
 celery_outcome celery_task_ignore(celery_task *task)
 {
+    task->replaced = false;
     task->record = CEL_RECORD_IGNORE;
     return CELERY_IGNORED;
 }

@@ -61,6 +61,8 @@ void cel_task_begin(celery_task *task, struct cel_job *job)
     task->soft_called = 0;
     cel_effects_clear(&task->effects);
     task->record = CEL_RECORD_NONE;
+    task->replaced = false;
+    task->sent = NULL;
     task->retry = (struct cel_task_retry){.countdown = -1};
     task->countdown = 0;
 }
