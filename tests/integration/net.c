@@ -354,6 +354,87 @@ static void test_invalidations_arrive(void **state)
 static struct cel_redis_script push = {
     .text = "redis.call('RPUSH', KEYS[1], ARGV[1]) return redis.call('LLEN', KEYS[1])"};
 
+/* Each answer asks for a rest: a hook must run between it and the next one. */
+struct rests {
+    struct client c;
+    struct cel_source *hook;
+    int answers;
+    int hooks;
+    int in_order;  /* answers that found as many hooks run as answers before */
+    int end_after; /* answers until the connection is freed */
+};
+
+static void on_rest_hook(void *ctx)
+{
+    ((struct rests *)ctx)->hooks++;
+}
+
+static void on_rest_reply(void *ctx, const struct cel_resp *reply,
+                          const celery_error *err)
+{
+    struct rests *rests = ctx;
+
+    if (err) {
+        return;
+    }
+    rests->in_order += rests->hooks == rests->answers;
+    rests->answers++;
+    cel_source_schedule(rests->hook);
+    cel_redis_rest(rests->c.redis);
+    if (rests->answers == rests->end_after) {
+        hang_up(&rests->c);
+    }
+}
+
+/* Many answers in few packets. */
+static void ask_many(struct rests *rests, int n)
+{
+    assert_int_equal(cel_loop_add_hook(loop, &rests->hook, on_rest_hook, rests),
+                     CELERY_OK);
+    connect_to(&rests->c, redis_server_url(server));
+    ask(&rests->c, "SET rests 0");
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(
+            cel_redis_commandf(rests->c.redis, on_rest_reply, rests, "INCR rests"),
+            CELERY_OK);
+    }
+}
+
+static void test_answers_can_be_put_off(void **state)
+{
+    struct rests rests = {0};
+
+    ask_many(&rests, 500);
+    assert_true(pass_until_count(&rests.answers, 500));
+    assert_int_equal(rests.in_order, 500);
+    cel_source_free(rests.hook);
+    hang_up(&rests.c);
+}
+
+static void test_answers_put_off_survive_the_end_of_the_connection(void **state)
+{
+    struct rests rests = {0};
+
+    ask_many(&rests, 500);
+    assert_int_equal(cel_redis_commandf(rests.c.redis, NULL, NULL, "QUIT"), CELERY_OK);
+    assert_true(pass_until(&rests.c.closed, PATIENCE));
+    assert_int_equal(rests.answers, 500);
+    cel_source_free(rests.hook);
+}
+
+static void test_free_while_answers_are_put_off(void **state)
+{
+    struct rests rests = {.end_after = 3};
+
+    ask_many(&rests, 500);
+    assert_true(pass_until_count(&rests.answers, 3));
+    for (int i = 0; i < 5; i++) {
+        cel_loop_pass(loop, 0.01);
+    }
+    assert_int_equal(rests.answers, 3);
+    cel_source_free(rests.hook);
+}
+
 static void test_script_survives_being_forgotten(void **state)
 {
     struct client c = {0};
@@ -902,6 +983,9 @@ int main(void)
         cmocka_unit_test(test_formats_commands),
         cmocka_unit_test(test_messages_arrive),
         cmocka_unit_test(test_invalidations_arrive),
+        cmocka_unit_test(test_answers_can_be_put_off),
+        cmocka_unit_test(test_answers_put_off_survive_the_end_of_the_connection),
+        cmocka_unit_test(test_free_while_answers_are_put_off),
         cmocka_unit_test(test_script_survives_being_forgotten),
         cmocka_unit_test(test_killed_connection_fails_what_waits),
         cmocka_unit_test(test_unsent_command_fails_as_not_sent),

@@ -435,6 +435,11 @@ void cel_conn_pause(struct cel_conn *c, bool paused)
     }
 }
 
+struct cel_buf *cel_conn_in(struct cel_conn *c)
+{
+    return &c->in;
+}
+
 uint64_t cel_conn_sent(const struct cel_conn *c)
 {
     return c->sent;

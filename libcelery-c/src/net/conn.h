@@ -55,6 +55,9 @@ struct cel_conn *cel_conn_free(struct cel_conn *conn);
 struct cel_buf *cel_conn_out(struct cel_conn *conn);
 celery_status cel_conn_flush(struct cel_conn *conn);
 
+/* Bytes that arrived and were not consumed; as readable() gives them. */
+struct cel_buf *cel_conn_in(struct cel_conn *conn);
+
 /* Bytes handed to the operating system since it was opened. */
 uint64_t cel_conn_sent(const struct cel_conn *conn);
 

@@ -41,6 +41,7 @@ static void release(struct cel_redis *r)
 {
     r->state = CEL_REDIS_OVER;
     r->timer = cel_source_free(r->timer);
+    r->rest = cel_source_free(r->rest);
     r->sentinel = cel_redis_sentinel_free(r->sentinel);
     r->conn = cel_conn_free(r->conn);
 }
@@ -185,10 +186,10 @@ static void dispatch(struct cel_redis *r, const struct cel_resp *reply)
     }
 }
 
-/* All replies that are complete. */
+/* All replies that are complete, or as many as are not put off. */
 static void take_replies(struct cel_redis *r)
 {
-    while (r->state != CEL_REDIS_OVER) {
+    while (r->state != CEL_REDIS_OVER && !r->resting) {
         celery_error err = {0};
         struct cel_resp *reply = NULL;
         celery_status status = cel_resp_next(r->reader, &reply, &err);
@@ -204,13 +205,11 @@ static void take_replies(struct cel_redis *r)
     }
 }
 
-static void on_readable(void *ctx, struct cel_buf *in)
+static void take_bytes(struct cel_redis *r, struct cel_buf *in)
 {
-    struct cel_redis *r = ctx;
     size_t done = 0;
 
-    enter(r);
-    while (r->state != CEL_REDIS_OVER && done < in->len) {
+    while (r->state != CEL_REDIS_OVER && !r->resting && done < in->len) {
         celery_error err = {0};
         size_t n = in->len - done < FEED_AT_ONCE ? in->len - done : FEED_AT_ONCE;
         celery_status status =
@@ -222,7 +221,40 @@ static void on_readable(void *ctx, struct cel_buf *in)
         done += n;
         take_replies(r);
     }
-    cel_buf_clear(in);
+    if (r->state == CEL_REDIS_OVER) {
+        return; /* the buffer may be gone with the connection */
+    }
+    if (done == in->len) {
+        cel_buf_clear(in);
+    } else {
+        cel_buf_drop(in, done);
+    }
+}
+
+static void on_readable(void *ctx, struct cel_buf *in)
+{
+    struct cel_redis *r = ctx;
+
+    enter(r);
+    take_bytes(r, in);
+    leave(r);
+}
+
+static void go_on(struct cel_redis *r)
+{
+    r->resting = false;
+    take_replies(r);
+    if (r->state != CEL_REDIS_OVER) {
+        take_bytes(r, cel_conn_in(r->conn));
+    }
+}
+
+static void on_rest(void *ctx)
+{
+    struct cel_redis *r = ctx;
+
+    enter(r);
+    go_on(r);
     leave(r);
 }
 
@@ -242,6 +274,9 @@ static void on_closed(void *ctx, const celery_error *why)
     celery_error err = *why;
 
     enter(r);
+    while (r->resting && r->state != CEL_REDIS_OVER) {
+        go_on(r);
+    }
     cel_error_prefix(&err, why->status, "%s: ", r->target.text);
     err.code = why->code;
     cel_redis_break(r, &err);
@@ -274,6 +309,11 @@ celery_status cel_redis_connect(struct cel_redis *r, celery_error *err)
     r->state = CEL_REDIS_CONNECTING;
     celery_status status =
         cel_conn_open(r->loop, &endpoint, &conn_events, r, &r->conn, err);
+    /* Behind the connection's own hook, which sends. */
+    if (status == CELERY_OK && !r->rest &&
+        cel_loop_add_hook(r->loop, &r->rest, on_rest, r) < 0) {
+        return cel_error_nomem(err);
+    }
     return status < 0 ? cel_error_prefix(err, status, "%s: ", r->target.text) : status;
 }
 
@@ -381,6 +421,14 @@ struct cel_redis *cel_redis_free(struct cel_redis *r)
 celery_status cel_redis_flush(struct cel_redis *r)
 {
     return r->conn ? cel_conn_flush(r->conn) : CELERY_ECLOSED;
+}
+
+void cel_redis_rest(struct cel_redis *r)
+{
+    if (r->rest) {
+        r->resting = true;
+        cel_source_schedule(r->rest);
+    }
 }
 
 size_t cel_redis_pending(const struct cel_redis *r)

@@ -95,6 +95,13 @@ celery_status cel_redis_subscribe(struct cel_redis *r, struct cel_slice channel,
 celery_status cel_redis_unsubscribe(struct cel_redis *r, struct cel_slice channel,
                                     bool pattern);
 
+/*
+ * From inside a reply's callback: the replies behind it wait until the hooks that are older
+ * than the connection have run once more, and the connection has sent what they wrote.  So
+ * the server has something to do while the next reply is worked on.
+ */
+void cel_redis_rest(struct cel_redis *r);
+
 celery_status cel_redis_flush(struct cel_redis *r);
 size_t cel_redis_pending(const struct cel_redis *r);    /* commands without a reply */
 int64_t cel_redis_client_id(const struct cel_redis *r); /* CLIENT ID, asked at log-in */

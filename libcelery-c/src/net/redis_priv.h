@@ -51,8 +51,10 @@ struct cel_redis {
     struct cel_buf kept;
     size_t kept_done;
 
-    struct cel_buf scratch; /* of cel_redis_commandf() */
-    double suspect;         /* silence since then has been noticed once; 0: none */
+    struct cel_buf scratch;  /* of cel_redis_commandf() */
+    double suspect;          /* silence since then has been noticed once; 0: none */
+    struct cel_source *rest; /* hook: replies that were put off */
+    bool resting;
     bool subscriber;
     bool freed;
     unsigned inside;

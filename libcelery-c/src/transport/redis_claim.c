@@ -8,8 +8,16 @@
 #include "transport/redis_wait.h"
 #include <stdio.h>
 
-/* Of one claim: messages, and bytes after which it stops popping. */
-enum { MIN_BATCH = 8, MAX_BATCH = 256, MAX_BYTES = 8 << 20 };
+/*
+ * Of one claim: messages, bytes after which it stops popping, and bytes it should bring.  More
+ * of large messages at once would leave the server idle while they are read, or us.
+ */
+enum {
+    MIN_BATCH = 8,
+    MAX_BATCH = 256,
+    MAX_BYTES = 8 << 20,
+    GOOD_BYTES = 1 << 20,
+};
 
 /* The lease is set by a claim when it was not for so much of it. */
 #define LEASE_FRESH (1 / 6.0)
@@ -262,6 +270,10 @@ static void on_claimed(void *ctx, const struct cel_resp *reply, const celery_err
     }
     got = deliver_all(r, x.claim, reply, score);
     if (r->connects == connects) {
+        if (got > 0) {
+            /* What it brought is under way before the next answer is looked at. */
+            cel_redis_rest(r->main);
+        }
         cel_redis_wait_answered(r, x.claim, got,
                                 cel_resp_int(cel_resp_at(reply, 1)) != 0);
     }
@@ -363,22 +375,27 @@ static celery_status send_claim(struct cel_redis_transport *r,
 }
 
 /*
- * A window travels in parts: while one is worked on, others are on their way, and neither
- * side waits for the other.
+ * A window travels in halves: while one is worked on the other is on its way, and neither
+ * side waits for the other.  Smaller parts cost the server more for each message.
  */
 static size_t batch_size(const struct cel_redis_transport *r)
 {
     size_t prefetch = r->claiming.prefetch ? r->claiming.prefetch : CEL_REDIS_UNLIMITED;
-    size_t batch = prefetch / CEL_REDIS_CLAIMS;
+    size_t batch = prefetch / 2;
+    size_t most = GOOD_BYTES / (r->claiming.largest + 1);
 
     batch = batch < MIN_BATCH ? MIN_BATCH : batch;
-    return batch < MAX_BATCH ? batch : MAX_BATCH;
+    batch = batch < MAX_BATCH ? batch : MAX_BATCH;
+    most = most ? most : 1;
+    return batch < most ? batch : most;
 }
 
 void cel_redis_claim_flush(struct cel_redis_transport *r)
 {
     struct cel_redis_claiming *c = &r->claiming;
     size_t batch = batch_size(r);
+    /* Of a narrow window a part is worth asking for. */
+    size_t least = batch > MIN_BATCH ? batch - batch / 4 : batch / 2;
 
     /* While a renewal is on its way, releases wait for it and claims for them. */
     if (!r->connected || r->failure.status < 0 || c->n_order == 0 || r->waiting.waiting ||
@@ -391,7 +408,7 @@ void cel_redis_claim_flush(struct cel_redis_transport *r)
         if (c->claims[i].in_flight) {
             continue;
         }
-        if (room == 0 || (c->in_flight > 0 && (!c->flowing || room < batch / 2))) {
+        if (room == 0 || (c->in_flight > 0 && (!c->flowing || room < least))) {
             return;
         }
         if (c->in_flight == 0) {
