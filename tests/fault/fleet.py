@@ -40,6 +40,8 @@ QUEUE = 'fleet'
 OPEN = 60  # workflows under way at once
 VISIBILITY = 5  # seconds until others take what a dead Python worker held
 LEASE = 2
+# A chord whose body was about to be called by a worker that died is claimed for 60 seconds.
+PATIENCE = 100
 FLEETS = {'mixed': [('python', 'prefork'), ('python', 'prefork'), ('c', 'prefork'),
                     ('c', 'threads')],
           'python': [('python', 'prefork')] * 4,
@@ -128,7 +130,8 @@ class Fleet:
         self.flows = list(waiting)
         under_way, start = [], time.monotonic()
         next_kill = start + 3
-        progress = tail = None
+        progress = looked = start
+        tail = None
         while waiting or under_way:
             now = time.monotonic()
             sent = len(self.flows) - len(waiting)
@@ -143,15 +146,17 @@ class Fleet:
                 self.kill()
                 next_kill = now + self.rng.uniform(0.5, 1.5) * o.every
             left = [f for f in under_way if not self.check(f)]
-            if len(left) < len(under_way) or progress is None or waiting:
+            if len(left) < len(under_way) or waiting:
                 progress = now
             under_way = left
             self.look_after()
             if not waiting and left:
                 tail = self.hasten(now, tail or now)
-            if now - progress > 6 * VISIBILITY and not self.recover():
+            if now - progress > PATIENCE:
                 break
-            progress = max(progress, now) if now - progress > 6 * VISIBILITY else progress
+            if now - max(progress, looked) > 2 * VISIBILITY:
+                self.recover()
+                looked = now
             time.sleep(0.1)
         self.took = time.monotonic() - start
         self.stuck = under_way
@@ -177,7 +182,7 @@ class Fleet:
             return [json.loads(line) for line in f]
 
     def recover(self):
-        """Puts back what was popped and never registered; false when there is nothing."""
+        """Puts back what was popped and never registered."""
         events = self.report()
         last = max(n for n, e in enumerate(events) if e[0] != 'popped' and e[0] != 'report')
         queued = set(self.db0.lrange(QUEUE, 0, -1))
@@ -187,14 +192,13 @@ class Fleet:
         for tag, raw in found.items():
             self.put_back.append((tag, json.loads(raw)['headers']['id']))
             self.db0.lpush(QUEUE, raw)
-        return found
 
     def quiet(self):
         def check():
             self.look_after()
             return self.db0.llen(QUEUE) == 0 and self.db0.hlen('unacked') == 0
         try:
-            lib.wait_for('nothing queued, nothing held', check, 60, 0.2)
+            lib.wait_for('nothing queued, nothing held', check, PATIENCE, 0.2)
         except lib.Deadline:
             pass  # judged with the keys
 

@@ -175,6 +175,22 @@ class Chord:
         return '{%s %s}' % (self.header, self.body)
 
 
+def chords(node):
+    """[(ids of what its header waits for, first step of its body)] of each chord."""
+    if isinstance(node, Group):
+        return [c for i in node.items for c in chords(i)]
+    if isinstance(node, Chord):
+        body = node.body if isinstance(node.body, Leaf) else node.body.items[0]
+        return chords(node.header) + [({i.last().id for i in node.header.items}, body)]
+    if isinstance(node, Chain):
+        found = [c for i in node.items for c in chords(i)]
+        for item, body in zip(node.items, node.items[1:]):
+            if isinstance(item, Group) and isinstance(body, Leaf):
+                found.append(({i.last().id for i in item.items}, body))
+        return found
+    return []
+
+
 def fail_body(leaf, why):
     leaf.expect = ('failed', 'ChordError', why.args[2])
     for e in leaf.errbacks:
@@ -199,7 +215,7 @@ class Flow:
 
     def __init__(self, number, rng, queue):
         self.number, self.queue, self.rng = number, queue, rng
-        self.leaves, self.bodies = [], set()  # bodies: numbers of first steps of bodies
+        self.leaves = []
         self.root = self.draw_root()
         self.bad = rng.random() < 0.2 and self.make_bad()
         for leaf in list(self.leaves):
@@ -239,7 +255,6 @@ class Flow:
 
     def draw_body(self, depth):
         kind = self.rng.choices(['leaf', 'chain'], [4, 1])[0]
-        self.bodies.add(len(self.leaves))
         if kind == 'leaf' or depth <= 0:
             return Leaf(self, self.rng, True)
         return Chain([Leaf(self, self.rng, True) for _ in range(2)])
@@ -255,8 +270,6 @@ class Flow:
             kind = rng.choices(['leaf', 'chain', 'chord', 'group'], weights)[0]
             if kind == 'group' and after_group:
                 kind = 'leaf'
-            if after_group:
-                self.bodies.add(len(self.leaves))
             got = self.draw(kind, depth - 1, has_input or i > 0)
             # A chain within a chain is its steps.
             items += got.items if isinstance(got, Chain) else [got]

@@ -11,26 +11,34 @@ import lib
 Sent = collections.namedtuple('Sent', 'time who tag retries redelivered group')
 
 
+def group_of(key):
+    """Of celery-taskset-meta-<id>.j and the like."""
+    return key.rsplit('.', 1)[0].replace('celery-taskset-meta-', '')
+
+
 class Traffic:
     """The events of fleet_watch.py by task and by chord."""
 
     def __init__(self, events):
         self.sent = collections.defaultdict(list)  # task id: each time it was queued
         self.settled, self.taken = {}, {}
-        self.parts = {}  # key of a chord: who counted the last part
-        self.members = collections.defaultdict(set)  # group id: task ids
+        self.parts = {}  # group id: who counted the last part
+        self.applied = collections.Counter()  # group id: how often a chord began
+        self.groups = collections.defaultdict(set)  # task id: groups it was a part of
         for e in events:
             if e[0] == 'sent':
                 s = Sent(e[1], e[2], e[3], e[5], e[6], e[7])
                 self.sent[e[4]].append(s)
                 if s.group:
-                    self.members[s.group].add(e[4])
+                    self.groups[e[4]].add(s.group)
             elif e[0] == 'taken':
                 self.taken.setdefault(e[3], []).append(e[2])
             elif e[0] == 'settled':
                 self.settled[e[3]] = e[2]
+            elif e[0] == 'chord':
+                self.applied[group_of(e[3])] += 1
             elif e[0] == 'part':
-                self.parts[e[3]] = e[2]
+                self.parts[group_of(e[3])] = e[2]
 
     def messages(self, task_id):
         """{retries: who sent each message}; one that is delivered again stays the same."""
@@ -85,41 +93,62 @@ def wrong_runs(fleet, runs):
 
 
 def sent_again(fleet, traffic):
-    """(Counter of steps by who sent the second message, texts of bodies sent twice by C)"""
-    steps, bodies, texts = collections.Counter(), collections.Counter(), []
+    """Counter of who sent a message although there was one for that step and try."""
+    found = collections.Counter()
     for flow in fleet.flows:
         for leaf in flow.leaves:
-            for retries, who in traffic.messages(leaf.id).items():
-                count = bodies if leaf.no in flow.bodies and not retries else steps
-                for again in who[1:]:
-                    count[again] += 1
-                if count is bodies and who[1:] and set(who) == {'c'}:
-                    texts.append('workflow %d, body %d: %s' % (
-                        flow.number, leaf.no, traffic.story(leaf.id)))
-    return steps, bodies, texts
+            for who in traffic.messages(leaf.id).values():
+                found.update(who[1:])
+    return found
+
+
+def bodies_again(fleet, traffic):
+    """(Counter of who sent a body again, texts where C workers did so for the same chord). A
+    step that is run again applies the chord behind it again, with its body."""
+    found, texts = collections.Counter(), []
+    for flow in fleet.flows:
+        for header, body in fleet_flow.chords(flow.root):
+            who = traffic.messages(body.id)[0]
+            applied = sum(traffic.applied[g] for g in
+                          set().union(*[traffic.groups[m] for m in header]))
+            found.update(who[applied:])
+            if len(who) > applied and 'python' not in who:
+                texts.append('workflow %d: body %d was sent %d times for %d: %s' % (
+                    flow.number, body.no, len(who), applied, traffic.story(body.id)))
+    return found, texts
 
 
 def left_over(fleet, traffic):
-    """Keys that should be gone: (those of C workers, those that Python left)."""
-    ours, theirs = [], []
+    """Keys that are still there: {why: names}.  'wrong' are those nothing explains."""
+    found = collections.defaultdict(list)
     for k in lib.leftover_keys(fleet.db0):
         # Leases end by themselves; the mutex of a dead Python worker too.
         if '.celery-c.lease.' not in k and not k.startswith('unacked_mutex'):
-            ours.append(k)
+            found['wrong'].append(k)
+    failed = {g for f in fleet.flows if f.failed for x in f.leaves
+              for g in traffic.groups[x.id]}
     for k in lib.leftover_keys(fleet.db1):
-        chord = k.rsplit('.', 1)[0]
-        last = traffic.parts.get(chord + '.j')
-        (theirs if last == 'python' and fleet.db1.ttl(k) > 0 else ours).append(
-            '%s (last part by %s)' % (k, last))
-    return ours, theirs
+        group, ttl = group_of(k), fleet.db1.ttl(k)
+        last = traffic.parts.get(group)
+        why = 'wrong'
+        if ttl < 0:
+            pass
+        elif k.endswith('.c') and ttl <= 300 and fleet.db1.get(k) == b'done':
+            why = 'marks of chords that are done, for late parts'
+        elif group in failed:
+            why = 'of failed chords, left to expire as Celery does'
+        elif last == 'python':
+            why = 'of chords whose last part Python counted'
+        found[why].append('%s (last part by %s, %d s)' % (k, last, ttl))
+    return found
 
 
 def judge(fleet, events):
     traffic, runs = Traffic(events), runs_of(fleet)
     bad = [text for _, text in wrong_results(fleet, traffic)]
     bad += wrong_runs(fleet, runs)
-    steps, bodies, texts = sent_again(fleet, traffic)
-    ours, theirs = left_over(fleet, traffic)
+    bodies, texts = bodies_again(fleet, traffic)
+    keys = left_over(fleet, traffic)
     flows, every = fleet.flows, [r for k in runs for r in runs[k]]
     by = collections.Counter(r[0] for r in every)
     print('%d workflows of %d steps, %.0f s; %d end with a value, %d with their failure' % (
@@ -129,11 +158,12 @@ def judge(fleet, events):
         dict(fleet.kills) or 'none', collections.Counter(e[0] for e in fleet.ended) or 'none'))
     print('runs: %s; of messages delivered again: %d' % (
         dict(by), sum(r[2] for r in every)))
-    print('steps sent again by: %s; bodies sent again by: %s' % (
-        dict(steps) or 'none', dict(bodies) or 'none'))
+    print('steps sent again by: %s; bodies of one chord sent again by: %s' % (
+        dict(sent_again(fleet, traffic)) or 'none', dict(bodies) or 'none'))
     print('lost by Python between BRPOP and unacked, put back: %d' % len(fleet.put_back))
-    print('keys left over: %d by C, %d by Python' % (len(ours), len(theirs)))
-    faults = bad + texts + ['left over: ' + k for k in ours]
+    for why, names in sorted(keys.items()):
+        print('keys left over, %s: %d' % (why, len(names)))
+    faults = bad + texts + ['left over: ' + k for k in keys['wrong']]
     faults += ['a worker ended: %s %s\n%s' % e for e in fleet.ended if e[0] == 'c']
     shapes = {int(n) for text in faults for n in re.findall(r'^workflow (\d+)', text)}
     for text in faults[:20]:

@@ -8,7 +8,8 @@ OUT gets a line of JSON for each event:
     ["sent", time, who, delivery tag, task id, retries, redelivered, group id]
     ["taken", time, who, delivery tag]       it is registered in unacked
     ["settled", time, who, delivery tag]     it left unacked
-    ["part", time, who, group id]            a part of a chord was counted
+    ["chord", time, who, key]                a chord was applied: it has a size now
+    ["part", time, who, key]                 a part of a chord was counted
     ["popped", time, who, delivery tag, envelope]   upon ECHO report: was never registered
     ["report", time, who]                    the end of a report
 who: "c" for the unix socket, which only the C workers use, else "python".
@@ -35,7 +36,8 @@ class Watch:
         self.who = None  # of the command before: what a script does follows its call
         self.open = {}  # delivery tag: envelope, as long as it is not registered
         self.actions = {b'LPUSH': self.sent, b'RPUSH': self.sent, b'ZADD': self.added,
-                        b'ZREM': self.removed, b'ECHO': self.report}
+                        b'ZREM': self.removed, b'SET': self.set, b'SETEX': self.set,
+                        b'ECHO': self.report}
 
     def line(self, line):
         start = line.find(b'"')
@@ -76,6 +78,10 @@ class Watch:
         if args[0] == b'unacked_index':
             for tag in args[1:]:
                 self.write('settled', when, who, tag.decode())
+
+    def set(self, when, who, args):
+        if args[0].endswith(b'.s'):
+            self.write('chord', when, who, args[0].decode())
 
     def report(self, when, who, args):
         for tag, raw in self.open.items():

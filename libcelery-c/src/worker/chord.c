@@ -24,7 +24,8 @@ struct returning {
     char token[CEL_UUID_SIZE];
     const struct cel_node *parts; /* in the request's arena, as all that follows */
     const struct cel_node *group;
-    char *why; /* the parts could not be read */
+    char *why;   /* the parts could not be read */
+    bool called; /* the body has run */
 };
 
 static struct cel_arena *arena(struct returning *x)
@@ -169,6 +170,10 @@ static void call_body(struct returning *x, const struct cel_node *results)
 
     if (!claim) {
         end_nomem(x);
+        return;
+    }
+    if (x->called) {
+        end(x, NULL); /* nothing to send: the chord is ended */
         return;
     }
     celery_status status = cel_continue_chord(
@@ -330,6 +335,55 @@ static void join_group(struct returning *x)
                    (struct cel_join_done){on_joined, x});
 }
 
+/* ---- was its body called before? ---- */
+
+/* Id of the task that a signature begins with, as its sender fixed it; NULL: none is fixed. */
+static const struct cel_node *first_id(const struct cel_node *sig)
+{
+    for (int depth = 0; sig && depth < 100; depth++) {
+        const struct cel_node *kwargs = cel_node_get(sig, CEL_SLICE("kwargs"));
+        const struct cel_node *parts = cel_node_get(kwargs, CEL_SLICE("tasks"));
+
+        if (sig->kind == CELERY_KIND_ARRAY) {
+            sig = cel_node_first(sig);
+        } else if (cel_node_text(cel_node_get(sig, CEL_SLICE("subtask_type"))).len == 0) {
+            sig = cel_node_get(cel_node_get(sig, CEL_SLICE("options")),
+                               CEL_SLICE("task_id"));
+            return cel_node_is_string(sig) ? sig : NULL;
+        } else {
+            sig = parts ? parts : cel_node_get(kwargs, CEL_SLICE("header"));
+        }
+    }
+    return NULL;
+}
+
+static void go_on(struct returning *x);
+
+static void on_looked(void *ctx, const struct cel_joined *joined)
+{
+    struct returning *x = ctx;
+
+    x->called = joined->end == CEL_JOIN_READY || joined->end == CEL_JOIN_FAILED;
+    go_on(x);
+}
+
+/*
+ * A worker can die after the body's message was confirmed and before the chord was ended.  Its
+ * part comes again, and gets the claim when that of the dead one has expired; by then the body
+ * has mostly run.
+ */
+static void look_for_body(struct returning *x)
+{
+    const struct cel_node *id = first_id(body_of(x));
+
+    if (id) {
+        cel_join_start(x->r->w->loop, x->r->w->results, id, 0,
+                       (struct cel_join_done){on_looked, x});
+    } else {
+        go_on(x);
+    }
+}
+
 /* ---- counting ---- */
 
 static void on_part(void *ctx, const celery_error *err, enum cel_chord_answer answer,
@@ -377,6 +431,17 @@ static void wait_for_other(struct returning *x)
     cel_source_rearm(x->timer, cel_loop_now(loop) + BUSY_PAUSE);
 }
 
+static void go_on(struct returning *x)
+{
+    if (x->why) {
+        fail_text(x, "Join error", x->why);
+    } else if (x->group) {
+        join_group(x);
+    } else {
+        use_parts(x);
+    }
+}
+
 static void on_counted(void *ctx, const celery_error *err)
 {
     struct returning *x = ctx;
@@ -387,12 +452,10 @@ static void on_counted(void *ctx, const celery_error *err)
         end(x, NULL);
     } else if (x->answer == CEL_CHORD_BUSY) {
         wait_for_other(x);
-    } else if (x->why) {
-        fail_text(x, "Join error", x->why);
-    } else if (x->group) {
-        join_group(x);
+    } else if (x->r->job.redelivered) {
+        look_for_body(x);
     } else {
-        use_parts(x);
+        go_on(x);
     }
 }
 
@@ -506,6 +569,10 @@ static void on_kept(void *ctx, const celery_error *err)
     }
     if (err || !s->claim->kept) {
         settled(s, err);
+        return;
+    }
+    if (s->claim->effects.n == 0) {
+        on_sent(s, NULL);
         return;
     }
     cel_carry_start(s->claim->r->w, cel_buf_slice(&s->claim->effects.bytes), NULL,
