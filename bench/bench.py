@@ -18,6 +18,7 @@ import statistics
 import sys
 
 import chart
+import flows
 import measure
 from measure import Kind
 
@@ -193,6 +194,7 @@ def main():
                 continue
             print('%s' % name, flush=True)
             run_scenario(bench, name, workers, what, runs, seconds, table, report)
+        flows.measure_all(bench, table, runs, a.only, report)
         if not a.only or a.only == 'single':
             print('idle, start, calendar', flush=True)
             single_figures(bench, table, a.quick, report)

@@ -5,6 +5,8 @@ import json
 import math
 import os
 
+import flows
+
 PY = 'celery prefork'
 POOLS = ('c prefork', 'c threads', 'c solo')
 
@@ -66,7 +68,7 @@ def goals(report):
     below('c prefork, 2 children, peak: under 5 MB PSS',
           drain.get(m64, {}).get('c prefork', {}).get('pss_mb'), 5, '%.1f MB')
     below('calendar of 10,000 events: under 15 ms', report.get('calendar_ms'), 15, '%.1f ms')
-    return rows
+    return rows + flows.goals(report)
 
 
 # ---- Markdown ----
@@ -101,6 +103,7 @@ def markdown(report):
                 number(r.get('pss_mb'), 1), number(r.get('commands'), 1),
                 number(r.get('bytes_in')), number(r.get('bytes_out'))]))
         lines.append('')
+    lines += flows.markdown(report)
     if report['latency']:
         lines += ['## Idle and start', '',
                   '| worker | round trip p50 µs | p99 µs | exec to ready ms | '
