@@ -515,6 +515,55 @@ static void test_counted_starts_leave_no_key(void **state)
     assert_nothing_left();
 }
 
+static int64_t defer(struct side *s, uint64_t tag, double seconds)
+{
+    struct answer a;
+
+    s->t->ops->defer(s->t, tag, cel_clock_wall() + seconds, to(&a));
+    assert_int_equal(await(&a)->status, CELERY_OK);
+    return a.value;
+}
+
+/* Held by nobody, and restored by whoever restores what is older than the time-out. */
+static void test_a_deferred_message_comes_back_in_time(void **state)
+{
+    struct side *s = new_side("{\"visibility_timeout\": 4}");
+
+    consume(s, "q", 1);
+    publish(s, "q", "later", 0);
+    publish(s, "q", "now", 0);
+    await_got(s, 1);
+    assert_int_equal(defer(s, s->got[0].tag, 3600), 1);
+    assert_int_equal(ack(s, s->got[0].tag), 0); /* it is not ours */
+    await_got(s, 2);                            /* and takes no room */
+    assert_true(cel_slice_is(s->got[1].envelope->body, "now"));
+    assert_int_equal(ack(s, s->got[1].tag), 1);
+    settle_down(2.5); /* some rounds */
+    assert_int_equal(s->n_got, 2);
+    assert_int_equal(ASK("HLEN unacked")->number, 1);
+    assert_int_equal(ASK("EXISTS unacked.celery-c.held")->number, 0);
+    /* kombu takes everything older than its time-out: that will be a quarter before. */
+    double due =
+        strtod(ASK("EVAL %s 0", "return redis.call('ZRANGE', 'unacked_index', 0, 0, "
+                                "'WITHSCORES')[2]")
+                   ->text[0],
+               NULL) +
+        4;
+    double wait = due - cel_clock_wall();
+    assert_true(wait > 3560 && wait < 3600);
+
+    publish(s, "q", "soon", 0);
+    await_got(s, 3);
+    assert_int_equal(defer(s, s->got[2].tag, 2), 1);
+    await_got(s, 4);
+    assert_true(s->got[3].redelivered);
+    assert_true(cel_slice_is(s->got[3].envelope->body, "soon"));
+    assert_int_equal(ack(s, s->got[3].tag), 1);
+    ASK("DEL unacked unacked_index");
+    free_side(s);
+    assert_nothing_left();
+}
+
 static void test_two_messages_with_one_tag_are_both_delivered(void **state)
 {
     struct side *s = new_side(NULL);
@@ -1196,6 +1245,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_we_restore_as_kombu_does),
         cmocka_unit_test(test_keyprefix_and_bindings_are_those_of_kombu),
         cmocka_unit_test(test_counted_starts_leave_no_key),
+        cmocka_unit_test(test_a_deferred_message_comes_back_in_time),
         cmocka_unit_test(test_two_messages_with_one_tag_are_both_delivered),
         cmocka_unit_test(test_a_failed_registration_puts_back),
         cmocka_unit_test(test_a_full_server_still_gives_and_registers),

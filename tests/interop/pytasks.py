@@ -132,6 +132,26 @@ def soft(seconds):
         return 'stopped'
 
 
+@app.task(name='t.limited', soft_time_limit=0.5, time_limit=2)
+def limited(seconds):
+    return soft(seconds)
+
+
+@app.task(name='t.rate_s', rate_limit=5)
+def rate_s():
+    return None
+
+
+@app.task(name='t.rate_m', rate_limit='300/m')
+def rate_m():
+    return None
+
+
+@app.task(name='t.rate_0', rate_limit='0')
+def rate_0():
+    return None
+
+
 @app.task(name='t.request', bind=True)
 def request(self, *args, **kwargs):
     r = self.request

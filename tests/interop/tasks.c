@@ -311,6 +311,10 @@ static const struct {
     {"t.crash_late", crash_late},
     {"t.abort_late", abort_late},
     {"t.exit", exit_task},
+    {"t.rate_s", noop},
+    {"t.rate_m", noop},
+    {"t.rate_0", noop},
+    {"t.limited", soft},
     {"t.soft", soft},
     {"t.request", request},
     {"t.bytes", bytes},
@@ -342,6 +346,11 @@ celery_status celery_register(celery_app *app)
     OPTION(app, "t.rejectq", "acks_late", "true");
     OPTION(app, "t.crash_late", "acks_late", "true");
     OPTION(app, "t.crash_late", "reject_on_worker_lost", "true");
+    OPTION(app, "t.rate_s", "rate_limit", "5");
+    OPTION(app, "t.rate_m", "rate_limit", "300/m");
+    OPTION(app, "t.rate_0", "rate_limit", "0");
+    OPTION(app, "t.limited", "soft_time_limit", "0.5");
+    OPTION(app, "t.limited", "time_limit", "2");
     OPTION(app, "t.abort_late", "acks_late", "true");
     OPTION(app, "t.count", "acks_late", "true");
     OPTION(app, "t.mark", "acks_late", "true");

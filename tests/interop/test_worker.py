@@ -278,6 +278,22 @@ class Fleet(lib.Case):
         self.assertEqual(r.get(timeout=30), 0.5)
         lib.wait_for('settled', lambda: not self.db0.hlen('unacked'), 10)
 
+    @unittest.skipUnless(C, 'Python holds them all')
+    def test_python_runs_what_we_left_with_the_broker(self):
+        """More ETA messages than may be held, and then no worker of ours any more."""
+        options = {'visibility_timeout': 2}
+        ours = self.start(name='ours', conf={'worker_eta_task_limit': 1,
+                                             'broker_transport_options': options})
+        results = [self.app.send_task('t.add', (i, 1), countdown=4) for i in range(4)]
+        for r in results:
+            ours.wait_output('t.add[%s] received' % r.id)
+        self.assertEqual(ours.stop(), 0)
+        lib.wait_for('three deferred', lambda: self.db0.hlen('unacked') == 3, 5)
+        time.sleep(5)
+        self.start(kind='python', name='heir', conf={'broker_transport_options': options})
+        self.assertEqual([r.get(timeout=30) for r in results], [1, 2, 3, 4])
+        lib.wait_for('settled', lambda: not self.db0.hlen('unacked'), 10)
+
     @unittest.skipUnless(C, 'Python waits for the visibility timeout of an hour')
     def test_our_dead_worker_is_missed_by_its_lease(self):
         r = self.dead_worker('c', {})

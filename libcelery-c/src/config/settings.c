@@ -296,8 +296,10 @@ const struct cel_setting cel_settings[] = {
     {"worker_prefetch_multiplier", "CELERYD_PREFETCH_MULTIPLIER", CEL_SETTING_INT, "4", 0,
      1000000, "auto",
      "Messages held for each running task; 0: no bound; auto: as many as short tasks need."},
-    {"worker_eta_task_limit", "CELERYD_ETA_TASK_LIMIT", CEL_SETTING_INT, NULL, 0,
-     1000000000, NULL, "Messages held for a later time; unset: no bound."},
+    {"worker_eta_task_limit", "CELERYD_ETA_TASK_LIMIT", CEL_SETTING_INT, NULL, 1,
+     1000000000, NULL,
+     "Messages held for their ETA or rate limit; on Redis the rest stays with the broker; "
+     "unset: 10000."},
     {"worker_enable_prefetch_count_reduction", "CELERYD_ENABLE_PREFETCH_COUNT_REDUCTION",
      CEL_SETTING_BOOL, "true", 0, 0, NULL,
      "Fetch less after a reconnect while tasks still run."},

@@ -543,6 +543,7 @@ const struct cel_transport_ops cel_transport_redis = {
     .set_credit = redis_set_credit,
     .ack = cel_redis_ack,
     .reject = cel_redis_reject,
+    .defer = cel_redis_defer,
     .park = cel_redis_park,
     .count_start = cel_redis_count_start,
     .bury = cel_redis_bury,

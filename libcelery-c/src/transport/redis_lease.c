@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A round, every third of the lease or ten seconds at most: renew, then ask whose lease is gone
- * and put back what they held.  Every tenth round also puts back what is older than visibility_timeout and
- * nobody's, as kombu's QoS.restore_visible does for workers that renew nothing.
+ * and put back what they held, and what is older than visibility_timeout and nobody's, as kombu's
+ * QoS.restore_visible does for workers that renew nothing; messages are deferred that way.
  */
 #include "transport/redis_lease.h"
 #include "base/alloc.h"
@@ -15,15 +15,13 @@
 
 /* Scores of one look, entries and bytes of one fetch, fetches of one sweep. */
 enum { MAX_SCORES = 64, MAX_ENTRIES = 100, MAX_BYTES = 8 << 20, MAX_FETCHES = 1000 };
-enum { VISIBILITY_ROUNDS = 10 };
 
 enum phase { PHASE_ORPHANS, PHASE_OLD };
 
 struct cel_redis_sweep {
     struct cel_redis_transport *r;
     enum phase phase;
-    bool old_too; /* this one also looks for what is too old */
-    bool all;     /* the list of scores was not cut */
+    bool all; /* the list of scores was not cut */
     size_t n_scores;
     char (*scores)[32];
     size_t pending; /* entries being put back */
@@ -61,7 +59,7 @@ static void next_phase(struct cel_redis_sweep *s)
         end_sweep(s);
     } else if (s->phase == PHASE_ORPHANS && !s->all && s->gone_on) {
         look_for_orphans(s); /* there were more than one answer holds */
-    } else if (s->phase == PHASE_ORPHANS && s->old_too) {
+    } else if (s->phase == PHASE_ORPHANS) {
         start_old(s);
     } else {
         end_sweep(s);
@@ -234,8 +232,6 @@ static void start_sweep(struct cel_redis_transport *r)
 
     if (s) {
         s->r = r;
-        s->old_too = r->leasing.rounds % VISIBILITY_ROUNDS == 0;
-        r->leasing.rounds++;
         r->leasing.sweeping = true;
         look_for_orphans(s);
     }
@@ -279,6 +275,5 @@ celery_status cel_redis_lease_start(struct cel_redis_transport *r, celery_error 
 void cel_redis_lease_stop(struct cel_redis_transport *r)
 {
     r->leasing.timer = cel_source_free(r->leasing.timer);
-    r->leasing.rounds = 0;
     r->leasing.sweeping = false;
 }

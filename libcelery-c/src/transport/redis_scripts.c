@@ -295,6 +295,19 @@ static const char park[] = DEAD_ENTRY
     "return 1\n";
 
 /*
+ * KEYS: unacked, index.  ARGV: field, its score, seconds from now, visibility_timeout.  Whoever
+ * restores what is older than that, kombu too, puts the message back then.  Half a second
+ * on its score keeps it apart from those that worker's have.
+ */
+static const char defer[] =
+    "redis.call('HDEL', KEYS[1], '')\n"
+    "local score = redis.call('ZSCORE', KEYS[2], ARGV[1])\n"
+    "if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end\n"
+    "local s = math.floor(redis.call('TIME')[1] + ARGV[3] - ARGV[4])\n"
+    "redis.call('ZADD', KEYS[2], 'XX', string.format('%d.5', math.max(s, 0)), ARGV[1])\n"
+    "return 1\n";
+
+/*
  * KEYS: index, starts of this message.  ARGV: field, its score, most, by whom, seconds to keep.
  * Answers how many starts were counted before, or -1 if the score is another by now.
  */
@@ -413,6 +426,7 @@ void cel_redis_scripts_init(struct cel_redis_scripts *s)
         .settle = {.text = settle},
         .move = {.text = move},
         .park = {.text = park},
+        .defer = {.text = defer},
         .start = {.text = start},
         .renew = {.text = renew},
         .orphans = {.text = orphans},

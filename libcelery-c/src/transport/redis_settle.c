@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport/redis_settle.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "message/envelope_json.h"
 #include "transport/redis_score.h"
 #include "transport/redis_starts.h"
 #include "transport/redis_value.h"
 #include "transport/redis_wait.h"
+#include <stdio.h>
 
 /* Deliveries of one call of the settle script. */
 enum { MAX_BATCH = 500 };
@@ -16,6 +18,7 @@ enum op_kind {
     OP_FETCH, /* put back, first half: get the text to be rewritten */
     OP_MOVE,  /* second half: there it goes */
     OP_PARK,
+    OP_DEFER,
 };
 
 struct cel_redis_settle_op {
@@ -25,7 +28,7 @@ struct cel_redis_settle_op {
     struct cel_done done;
     char *text; /* FETCH: name of a header or NULL; MOVE: the message; PARK: the reason */
     size_t len;
-    int64_t value; /* of the header */
+    int64_t value; /* of the header; DEFER: seconds from now */
 };
 
 /* One operation on its way. */
@@ -188,6 +191,21 @@ void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
         return;
     }
     settle(cel_redis_transport(t), tag, OP_PARK, false, copy, 0, done);
+}
+
+/* So long before its time a message is back: sweeps come every ten seconds. */
+#define LEAD 15.0
+
+void cel_redis_defer(struct cel_transport *t, uint64_t tag, double until,
+                     struct cel_done done)
+{
+    double wait = until - cel_clock_wall() - LEAD;
+
+    settle(cel_redis_transport(t), tag, OP_DEFER, false, NULL,
+           wait < 1      ? 1
+           : wait > 1e12 ? 1000000000000
+                         : (int64_t)wait,
+           done);
 }
 
 /* ---- acknowledgements, many at once ---- */
@@ -402,7 +420,7 @@ static void on_finished(void *ctx, const struct cel_resp *reply, const celery_er
     finish(s, failed ? &why : NULL, cel_resp_int(reply));
 }
 
-/* Sends FETCH, MOVE or PARK. */
+/* Sends anything but an acknowledgement. */
 static void send_one(struct cel_redis_transport *r, const struct cel_redis_settle_op *op)
 {
     struct cel_redis_held *h = cel_hold_get(&r->hold, op->tag);
@@ -419,7 +437,7 @@ static void send_one(struct cel_redis_transport *r, const struct cel_redis_settl
             cel_redis_args_adds(a, cel_redis_field(h));
             status = cel_redis_send(r, on_fetched, s);
         } else {
-            cel_redis_starts_forget(r, h, op->kind == OP_MOVE);
+            cel_redis_starts_forget(r, h, op->kind != OP_PARK);
             cel_redis_args_adds(a, r->keys.unacked);
             cel_redis_args_adds(a, r->keys.unacked_index);
             if (op->kind == OP_PARK) {
@@ -433,6 +451,13 @@ static void send_one(struct cel_redis_transport *r, const struct cel_redis_settl
                 cel_redis_args_adds(a, h->queue->name);
                 cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
                 status = cel_redis_send_script(r, &r->scripts.park, 3, on_finished, s);
+            } else if (op->kind == OP_DEFER) {
+                char timeout[32];
+
+                snprintf(timeout, sizeof timeout, "%.6f", r->set.visibility_timeout);
+                cel_redis_args_add_int(a, op->value);
+                cel_redis_args_adds(a, timeout);
+                status = cel_redis_send_script(r, &r->scripts.defer, 2, on_finished, s);
             } else {
                 cel_redis_args_adds(a, op->front ? "RPUSH" : "LPUSH");
                 cel_redis_args_add(a, cel_slice(op->text, op->len));

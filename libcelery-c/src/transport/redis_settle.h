@@ -9,6 +9,8 @@
 void cel_redis_ack(struct cel_transport *t, uint64_t tag, struct cel_done done);
 void cel_redis_reject(struct cel_transport *t, uint64_t tag, bool requeue, bool front,
                       const char *header, int64_t value, struct cel_done done);
+void cel_redis_defer(struct cel_transport *t, uint64_t tag, double until,
+                     struct cel_done done);
 void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
                     struct cel_done done);
 

@@ -142,7 +142,6 @@ struct cel_redis_starting {
 
 struct cel_redis_leasing {
     struct cel_source *timer;
-    unsigned rounds;
     bool sweeping;
     double sweep_at;
 };

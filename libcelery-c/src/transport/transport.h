@@ -158,6 +158,14 @@ struct cel_transport_ops {
                    const char *header, int64_t value, struct cel_done done);
 
     /*
+     * Gives a delivery up until then (wall time): meanwhile it is with the broker and nobody's,
+     * and a little before then, or soon if that is now, it is back at the head of its
+     * queue, for anyone.  NULL: the broker cannot, and the owner keeps it.
+     */
+    void (*defer)(struct cel_transport *t, uint64_t tag, double until,
+                  struct cel_done done);
+
+    /*
      * Settles a delivery by moving its raw bytes to the dead-letter list of its queue, with
      * the reason, in one step.  NULL: the owner rejects without requeue.
      */

@@ -24,7 +24,7 @@ static bool acks_on(const celery_app *app, const struct cel_task_def *t,
 }
 
 static void task_policy(struct cel_task_policy *p, const celery_app *app,
-                        const struct cel_task_def *t)
+                        const struct cel_task_def *t, double default_rate)
 {
     const struct cel_config *c = app->config;
 
@@ -41,8 +41,9 @@ static void task_policy(struct cel_task_policy *p, const celery_app *app,
         .time_limit = or_zero(t->time_limit, cel_config_double(c, "task_time_limit", 0)),
         .soft_time_limit =
             or_zero(t->soft_time_limit, cel_config_double(c, "task_soft_time_limit", 0)),
-        .rate =
-            cel_config_bool(c, "worker_disable_rate_limits") ? 0 : or_zero(t->rate, 0),
+        .rate = cel_config_bool(c, "worker_disable_rate_limits")
+                    ? 0
+                    : or_zero(t->rate, default_rate),
     };
 }
 
@@ -114,8 +115,15 @@ celery_status cel_worker_policy_init(struct cel_worker_policy *p, const celery_a
     if (!p->tasks) {
         return cel_error_nomem(err);
     }
+    const char *text = cel_config_text(c, "task_default_rate_limit");
+    double rate = 0;
+    if (text && !cel_rate_parse(text, &rate)) {
+        return cel_error_set(
+            err, CELERY_ECONFIG,
+            "task_default_rate_limit: %.40s is no rate (10/s, 100/m, 1000/h)", text);
+    }
     for (size_t i = 0; i < app->n_tasks; i++) {
-        task_policy(&p->tasks[i], app, app->tasks[i]);
+        task_policy(&p->tasks[i], app, app->tasks[i], rate);
     }
     return CELERY_OK;
 }

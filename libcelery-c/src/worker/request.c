@@ -124,6 +124,10 @@ static void give_back(struct cel_request *r)
         cel_request_event(r, CEL_REQ_SETTLED);
         return;
     }
+    if (r->defer_until > 0 && r->w->shutdown == CEL_SHUTDOWN_NONE) {
+        t->ops->defer(t, r->tag, r->defer_until, (struct cel_done){on_settled, r});
+        return;
+    }
     r->w->counts.returned++;
     t->ops->reject(t, r->tag, true, true, NULL, 0, (struct cel_done){on_settled, r});
 }

@@ -25,7 +25,7 @@ struct cel_request {
     bool unsettled;    /* the connection went before the answer: say it again */
     bool uncertain;    /* it may have heard it the first time */
     bool started;      /* accepted by the pool */
-    bool holds_eta;    /* counts among the held ETA messages */
+    bool held_back;    /* counts among those held for a later time */
     bool cancelled;    /* by a cold shutdown */
     bool unsent;       /* something it sent was lost for want of memory */
     bool orphaned;     /* cancelled, because its delivery is void: it runs elsewhere */
@@ -41,6 +41,9 @@ struct cel_request {
     struct cel_list node;       /* in w->requests */
     struct cel_list ready_node; /* in w->ready, or in a bucket */
     struct cel_heap_node eta_node;
+    struct cel_heap_node late_node; /* the latest first */
+    struct cel_bucket *bucket;      /* it waits for a token of; or NULL */
+    double defer_until;             /* wall time; 0: not deferred */
 
     /* The outcome, copied into the arena, and what was made of it. */
     struct cel_outcome outcome;

@@ -11,6 +11,7 @@ struct cel_bucket {
     struct celery_worker *w;
     struct cel_list waiting; /* struct cel_request by ready_node */
     struct cel_source *timer;
+    size_t n_waiting;
     double interval; /* seconds between two starts */
     double next;     /* loop time of the next token */
 };
@@ -20,6 +21,52 @@ static void make_ready(struct cel_request *r)
     r->state = CEL_REQ_READY;
     cel_list_append(&r->w->ready, &r->ready_node);
     cel_worker_dispatch(r->w);
+}
+
+/* ---- what is held back, and how much of it ---- */
+
+static void hold_back(struct cel_request *r)
+{
+    if (!r->held_back) {
+        r->held_back = true;
+        r->w->n_held_back++;
+        cel_worker_update_prefetch(r->w);
+    }
+}
+
+static void let_go(struct cel_request *r)
+{
+    struct celery_worker *w = r->w;
+
+    cel_heap_remove(&w->etas, &r->eta_node);
+    cel_heap_remove(&w->late_etas, &r->late_node);
+    if (r->bucket) {
+        r->bucket->n_waiting--;
+        r->bucket = NULL;
+    }
+    cel_list_remove(&r->ready_node);
+    if (r->held_back) {
+        r->held_back = false;
+        w->n_held_back--;
+        if (w->link) { /* not at the very end */
+            cel_worker_update_prefetch(w);
+        }
+    }
+}
+
+/* Each of them widens the window of unsettled messages by one, so the number has a bound. */
+static bool is_full(struct celery_worker *w)
+{
+    return w->n_held_back >= w->policy.eta_limit &&
+           cel_link_transport(w->link)->ops->defer;
+}
+
+/* Not worth memory now: the broker keeps it until then. */
+static void defer(struct cel_request *r, double until)
+{
+    r->state = CEL_REQ_WAITING;
+    r->defer_until = until;
+    cel_request_event(r, CEL_REQ_RETURNED);
 }
 
 /* ---- rate limits ---- */
@@ -33,12 +80,12 @@ static void on_token(void *ctx)
     if (!it) {
         return;
     }
-    cel_list_remove(it);
+    struct cel_request *r = cel_container_of(it, struct cel_request, ready_node);
+    let_go(r);
     b->next = now + b->interval;
     if (!cel_list_empty(&b->waiting)) {
         cel_source_rearm(b->timer, b->next);
     }
-    struct cel_request *r = cel_container_of(it, struct cel_request, ready_node);
     cel_list_append(&b->w->ready, &r->ready_node);
     cel_request_event(r, CEL_REQ_DUE);
     cel_worker_dispatch(b->w);
@@ -46,14 +93,20 @@ static void on_token(void *ctx)
 
 static void wait_for_token(struct cel_bucket *b, struct cel_request *r)
 {
-    bool first = cel_list_empty(&b->waiting);
+    double now = cel_loop_now(b->w->loop);
+    double next = b->next > now ? b->next : now;
 
-    r->state = CEL_REQ_WAITING;
-    cel_list_append(&b->waiting, &r->ready_node);
-    if (first) {
-        double now = cel_loop_now(b->w->loop);
-        cel_source_rearm(b->timer, b->next > now ? b->next : now);
+    if (is_full(r->w)) {
+        defer(r, cel_clock_wall() + next - now + (double)b->n_waiting * b->interval);
+        return;
     }
+    r->state = CEL_REQ_WAITING;
+    r->bucket = b;
+    cel_list_append(&b->waiting, &r->ready_node);
+    if (b->n_waiting++ == 0) {
+        cel_source_rearm(b->timer, next);
+    }
+    hold_back(r);
 }
 
 static void limit_or_ready(struct cel_request *r)
@@ -83,15 +136,6 @@ static void arm_eta(struct celery_worker *w)
     cel_source_rearm(w->eta_timer, cel_loop_now(w->loop) + wait);
 }
 
-static void release_eta(struct cel_request *r)
-{
-    cel_heap_remove(&r->w->etas, &r->eta_node);
-    if (r->holds_eta) {
-        r->holds_eta = false;
-        cel_worker_update_prefetch(r->w);
-    }
-}
-
 static void on_eta(void *ctx)
 {
     struct celery_worker *w = ctx;
@@ -101,36 +145,55 @@ static void on_eta(void *ctx)
     while ((first = cel_heap_first(&w->etas)) && first->key <= now) {
         struct cel_request *r = cel_container_of(first, struct cel_request, eta_node);
 
-        release_eta(r);
+        let_go(r);
         limit_or_ready(r);
     }
     arm_eta(w);
+}
+
+/* Makes room for one with that ETA: the latest gives way.  False: that one is the latest. */
+static bool make_room(struct celery_worker *w, double eta)
+{
+    struct cel_heap_node *last = cel_heap_first(&w->late_etas);
+
+    if (!is_full(w)) {
+        return true;
+    }
+    if (!last || -last->key <= eta) {
+        return false;
+    }
+    struct cel_request *r = cel_container_of(last, struct cel_request, late_node);
+    let_go(r);
+    defer(r, -last->key);
+    return true;
 }
 
 void cel_schedule_add(struct cel_request *r)
 {
     struct celery_worker *w = r->w;
+    double eta = (double)r->job.call.eta_us / 1e6;
 
     if (r->job.call.eta_us == INT64_MIN) {
         limit_or_ready(r);
         return;
     }
+    if (!make_room(w, eta)) {
+        defer(r, eta);
+        return;
+    }
     r->state = CEL_REQ_WAITING;
-    if (cel_heap_add(&w->etas, &r->eta_node, (double)r->job.call.eta_us / 1e6) < 0) {
+    if (cel_heap_add(&w->etas, &r->eta_node, eta) < 0 ||
+        cel_heap_add(&w->late_etas, &r->late_node, -eta) < 0) {
         cel_request_event(r, CEL_REQ_RETURNED);
         return;
     }
-    r->holds_eta = true;
-    cel_worker_update_prefetch(w);
+    hold_back(r);
     arm_eta(w);
 }
 
 void cel_schedule_remove(struct cel_request *r)
 {
-    if (r->eta_node.index) {
-        release_eta(r);
-    }
-    cel_list_remove(&r->ready_node);
+    let_go(r);
 }
 
 /* ---- life ---- */
@@ -180,4 +243,5 @@ void cel_schedule_fini(struct celery_worker *w)
     w->buckets = NULL;
     w->eta_timer = cel_source_free(w->eta_timer);
     cel_heap_fini(&w->etas);
+    cel_heap_fini(&w->late_etas);
 }

@@ -49,7 +49,7 @@ void cel_worker_update_prefetch(struct celery_worker *w)
     double multiplier =
         w->policy.prefetch_auto ? automatic_multiplier(w) : w->policy.prefetch_multiplier;
     size_t held =
-        w->etas.count < w->policy.eta_limit ? w->etas.count : w->policy.eta_limit;
+        w->n_held_back < w->policy.eta_limit ? w->n_held_back : w->policy.eta_limit;
 
     if (multiplier <= 0) {
         cel_link_set_prefetch(w->link, 0);

@@ -53,6 +53,8 @@ struct celery_worker {
     size_t n_requests;
     size_t n_running;
     struct cel_heap etas;
+    struct cel_heap late_etas; /* the same, by their ETA backwards */
+    size_t n_held_back;        /* for their ETA or rate limit */
     struct cel_source *eta_timer;
     struct cel_source *scale;    /* timer: may the pool shrink? */
     struct cel_source *dispatch; /* hook: ready requests to the pool */
