@@ -67,6 +67,27 @@ static celery_outcome stamps(celery_task *task)
     return celery_task_return_value(task, celery_task_header(task, "stamps"));
 }
 
+/* Any canvas may take the place of a task: its caller gets that one's result. */
+static celery_outcome add_all(celery_task *task)
+{
+    const celery_value *pairs;
+    celery_error err = {0};
+    celery_sig *parts[100];
+    size_t n = 0;
+
+    if (celery_task_args(task, "pairs:v", &pairs) < 0) {
+        return CELERY_FAILED;
+    }
+    for (const celery_value *p = celery_value_first(pairs); p && n < 100;
+         p = celery_value_next(p)) {
+        parts[n] = celery_sig_new("canvas.add", &err, NULL);
+        celery_sig_set_args(parts[n++], celery_value_to_json(p, &err));
+    }
+    return celery_task_replace(task,
+                               celery_chord(&err, celery_group_of(&err, parts, n),
+                                            celery_sig_new("canvas.sum", &err, NULL)));
+}
+
 int main(int argc, char **argv)
 {
     celery_app *app = celery_app_new("canvas");
@@ -77,5 +98,6 @@ int main(int argc, char **argv)
     celery_app_task(app, "canvas.note_error", note_error);
     celery_app_task(app, "canvas.flaky", flaky);
     celery_app_task(app, "canvas.stamps", stamps);
+    celery_app_task(app, "canvas.add_all", add_all);
     return celery_worker_main(app, argc, argv);
 }

@@ -4,7 +4,7 @@
 import json
 import os
 
-from celery import Celery
+from celery import Celery, chord
 
 app = Celery('pycanvas')
 app.conf.update(broker_connection_retry_on_startup=True)
@@ -42,6 +42,11 @@ def flaky(self):
 @app.task(name='canvas.stamps', bind=True)
 def stamps(self):
     return self.request.stamps
+
+
+@app.task(name='canvas.add_all', bind=True)
+def add_all(self, pairs):
+    raise self.replace(chord([add.s(x, y) for x, y in pairs], total.s()))
 
 
 @app.task(name='canvas.sleep')

@@ -17,6 +17,7 @@ PRINTS = {
     'map': 'map: [2, 4, 6, 8, 10]\nstarmap: [2, 4, 6, 8, 10]\n'
            'chunks: [[2, 4], [6, 8], [10]]\n',
     'retry': 'succeeded after 2 retries\n',
+    'replace': '1 + 2 + 3 + 4 + 5 + 6 = 21\n',
     'stamps': 'each task saw: [{"customer": "c42"}, {"customer": "c42"}]\n',
     'errors': 'CELERY_ETASK: ValueError: no good\na ValueError of module builtins\n'
               'the errback was told of the first step\n',
