@@ -107,6 +107,7 @@ celery_status celery_client_flush(celery_client *client, double timeout,
 /* ---- an array ---- */
 
 struct many {
+    bool results; /* are wanted */
     size_t left;
     celery_error *err;
     celery_status status;
@@ -155,8 +156,8 @@ static void begin_slot(celery_client *client, struct slot *s, const celery_sig *
         return;
     }
     size_t size = sending.effects.bytes.len;
-    s->result = cel_sending_result(&sending, &why);
-    if (s->result) {
+    s->result = s->many->results ? cel_sending_result(&sending, &why) : NULL;
+    if (s->result || !s->many->results) {
         s->many->left++;
         s->batch = cel_outbox_add(&client->outbox, &sending.effects,
                                   (struct cel_done){on_slot, s}, &why);
@@ -177,7 +178,7 @@ celery_status celery_send_many(celery_client *client, celery_sig *const *sigs, s
         return CELERY_EINVAL;
     }
     struct slot *slots = cel_calloc(n ? n : 1, sizeof *slots);
-    struct many many = {.err = err};
+    struct many many = {.results = ret_results != NULL, .err = err};
     if (!slots) {
         return cel_error_nomem(err);
     }
@@ -200,8 +201,6 @@ celery_status celery_send_many(celery_client *client, celery_sig *const *sigs, s
         }
         if (ret_results) {
             ret_results[i] = slots[i].result;
-        } else {
-            celery_result_free(slots[i].result);
         }
     }
     cel_free(slots);
