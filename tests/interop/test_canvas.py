@@ -196,6 +196,69 @@ class Failures(Pair):
             time.sleep(0.05)
 
 
+class Unlock(Pair):
+    """celery.chord_unlock, which is sent for backends that do not count parts."""
+
+    def unlock(self, app, header, body, **kwargs):
+        parts = [sig.apply_async() for sig in header]
+        body.freeze()
+        sent = app.send_task('celery.chord_unlock', (str(uuid.uuid4()), body),
+                             dict(kwargs, result=[r.as_tuple() for r in parts]),
+                             ignore_result=True)
+        return app.AsyncResult(body.id), sent
+
+    def both(self, header, body, **kwargs):
+        """The values, or the text of the exceptions, of both sides."""
+        ends = []
+        for app in (self.app, self.their_app):
+            b = Build(app)
+            result, _ = self.unlock(app, header(b), body(b), **kwargs)
+            try:
+                ends.append(result.get(timeout=15 * lib.PATIENCE))
+            except Exception as exc:
+                ends.append(UUID.sub('ID', repr(exc)))
+        return ends
+
+    def test_ready(self):
+        ours, theirs = self.both(lambda b: [b.add(1, 1), b.add(2, 2)], lambda b: b.ident())
+        self.assertEqual((ours, theirs), ([2, 4], [2, 4]))
+
+    def test_polls_until_ready(self):
+        ours, theirs = self.both(lambda b: [b.sig('t.sleep', 1.2), b.add(2, 2)],
+                                 lambda b: b.ident(), interval=0.3)
+        self.assertEqual((ours, theirs), ([1.2, 4], [1.2, 4]))
+
+    def test_keeps_the_structure(self):
+        ours, theirs = self.both(
+            lambda b: [group(b.add(1, 1), b.add(2, 2)), b.add(3, 3)], lambda b: b.ident())
+        self.assertEqual(ours, theirs)
+        self.assertEqual(ours, [[2, 4], 6])
+
+    def test_failure(self):
+        ours, theirs = self.both(lambda b: [b.add(1, 1), b.fail()],
+                                 lambda b: b.ident().on_error(b.ident()))
+        self.assertEqual(ours, 'ChordError("Dependency ID raised KeyError(\'boom\')")')
+        # Celery names the culprit only when its backend keeps results in a cache.
+        self.assertIn("KeyError('boom')", theirs)
+
+    @unittest.skipIf(lib.celery_version() < (5, 7), 'older ones leave the body pending')
+    def test_gives_up(self):
+        ours, theirs = self.both(lambda b: [b.sig('t.noop', countdown=60)],
+                                 lambda b: b.ident(), interval=0.1, max_retries=2)
+        for text in (ours, theirs):
+            self.assertIn('chord_unlock could not be retried: MaxRetriesExceededError', text)
+
+    def test_bad_calls(self):
+        calls = (((), {}), ((1, 2), {}), (('g', {}), {}), (('g', {}), {'result': [5]}),
+                 (('g', 7), {'result': []}))
+        for args, kwargs in calls:
+            self.app.send_task('celery.chord_unlock', args, kwargs)
+        lib.wait_for('each fails', lambda: len(re.findall(
+            r'chord_unlock\[[^]]*\] raised unexpected: TypeError', self.ours.output())) ==
+            len(calls), 15 * lib.PATIENCE)
+        self.assertEqual(self.call('t.add', 1, 1), 2)
+
+
 def add_workflows(case, names):
     for name in names:
         setattr(case, 'test_' + name.replace(' ', '_'),

@@ -13,6 +13,9 @@ celery_outcome cel_builtin_chain(celery_task *task);
 celery_outcome cel_builtin_map(celery_task *task);
 celery_outcome cel_builtin_starmap(celery_task *task);
 
+/* Never called: worker/unlock.c does what it is for, with the worker's own connections. */
+celery_outcome cel_builtin_chord_unlock(celery_task *task);
+
 /* ---- builtin_canvas.c: send others ---- */
 
 celery_outcome cel_builtin_chord(celery_task *task);

@@ -39,6 +39,12 @@ static const char *type_name(const struct cel_node *n)
     }
 }
 
+celery_outcome cel_builtin_chord_unlock(celery_task *task)
+{
+    return celery_task_fail(task, "RuntimeError",
+                            "celery.chord_unlock is run by a worker, not by its pool");
+}
+
 /* accumulate(self, *args, **kwargs) */
 celery_outcome cel_builtin_accumulate(celery_task *task)
 {

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "worker/chord_error.h"
 #include "worker/join.h"
 #include "worker/report_text.h"
 
@@ -81,75 +82,17 @@ static const struct cel_node *body_of(struct returning *x)
     return call ? cel_node_get(call->embed, CEL_SLICE("chord")) : NULL;
 }
 
-static struct cel_slice text_args(struct returning *x, struct cel_slice text)
-{
-    struct cel_buf out = {0};
-    struct cel_slice json;
-
-    cel_buf_addc(&out, '[');
-    cel_json_write_string(&out, text);
-    cel_buf_addc(&out, ']');
-    json = cel_buf_slice(&out);
-    if (!cel_buf_ok(&out) || cel_report_copy(x->r, &json) < 0) {
-        json = CEL_SLICE("[]");
-    }
-    cel_buf_fini(&out);
-    return json;
-}
-
-/* As much of a traceback as there is truth in: the chord, and the exception's line. */
-static struct cel_slice chord_traceback(struct returning *x,
-                                        const struct cel_continue_exc *exc)
-{
-    struct cel_buf out = {0};
-    struct cel_slice copy;
-
-    cel_buf_adds(&out, "Traceback (most recent call last):\n  C chord \"");
-    cel_buf_add_slice(&out, x->end.group_id);
-    cel_buf_adds(&out, "\"\n");
-    if (exc->module.len > 0 && !cel_slice_is(exc->module, "builtins")) {
-        cel_buf_add_slice(&out, exc->module);
-        cel_buf_addc(&out, '.');
-    }
-    cel_exception_line(&out, exc->type, exc->args_json);
-    cel_buf_addc(&out, '\n');
-    copy = cel_buf_slice(&out);
-    if (!cel_buf_ok(&out) || cel_report_copy(x->r, &copy) < 0) {
-        copy = CEL_SLICE_NULL;
-    }
-    cel_buf_fini(&out);
-    return copy;
-}
-
-/* chord_error_from_stack(): takes text's bytes as they are now; ends x. */
+/* chord_error_from_stack(); ends x. */
 static void fail_chord(struct returning *x, struct cel_slice text,
                        const struct cel_continue_exc *original)
 {
     struct cel_follow_claim *claim = new_claim(x);
-    struct cel_continue_exc exc = {
-        .type = CEL_SLICE("ChordError"),
-        .module = CEL_SLICE("celery.exceptions"),
-        .args_json = text_args(x, text),
-    };
-    struct cel_continue_copies copies = {0};
-    celery_error err = {0};
 
-    cel_log(CELERY_LOG_ERROR, "Chord '%s' raised: ChordError(%s)",
-            cel_log_safe(x->end.group_id), cel_log_safe(text));
-    if (!claim) {
-        end_nomem(x);
-        return;
+    if (claim) {
+        claim->failed = true;
     }
-    claim->failed = true;
-    exc.traceback = chord_traceback(x, &exc);
-    celery_status status =
-        cel_continue_chord_error(cel_follow_canvas(x->r->w), arena(x), body_of(x), &exc,
-                                 original, &claim->effects, &copies, &err);
-    if (status == CELERY_OK) {
-        cel_follow_tell(x->r, &err);
-        status = cel_follow_add_ends(x->r->follow, &copies, &exc, original, true);
-    }
-    if (status < 0) {
+    if (!claim || cel_chord_fail(x->r, x->end.group_id, body_of(x), text, original,
+                                 &claim->effects) < 0) {
         end_nomem(x);
     } else {
         end(x, NULL);
@@ -192,61 +135,6 @@ static void call_body(struct returning *x, const struct cel_node *results)
 
 /* ---- the parts ---- */
 
-/* An exception map as an exception; args_json and the like are made in the arena. */
-static struct cel_continue_exc read_exception(struct returning *x,
-                                              const struct cel_node *map)
-{
-    const struct cel_node *args = cel_node_get(map, CEL_SLICE("exc_message"));
-    struct cel_continue_exc exc = {
-        .type = cel_node_text(cel_node_get(map, CEL_SLICE("exc_type"))),
-        .module = cel_node_text(cel_node_get(map, CEL_SLICE("exc_module"))),
-        .args_json = CEL_SLICE("[]"),
-    };
-    struct cel_buf out = {0};
-    bool list = args && args->kind == CELERY_KIND_ARRAY;
-
-    if (exc.type.len == 0) {
-        exc.type = CEL_SLICE("Exception");
-    }
-    if (args) {
-        cel_buf_adds(&out, list ? "" : "[");
-        cel_json_write(&out, args);
-        cel_buf_adds(&out, list ? "" : "]");
-        struct cel_slice json = cel_buf_slice(&out);
-
-        if (cel_buf_ok(&out) && cel_report_copy(x->r, &json) == CELERY_OK) {
-            exc.args_json = json;
-        }
-    }
-    cel_buf_fini(&out);
-    exc.traceback = chord_traceback(x, &exc);
-    return exc;
-}
-
-/* "Dependency <id> raised ValueError('x')" */
-static void fail_dependency(struct returning *x, struct cel_slice task_id,
-                            const struct cel_node *exception)
-{
-    const struct cel_continue_exc exc = read_exception(x, exception);
-    struct cel_buf text = {0};
-
-    cel_buf_adds(&text, "Dependency ");
-    cel_buf_add_slice(&text, task_id);
-    cel_buf_adds(&text, " raised ");
-    if (cel_node_is_null(exception)) {
-        cel_buf_adds(&text, "None");
-    } else {
-        cel_exception_repr(&text, exc.type, exc.args_json);
-    }
-    struct cel_slice copy = cel_buf_slice(&text);
-
-    if (!cel_buf_ok(&text) || cel_report_copy(x->r, &copy) < 0) {
-        copy = CEL_SLICE("a dependency failed");
-    }
-    cel_buf_fini(&text);
-    fail_chord(x, copy, &exc);
-}
-
 /* [1, task id, state, result] */
 static bool read_part(const struct cel_node *part, struct cel_slice *ret_id,
                       struct cel_slice *ret_state, const struct cel_node **ret_result)
@@ -276,7 +164,10 @@ static void use_parts(struct returning *x)
             return;
         }
         if (cel_slice_is(state, "FAILURE") || cel_slice_is(state, "REVOKED")) {
-            fail_dependency(x, id, result);
+            const struct cel_continue_exc exc =
+                cel_chord_exception(x->r, x->end.group_id, result);
+
+            fail_chord(x, cel_chord_dependency(x->r, id, result, &exc), &exc);
             return;
         }
         if (cel_node_append(results, cel_node_copy(arena(x), result)) < 0) {
@@ -292,7 +183,6 @@ static void use_parts(struct returning *x)
 static void on_joined(void *ctx, const struct cel_joined *joined)
 {
     struct returning *x = ctx;
-    struct cel_buf repr = {0};
 
     switch (joined->end) {
     case CEL_JOIN_READY:
@@ -300,17 +190,10 @@ static void on_joined(void *ctx, const struct cel_joined *joined)
         break;
     case CEL_JOIN_FAILED: {
         const struct cel_node *map = cel_node_copy(arena(x), joined->exception);
-        const struct cel_continue_exc exc = read_exception(x, map);
+        const struct cel_continue_exc exc =
+            cel_chord_exception(x->r, x->end.group_id, map);
 
-        cel_buf_adds(&repr, "Join error: ");
-        cel_exception_repr(&repr, exc.type, exc.args_json);
-        struct cel_slice text = cel_buf_slice(&repr);
-
-        if (!cel_buf_ok(&repr) || cel_report_copy(x->r, &text) < 0) {
-            text = CEL_SLICE("Join error");
-        }
-        cel_buf_fini(&repr);
-        fail_chord(x, text, &exc);
+        fail_chord(x, cel_chord_raised(x->r, "Join error: ", map, &exc), &exc);
         break;
     }
     case CEL_JOIN_NOT_READY:

@@ -9,6 +9,7 @@
 #include "worker/report.h"
 #include "worker/reporting.h"
 #include "worker/schedule.h"
+#include "worker/unlock.h"
 
 #include <stdio.h>
 
@@ -219,6 +220,10 @@ static void submit(struct cel_request *r)
 
     r->job.number = ++w->jobs;
     w->n_running++;
+    if (cel_unlock_is(r)) {
+        cel_unlock_run(r);
+        return;
+    }
     if (w->pool->ops->submit(w->pool, &r->job) < 0) {
         /* The pool had no memory for it: it stays ready. */
         w->n_running--;
@@ -246,6 +251,10 @@ static void start(struct cel_request *r)
 static void kill_task(struct cel_request *r)
 {
     struct cel_pool *p = r->w->pool;
+
+    if (cel_unlock_is(r)) {
+        return; /* it ends by itself, and soon */
+    }
 
     if (p->ops->recall(p, &r->job) == CELERY_OK) {
         r->w->n_running--;
@@ -389,11 +398,9 @@ static void keep_or_memory_error(struct cel_request *r, const struct cel_outcome
     }
 }
 
-static void on_finished(void *ctx, struct cel_job *job, const struct cel_outcome *outcome)
+void cel_request_finish(struct cel_request *r, const struct cel_outcome *outcome)
 {
-    struct cel_request *r = of_job(job);
     struct celery_worker *w = r->w;
-
     struct cel_outcome malformed;
 
     w->n_running--;
@@ -412,6 +419,11 @@ static void on_finished(void *ctx, struct cel_job *job, const struct cel_outcome
     }
     cel_request_event(r, CEL_REQ_FINISHED);
     cel_worker_dispatch(w);
+}
+
+static void on_finished(void *ctx, struct cel_job *job, const struct cel_outcome *outcome)
+{
+    cel_request_finish(of_job(job), outcome);
 }
 
 static void on_lost(void *ctx, struct cel_job *job, int wait_status, bool timed_out)
