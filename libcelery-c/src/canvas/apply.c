@@ -91,6 +91,7 @@ celery_status cel_sig_apply(const struct cel_canvas *c, struct cel_arena *a,
         return st;
     }
     cel_ctx_init(&x, c, a, effects, err);
+    cel_ctx_allow(&x, sig);
     struct cel_opts *opts = cel_opts_from(&x, options);
     struct cel_res *res = cel_sig_applied(&x, sig, args, kwargs, opts);
     if (!res && cel_ctx_ok(&x)) {
@@ -115,6 +116,7 @@ celery_status cel_sig_freeze(const struct cel_canvas *c, struct cel_arena *a,
     struct cel_ctx x;
 
     cel_ctx_init(&x, c, a, NULL, err);
+    cel_ctx_allow(&x, sig);
     struct cel_res *res = cel_sig_frozen(&x, sig, &(struct cel_freeze){0});
     struct cel_node *result = cel_res_tuple(&x, res);
     celery_status st = cel_ctx_fini(&x);

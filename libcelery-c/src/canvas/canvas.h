@@ -102,7 +102,7 @@ celery_status cel_sig_freeze(const struct cel_canvas *c, struct cel_arena *a,
  * (AsyncResult.as_tuple(), GroupResult.as_tuple(), parents included) is given.  args: array or
  * NULL; kwargs and options: objects or NULL; options by upstream's names: parent_id, root_id,
  * priority, chain, chord, group_id, group_index, link, link_error, task_id, countdown ...
- * sig is not changed.  On an error nothing is added.
+ * sig is not changed, but belongs to one thread at a time.  On an error nothing is added.
  */
 celery_status cel_sig_apply(const struct cel_canvas *c, struct cel_arena *a,
                             const struct cel_sig *sig, const struct cel_node *args,

@@ -6,12 +6,13 @@
 #include <stdio.h>
 
 /* Documents of one message; a message that large goes nowhere anyway. */
-#define SCRATCH_MAX ((size_t)256 << 20)
+#define SCRATCH_MAX ((size_t)64 << 20)
 
 void cel_ctx_init(struct cel_ctx *x, const struct cel_canvas *c, struct cel_arena *a,
                   struct cel_effects *effects, celery_error *err)
 {
     *x = (struct cel_ctx){.c = c, .a = a, .effects = effects, .err = err};
+    x->left = SIZE_MAX;
     cel_arena_init(&x->scratch, SCRATCH_MAX);
     if (c && c->config) {
         x->header_errbacks =
@@ -39,8 +40,41 @@ void cel_ctx_fail(struct cel_ctx *x, celery_status status, const char *fmt, ...)
     x->status = cel_error_set(x->err, status, "%s", text);
 }
 
+static size_t count(const struct cel_sig *sig, size_t most, unsigned depth)
+{
+    const struct cel_list_obj *tasks = cel_sig_tasks(sig);
+    size_t n = 1;
+
+    if (depth >= CEL_CANVAS_DEPTH_MAX) {
+        return n;
+    }
+    for (size_t i = 0; tasks && i < tasks->n && n < most; i++) {
+        n += tasks->items[i].kind == CEL_VAL_SIG
+                 ? count(tasks->items[i].sig, most - n, depth + 1)
+                 : 1;
+    }
+    return sig->kw->body && n < most ? n + count(sig->kw->body, most - n, depth + 1) : n;
+}
+
+void cel_ctx_allow(struct cel_ctx *x, const struct cel_sig *sig)
+{
+    size_t parts = sig ? count(sig, CEL_CANVAS_PARTS_MAX, 0) : 1;
+
+    x->left = CEL_CANVAS_COST_MAX + parts * CEL_CANVAS_COST_PART;
+}
+
+void cel_ctx_spend(struct cel_ctx *x, size_t size)
+{
+    if (size <= x->left) {
+        x->left -= size;
+        return;
+    }
+    cel_ctx_fail(x, CELERY_ELIMIT, "more is to be sent than its signatures allow");
+}
+
 void *cel_ctx_alloc(struct cel_ctx *x, size_t size)
 {
+    cel_ctx_spend(x, size);
     void *block = cel_ctx_ok(x) ? cel_arena_alloc(x->a, size) : NULL;
 
     if (block) {

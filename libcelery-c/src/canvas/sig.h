@@ -15,6 +15,12 @@
 #define CEL_CANVAS_DEPTH_MAX 300
 /* Signatures in one tree that is read. */
 #define CEL_CANVAS_PARTS_MAX ((size_t)1 << 20)
+/*
+ * Memory and messages that applying may take.  Upstream copies a chord's body to each of its
+ * header's tasks, so a few nested chords can double what is sent with each level.
+ */
+#define CEL_CANVAS_COST_MAX  ((size_t)128 << 20)
+#define CEL_CANVAS_COST_PART ((size_t)64 << 10) /* more, for each signature */
 
 enum cel_sig_class {
     CEL_SIG_TASK,
@@ -107,6 +113,7 @@ struct cel_ctx {
     struct cel_ctx_conf conf;
     struct cel_slice routed; /* the task that went to route without options */
     struct cel_route route;
+    size_t left; /* of the cost that is allowed */
     unsigned depth;
     celery_status status;
     celery_error *err;
@@ -142,6 +149,9 @@ celery_status cel_ctx_fini(struct cel_ctx *x);
 void cel_ctx_fail(struct cel_ctx *x, celery_status status, const char *fmt, ...)
     CELERY_PRINTF(3, 4);
 void *cel_ctx_alloc(struct cel_ctx *x, size_t size); /* zeroed; NULL: failed */
+/* Says what applying this signature may cost; without, there is no limit. */
+void cel_ctx_allow(struct cel_ctx *x, const struct cel_sig *sig);
+void cel_ctx_spend(struct cel_ctx *x, size_t size);
 /* One level deeper; false, with the failure, where it is too deep.  Paired with leave. */
 bool cel_ctx_enter(struct cel_ctx *x);
 void cel_ctx_leave(struct cel_ctx *x);
@@ -208,10 +218,14 @@ struct cel_sig *cel_map_make(struct cel_ctx *x, enum cel_sig_class type,
                              struct cel_opts *opts);
 /* A checked document as the plain dicts that it is in Python. */
 struct cel_sig *cel_sig_plain(struct cel_ctx *x, const struct cel_node *doc);
+/* from_dict() of a plain dict; what each class drops is dropped. */
+struct cel_sig *cel_sig_from_plain(struct cel_ctx *x, const struct cel_sig *from);
 /* Signature.from_dict() of a checked document. */
 struct cel_sig *cel_sig_from_node(struct cel_ctx *x, const struct cel_node *doc);
 /* maybe_signature(); NULL for None. */
 struct cel_sig *cel_sig_of(struct cel_ctx *x, const struct cel_val *v);
+/* ---- clone.c ---- */
+
 /* Signature.clone(args, kwargs, **opts); each of the three may be NULL. */
 struct cel_sig *cel_sig_cloned(struct cel_ctx *x, const struct cel_sig *sig,
                                const struct cel_node *args, const struct cel_node *kwargs,

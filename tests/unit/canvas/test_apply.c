@@ -116,6 +116,24 @@ static void a_failure_leaves_nothing_behind(void **state)
     assert_int_equal(f->effects.bytes.len, 0);
 }
 
+/* Upstream copies the body to each header task: with each level twice as much is sent. */
+static void what_doubles_with_each_level_has_an_end(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_sig *sig = task(f, "a", "[]");
+
+    for (int i = 0; i < 40; i++) {
+        struct cel_sig *inner = task(f, "b", "[]");
+        struct cel_sig *body =
+            cel_sig_chord(&f->a, cel_sig_group(&f->a, &inner, 1), task(f, "c", "[]"));
+        sig = cel_sig_chord(&f->a, cel_sig_group(&f->a, &sig, 1), body);
+    }
+    assert_int_equal(cel_sig_apply(&f->canvas, &f->a, sig, NULL, NULL, NULL, &f->effects,
+                                   NULL, &f->err),
+                     CELERY_ELIMIT);
+    assert_int_equal(f->effects.n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +148,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_running_task_is_parent_and_gets_children,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_leaves_nothing_behind, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_doubles_with_each_level_has_an_end, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
