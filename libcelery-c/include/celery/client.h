@@ -71,7 +71,8 @@ CELERY_API celery_status celery_send_many(celery_client *client, celery_sig *con
 /*
  * How a celery_send_async() ended; err is NULL when the broker has all its messages.  Runs
  * in a pass of the client's loop (celery_client_step(), celery_client_flush(), any call that
- * waits); may send asynchronously, but not wait for anything.
+ * waits; celery_client_close() with CELERY_ECLOSED); may send asynchronously, but not wait
+ * for anything.
  */
 typedef void (*celery_sent_fn)(void *ctx, const char *id, const celery_error *err);
 

@@ -263,6 +263,24 @@ static void test_a_refused_note_fails_the_batch(void **state)
     assert_int_equal(seen.n, 0);
 }
 
+static void test_notes_need_a_backend(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_effects list = {0};
+    const struct cel_effect size = {
+        .kind = CEL_EFFECT_CHORD_SIZE, .id = CEL_SLICE("gid"), .number = 2};
+    struct cel_backend *backend = f->client->backend;
+    f->client->backend = NULL;
+    add_message(&list, "one");
+    assert_int_equal(cel_effects_add(&list, &size), CELERY_OK);
+    assert_null(
+        cel_outbox_add(&f->client->outbox, &list, (struct cel_done){on_end, f}, &f->err));
+    assert_int_equal(f->err.status, CELERY_ECONFIG);
+    f->client->backend = backend;
+    step(f);
+    assert_int_equal(seen.n, 0);
+}
+
 static void test_closing_ends_every_batch(void **state)
 {
     struct fixture *f = *state;
@@ -290,6 +308,7 @@ int main(void)
         WITH_CLIENT(test_bytes_in_flight_have_a_ceiling),
         WITH_CLIENT(test_notes_are_confirmed_before_the_first_message),
         WITH_CLIENT(test_a_refused_note_fails_the_batch),
+        WITH_CLIENT(test_notes_need_a_backend),
         WITH_CLIENT(test_closing_ends_every_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
