@@ -58,6 +58,23 @@ class Examples(lib.Case):
         self.assertTrue(run.stdout.startswith('chord: '), run.stdout)
 
 
+class Inside(lib.Case):
+    def test_a_running_task_sends_and_is_replaced(self):
+        worker, ask = lib.built('examples/inside/inside_worker'), lib.built('examples/inside/ask')
+        if not worker or not ask:
+            self.skipTest('the programs of examples/inside are not built')
+        ours = lib.Worker(self.broker, self.broker, argv=[worker])
+        self.addCleanup(ours.kill9)
+        run = subprocess.run([ask, self.broker], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True, timeout=60 * lib.PATIENCE)
+        self.assertEqual((run.returncode, run.stdout),
+                         (0, 'inside.squares: 30, with 0 children\n'
+                             'inside.scatter: 3, with 3 children\n'
+                             'inside.stubborn: "was busy", with 0 children\n'
+                             'inside.unlucky: 2, with 0 children\n'))
+        self.assertEqual(ours.stop(), 0)
+
+
 for _name in PRINTS:
     setattr(Examples, 'test_' + _name, lambda self, name=_name: self.run_program(name))
 

@@ -81,10 +81,12 @@ class Messages(Reference):
             {}, expires=1000, time_limit=30, soft_time_limit=20, priority=5, shadow='other',
             root_id='the-root', parent_id='the-parent', group_id='the-group', group_index=2,
             headers={'x_custom': [1]}, ignore_result=True,
+            stamped_headers=['customer'], customer=['c42'],
             link=[self.app.signature('t.add', (1,))],
             link_error=[self.app.signature('t.noop')])
         self.assertEqual(m['headers']['parent_id'], 'the-parent')
         self.assertEqual(m['headers']['x_custom'], [1])
+        self.assertEqual(m['headers']['stamps'], {'customer': ['c42']})
 
     def test_what_is_changed(self):
         for options in [{'args': [{}, 5]}, {'kwargs': {'rest': 1}}, {'priority': 7},

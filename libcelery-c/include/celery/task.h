@@ -138,7 +138,8 @@ CELERY_API void celery_task_log(celery_task *task, celery_log_level level,
 /*
  * Sends a signature, any canvas, as a child of this task: its parent and root are this task and
  * its root, and its result is among the children of this one's.  It goes out at once; this task
- * ends only when the broker has confirmed it.  The signature stays the caller's.
+ * ends only when the broker has confirmed it (with the solo pool it goes out when the task
+ * returns).  The signature stays the caller's.
  * The id of its result (of a group: the group's), for celery_result_new(); NULL with err.
  */
 CELERY_API const char *celery_task_send(celery_task *task, const celery_sig *sig,
