@@ -28,12 +28,18 @@ static celery_sig *with_own_args(celery_task *task, const char *name, celery_err
 
 /* ---- sending ---- */
 
+static bool sent(celery_task *task, celery_sig *give_sig, celery_error *err)
+{
+    bool done = give_sig && celery_task_send(task, give_sig, err);
+
+    celery_sig_free(give_sig);
+    return done;
+}
+
 static celery_outcome send_one(celery_task *task, celery_sig *give_sig, celery_error *err)
 {
-    if (!give_sig || celery_task_send(task, give_sig, NULL, err) < 0) {
-        return no_signature(task, err);
-    }
-    return celery_task_return_none(task);
+    return sent(task, give_sig, err) ? celery_task_return_none(task)
+                                     : no_signature(task, err);
 }
 
 static celery_outcome chain_add(celery_task *task)
@@ -69,7 +75,6 @@ static celery_outcome build_chain_inside_task(celery_task *task)
 {
     celery_error err = {0};
     celery_sig *sig;
-    const celery_value *result;
 
     if (celery_task_args(task, "") < 0) {
         return CELERY_FAILED;
@@ -79,10 +84,8 @@ static celery_outcome build_chain_inside_task(celery_task *task)
                        celery_group(&err, celery_sig_new(SUITE "add", &err, "[i]", 3),
                                     celery_sig_new(SUITE "add", &err, "[i]", 4), NULL),
                        celery_sig_new(SUITE "add", &err, "[i]", 5), NULL);
-    if (!sig || celery_task_send(task, sig, &result, &err) < 0) {
-        return no_signature(task, &err);
-    }
-    return celery_task_return_value(task, result);
+    return sent(task, sig, &err) ? celery_task_return_value(task, celery_task_sent(task))
+                                 : no_signature(task, &err);
 }
 
 /* ---- replacing ---- */
@@ -302,6 +305,14 @@ static celery_outcome replace_with_stamped_task(celery_task *task)
 
 /* ---- more parts for the chord that this task is part of ---- */
 
+static bool added(celery_task *task, celery_sig *give_sig, celery_error *err)
+{
+    bool done = give_sig && celery_task_add_to_chord(task, give_sig, err);
+
+    celery_sig_free(give_sig);
+    return done;
+}
+
 static celery_outcome add_to_all_to_chord(celery_task *task)
 {
     celery_error err = {0};
@@ -313,9 +324,7 @@ static celery_outcome add_to_all_to_chord(celery_task *task)
     }
     json_array_foreach(nums, i, num)
     {
-        celery_sig *sig = celery_sig_new(SUITE "add", &err, "[OO]", num, val);
-
-        if (!sig || celery_task_add_to_chord(task, sig, &err) < 0) {
+        if (!added(task, celery_sig_new(SUITE "add", &err, "[OO]", num, val), &err)) {
             return no_signature(task, &err);
         }
     }
@@ -333,10 +342,8 @@ static celery_outcome add_chord_to_chord(celery_task *task)
     }
     sig = celery_chain(&err, adders(nums, val, &err),
                        celery_sig_new(SUITE "tsum", &err, NULL), NULL);
-    if (!sig || celery_task_add_to_chord(task, sig, &err) < 0) {
-        return no_signature(task, &err);
-    }
-    return celery_task_return_int(task, 0);
+    return added(task, sig, &err) ? celery_task_return_int(task, 0)
+                                  : no_signature(task, &err);
 }
 
 static const struct suite_task tasks[] = {

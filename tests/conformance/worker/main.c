@@ -48,5 +48,6 @@ int main(int argc, char **argv)
     register_request(app);
     register_redis(app);
     register_retry(app);
+    register_canvas(app);
     return celery_worker_main(app, argc, argv);
 }

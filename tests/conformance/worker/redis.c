@@ -124,6 +124,33 @@ static celery_outcome errback_old_style_with_args(celery_task *task)
     return push(task, id, label);
 }
 
+static celery_outcome errback_new_style(celery_task *task)
+{
+    json_t *request, *exc, *tb;
+    const char *id;
+
+    if (celery_task_args(task, "request:j exc:j tb:j", &request, &exc, &tb) < 0) {
+        return CELERY_FAILED;
+    }
+    id = json_string_value(json_object_get(request, "id"));
+    if (!id || !command(task, "INCR", id, NULL)) {
+        return CELERY_FAILED;
+    }
+    return celery_task_return(task, json_string(id));
+}
+
+static celery_outcome errback_new_style_with_args(celery_task *task)
+{
+    json_t *request, *exc, *tb;
+    const celery_value *label;
+
+    if (celery_task_args(task, "request:j exc:j tb:j label:v", &request, &exc, &tb,
+                         &label) < 0) {
+        return CELERY_FAILED;
+    }
+    return push(task, json_string_value(json_object_get(request, "id")), label);
+}
+
 static const struct suite_task tasks[] = {
     {"redis_echo", redis_echo, NULL},
     {"redis_echo_group_id", redis_echo_group_id, NULL},
@@ -131,6 +158,9 @@ static const struct suite_task tasks[] = {
     {"sum_and_record", sum_and_record, NULL},
     {"errback_old_style", errback_old_style, NULL},
     {"errback_old_style_with_args", errback_old_style_with_args, NULL},
+    {"errback_new_style", errback_new_style, "new_style_errback=true"},
+    {"errback_new_style_with_args", errback_new_style_with_args,
+     "new_style_errback=true"},
 };
 
 void register_redis(celery_app *app)

@@ -121,10 +121,20 @@ bool py_truth(const json_t *value)
     }
 }
 
+/* bytes travel in JSON as {"__type__": "bytes", "__value__": text} (kombu/utils/json.py). */
+static const celery_value *untyped(const celery_value *value)
+{
+    size_t len;
+    const char *type = celery_value_text(celery_value_get(value, "__type__"), &len);
+    bool bytes = type && len == strlen("bytes") && memcmp(type, "bytes", len) == 0;
+
+    return bytes ? celery_value_get(value, "__value__") : value;
+}
+
 char *py_str(const celery_value *value)
 {
     size_t len;
-    const char *text = celery_value_text(value, &len);
+    const char *text = celery_value_text(untyped(value), &len);
 
     return text ? strndup(text, len) : celery_value_repr(value, 0);
 }
