@@ -42,7 +42,13 @@ struct cel_continue_copy {
     int64_t group_index;          /* -1: none */
     const struct cel_node *chord; /* it was a part of this chord; or NULL */
     bool bare;                    /* stored without a traceback */
-    bool original;                /* with the part's exception, not with ChordError */
+    /*
+     * Of a chord's body: its document lists the children of the task that was the last part,
+     * and these (result tuples as JSON, separated): the errbacks by then.
+     */
+    bool trail;
+    struct cel_slice children;
+    bool original; /* with the part's exception, not with ChordError */
 };
 
 /* Copies in the order in which they are to be stored. */
@@ -74,12 +80,13 @@ celery_status cel_continue_chord(const struct cel_canvas *c, struct cel_arena *a
 
 /*
  * A part of a chord failed: FAILURE for the body (copies: every id that waits for it) and its
- * errbacks.  exc: the ChordError; original: what the part raised, or NULL.  Skips as
- * cel_continue_failure().
+ * errbacks.  exc: the ChordError; original: what the part raised, or NULL; last: the task
+ * that was the last part.  Skips as cel_continue_failure().
  */
 celery_status cel_continue_chord_error(
-    const struct cel_canvas *c, struct cel_arena *a, const struct cel_node *body,
-    const struct cel_continue_exc *exc, const struct cel_continue_exc *original,
-    struct cel_effects *effects, struct cel_continue_copies *copies, celery_error *err);
+    const struct cel_canvas *c, struct cel_arena *a, const struct cel_task_call *last,
+    const struct cel_node *body, const struct cel_continue_exc *exc,
+    const struct cel_continue_exc *original, struct cel_effects *effects,
+    struct cel_continue_copies *copies, celery_error *err);
 
 #endif

@@ -347,15 +347,38 @@ static struct cel_slice new_id(struct failing *f)
     return cel_slice_of(id);
 }
 
+/* The CHILD entries so far, as current_task_children() of the running task has them. */
+static struct cel_slice children_so_far(struct failing *f)
+{
+    struct cel_slice rest = cel_buf_slice(&f->effects->bytes);
+    struct cel_buf out = {0};
+    struct cel_effect e;
+
+    while (cel_effects_next(&rest, &e, NULL)) {
+        if (e.kind == CEL_EFFECT_CHILD) {
+            cel_buf_adds(&out, out.len > 0 ? ", " : "");
+            cel_buf_add_slice(&out, e.json);
+        }
+    }
+    char *text = cel_buf_ok(&out) ? cel_arena_strndup(f->a, out.data, out.len) : NULL;
+    struct cel_slice children = cel_slice(text, out.len);
+
+    f->nomem = f->nomem || !text;
+    cel_buf_fini(&out);
+    return text ? children : CEL_SLICE_NULL;
+}
+
+/* Errbacks first: that is how they come to be children in the document. */
 static void fail_body(struct failing *f, struct cel_slice id, bool original,
                       struct cel_slice task, const struct cel_node *errbacks)
 {
-    const struct cel_continue_copy copy = {
-        .task_id = id, .group_index = -1, .original = original};
     const struct failed who = {.id = id, .task = task};
+    struct cel_continue_copy copy = {
+        .task_id = id, .group_index = -1, .original = original, .trail = true};
 
-    add_copy(f, &copy);
     call_errbacks(f, &who, errbacks);
+    copy.children = children_so_far(f);
+    add_copy(f, &copy);
 }
 
 static bool has(const struct cel_node *list, const struct cel_node *item)
@@ -452,7 +475,9 @@ static void fail_group(struct failing *f, const struct cel_node *body)
     add_copy(f, &(struct cel_continue_copy){.task_id = tuple_id(tuple),
                                             .group_index = -1,
                                             .original = true,
-                                            .bare = true});
+                                            .bare = true,
+                                            .trail = true,
+                                            .children = children_so_far(f)});
 }
 
 /* The id that a body's result has: of a chain without one of its own, that of its last step. */
@@ -472,11 +497,16 @@ static struct cel_slice id_of_body(struct failing *f, const struct cel_node *bod
 }
 
 celery_status cel_continue_chord_error(
-    const struct cel_canvas *c, struct cel_arena *a, const struct cel_node *body,
-    const struct cel_continue_exc *exc, const struct cel_continue_exc *original,
-    struct cel_effects *effects, struct cel_continue_copies *copies, celery_error *err)
+    const struct cel_canvas *c, struct cel_arena *a, const struct cel_task_call *last,
+    const struct cel_node *body, const struct cel_continue_exc *exc,
+    const struct cel_continue_exc *original, struct cel_effects *effects,
+    struct cel_continue_copies *copies, celery_error *err)
 {
-    struct failing f = {c, a, exc, effects, copies, err, false};
+    struct cel_canvas running = *c;
+    struct failing f = {&running, a, exc, effects, copies, err, false};
+
+    running.running_id = last->id;
+    running.running_root = last->root_id;
 
     if (!body || body->kind != CELERY_KIND_OBJECT) {
         skip(&f, "chord");

@@ -272,7 +272,7 @@ static void walk(struct cel_carry *c)
     c->walking = false;
 }
 
-void cel_carry_children(struct cel_slice list, struct cel_buf *children)
+static void add_children(struct cel_slice list, struct cel_buf *children)
 {
     struct cel_effect e;
 
@@ -303,7 +303,7 @@ void cel_carry_start(struct celery_worker *w, struct cel_slice effects,
         done.fn(done.ctx, &err);
         return;
     }
-    cel_carry_children(effects, children);
+    add_children(effects, children);
     c->w = w;
     c->done = done;
     c->list = c->rest = cel_slice(copy, effects.len);

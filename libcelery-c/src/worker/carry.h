@@ -24,7 +24,4 @@ struct cel_carry_done {
 void cel_carry_start(struct celery_worker *w, struct cel_slice effects,
                      struct cel_buf *children, struct cel_carry_done done);
 
-/* Appends the result tuples of the list's children, separated; children may be NULL. */
-void cel_carry_children(struct cel_slice list, struct cel_buf *children);
-
 #endif

@@ -57,12 +57,8 @@ celery_status cel_chord_fail(struct cel_request *r, struct cel_slice group_id,
         .args_json = text_args(r, text),
     };
     struct cel_continue_copies copies = {0};
-    struct cel_canvas canvas = *cel_follow_canvas(r->w);
     celery_error err = {0};
 
-    /* The body's errbacks are children of the task that runs: the part that failed it. */
-    canvas.running_id = r->job.call.id;
-    canvas.running_root = r->job.call.root_id;
     cel_log(CELERY_LOG_ERROR, "Chord '%s' raised: ChordError(%s)", cel_log_safe(group_id),
             cel_log_safe(text));
     if (!f) {
@@ -70,12 +66,12 @@ celery_status cel_chord_fail(struct cel_request *r, struct cel_slice group_id,
     }
     exc.traceback = traceback(r, group_id, &exc);
     celery_status status = cel_continue_chord_error(
-        &canvas, &r->envelope->arena, body, &exc, original, effects, &copies, &err);
+        cel_follow_canvas(r->w), &r->envelope->arena, &r->job.call, body, &exc, original,
+        effects, &copies, &err);
     if (status < 0) {
         return status;
     }
     cel_follow_tell(r, &err);
-    cel_carry_children(cel_buf_slice(&effects->bytes), &f->children);
     return cel_follow_add_ends(f, &copies, &exc, original, true);
 }
 

@@ -130,37 +130,13 @@ void cel_follow_tell(struct cel_request *r, const celery_error *err)
 
 /* ---- a failure ---- */
 
-/* celery/backends/base.py current_task_children(): of the task that runs, whoever's the result. */
-static struct cel_slice children_until_now(struct cel_follow *f)
-{
-    struct cel_buf out = {0};
-    struct cel_slice json = CEL_SLICE("[]");
-
-    if (f->children.len == 0) {
-        return json;
-    }
-    cel_buf_addc(&out, '[');
-    cel_buf_add_slice(&out, cel_buf_slice(&f->children));
-    cel_buf_addc(&out, ']');
-    json = cel_buf_slice(&out);
-    if (!cel_buf_ok(&out) || cel_report_copy(f->r, &json) < 0) {
-        json = CEL_SLICE_NULL;
-    }
-    cel_buf_fini(&out);
-    return json;
-}
-
 celery_status cel_follow_add_ends(struct cel_follow *f,
                                   const struct cel_continue_copies *copies,
                                   const struct cel_continue_exc *exc,
                                   const struct cel_continue_exc *original, bool store)
 {
     struct cel_request *r = f->r;
-    struct cel_slice children = copies->n > 0 ? children_until_now(f) : CEL_SLICE("[]");
 
-    if (!children.data) {
-        return CELERY_ENOMEM;
-    }
     for (size_t i = 0; i < copies->n; i++) {
         struct cel_follow_end *end = cel_arena_alloc(&r->envelope->arena, sizeof *end);
 
@@ -170,7 +146,6 @@ celery_status cel_follow_add_ends(struct cel_follow *f,
         memset(end, 0, sizeof *end);
         end->copy = copies->items[i];
         end->exc = end->copy.original && original ? *original : *exc;
-        end->children = children;
         end->store = store;
         if (end->copy.bare) {
             end->exc.traceback = CEL_SLICE_NULL;

@@ -12,7 +12,6 @@ struct cel_follow_end {
     struct cel_list node;
     struct cel_continue_copy copy;
     struct cel_continue_exc exc; /* texts of the request's arena */
-    struct cel_slice children;   /* JSON array: what the request has sent until now */
     bool store;
     struct cel_store stored;
 };

@@ -27,6 +27,13 @@ struct cel_slice cel_report_exception(struct cel_request *r);
 struct cel_slice cel_report_exception_json(struct cel_request *r,
                                            const struct cel_continue_exc *exc);
 
+/*
+ * Children of a document: what the request sent, if own, and more (result tuples as JSON,
+ * separated).
+ */
+struct cel_slice cel_report_children(struct cel_request *r, bool own,
+                                     struct cel_slice more);
+
 /* Whether an error of this task is stored (ignore_result, store_errors_even_if_ignored). */
 bool cel_report_wants_errors(const struct cel_request *r);
 

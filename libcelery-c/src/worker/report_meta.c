@@ -73,17 +73,21 @@ struct cel_slice cel_report_exception(struct cel_request *r)
                                       CEL_SLICE_NULL});
 }
 
-/* The result tuples of what it sent, in order. */
-static struct cel_slice children(struct cel_request *r)
+struct cel_slice cel_report_children(struct cel_request *r, bool own,
+                                     struct cel_slice more)
 {
-    struct cel_buf out = {0};
+    struct cel_slice sent =
+        r->follow && own ? cel_buf_slice(&r->follow->children) : CEL_SLICE_NULL;
     struct cel_slice json = CEL_SLICE("[]");
+    struct cel_buf out = {0};
 
-    if (!r->follow || r->follow->children.len == 0) {
+    if (sent.len == 0 && more.len == 0) {
         return json;
     }
     cel_buf_addc(&out, '[');
-    cel_buf_add_slice(&out, cel_buf_slice(&r->follow->children));
+    cel_buf_add_slice(&out, sent);
+    cel_buf_adds(&out, sent.len > 0 && more.len > 0 ? ", " : "");
+    cel_buf_add_slice(&out, more);
     cel_buf_addc(&out, ']');
     struct cel_slice all = cel_buf_slice(&out);
 
@@ -99,7 +103,7 @@ static void fill_common(struct cel_request *r, struct cel_task_meta *meta)
     const struct cel_task_call *call = &r->job.call;
 
     meta->task_id = call->id;
-    meta->children_json = children(r);
+    meta->children_json = cel_report_children(r, true, CEL_SLICE_NULL);
     meta->group_id = call->group;
     meta->parent_id = call->parent_id;
     meta->date_done_us = INT64_MIN;

@@ -275,7 +275,8 @@ static void phase_copies(struct cel_request *r)
         .status = CEL_SLICE("FAILURE"),
         .result_json = cel_report_exception_json(r, &e->exc),
         .traceback = e->exc.traceback,
-        .children_json = e->children,
+        .children_json = cel_report_children(
+            r, e->copy.trail, e->copy.trail ? e->copy.children : CEL_SLICE_NULL),
         .group_id = e->copy.group_id,
         .parent_id = e->copy.parent_id,
         .date_done_us = cel_clock_wall_us(),

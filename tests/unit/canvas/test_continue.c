@@ -331,10 +331,11 @@ static const struct cel_continue_exc chord_error = {
 
 static struct cel_continue_copies fail_chord(struct fixture *f, const char *body)
 {
+    struct cel_task_call last = call_with(f, "{}");
     struct cel_continue_copies copies = {0};
 
     f->err = (celery_error){0};
-    assert_int_equal(cel_continue_chord_error(&f->canvas, &f->a, json(f, body),
+    assert_int_equal(cel_continue_chord_error(&f->canvas, &f->a, &last, json(f, body),
                                               &chord_error, &boom, &f->effects, &copies,
                                               &f->err),
                      CELERY_OK);
@@ -354,7 +355,8 @@ static void test_a_failed_chord_fails_its_body_and_what_waits(void **state)
     assert_false(copies.items[0].bare);
     assert_slice(copies.items[1].task_id, "next");
     assert_true(copies.items[1].bare);
-    assert_string_equal(kinds(f), "P");
+    assert_string_equal(kinds(f), "PC"); /* a child of the last part */
+    assert_slice(copies.items[0].children, "[[\"u1\", null], [[[\"u2\", null], null]]]");
     assert_string_equal(text_of(f, call_at(f, 0).args), "[\"body\"]");
     assert_slice(call_at(f, 0).parent_id, "body");
     copies = fail_chord(f, TASK("b", ""));
@@ -376,7 +378,7 @@ static void test_a_group_as_body_fails_member_by_member(void **state)
         assert_true(copies.items[i].original);
         assert_int_equal(copies.items[i].bare, i == 2);
     }
-    assert_string_equal(kinds(f), "P");
+    assert_string_equal(kinds(f), "PC");
     assert_string_equal(text_of(f, call_at(f, 0).args), "[\"1\"]");
 }
 
