@@ -362,7 +362,7 @@ static void on_accepted(void *ctx, struct cel_job *job, int pid, const char *nam
 
     r->pid = pid;
     if (name) {
-        snprintf(r->process, sizeof r->process, "%s", name);
+        memcpy(r->process, name, strlen(name) + 1);
     }
     cel_request_event(r, CEL_REQ_ACCEPTED);
 }
