@@ -3,7 +3,8 @@
  * canvas_tool: reads one recipe of a canvas a line, builds and applies it, and prints what
  * would be sent as one line of JSON.  test_canvas_messages.py does the same with Celery.
  *
- * A recipe: {"sig": R, "args", "kwargs", "options", "freeze", "counts", "running"}.
+ * A recipe: {"sig": R, "args", "kwargs", "options", "freeze", "counts", "running", "strict"};
+ * strict: applied with task_allow_error_cb_on_chord_header.
  * R: {"op": "task" | "chain" | "group" | "chord" | "map" | "json", ..., then what is done to
  * it: "set", "immutable", "link", "link_error", "stamp", "clone"}.
  */
@@ -17,6 +18,7 @@
 struct tool {
     struct cel_arena a;
     celery_app *app;
+    struct cel_config *strict;
     struct cel_router *router;
     celery_error err;
 };
@@ -184,7 +186,7 @@ static celery_status run(struct tool *t, const struct cel_node *recipe,
     const struct cel_node *running = get(recipe, "running");
     struct cel_canvas c = {
         .app = t->app,
-        .config = t->app->config,
+        .config = cel_node_truth(get(recipe, "strict")) ? t->strict : t->app->config,
         .router = t->router,
         .reply_to = CEL_SLICE("oid"),
         .origin = CEL_SLICE("gen1@here"),
@@ -287,12 +289,16 @@ int main(void)
         fprintf(stderr, "canvas_tool: %s\n", t.err.message);
         return 1;
     }
+    t.strict = cel_config_new();
+    cel_config_set(t.strict, "task_allow_error_cb_on_chord_header", "true", CEL_FROM_API,
+                   &t.err);
     cel_clock_set(&(struct cel_clock_ops){.wall = fixed_time, .mono = fixed_time});
     while ((len = getline(&line, &cap, stdin)) > 0) {
         one_line(&t, cel_slice(line, (size_t)len));
     }
     free(line);
     cel_router_free(t.router);
+    cel_config_free(t.strict);
     celery_app_free(t.app);
     return 0;
 }

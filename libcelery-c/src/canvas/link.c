@@ -58,7 +58,14 @@ static void link_error_to_header(struct cel_ctx *x, struct cel_sig *chord,
     struct cel_opts *immutable = cel_opts_new(x);
 
     cel_opts_set(x, immutable, CEL_KEY("immutable"), cel_val_node(cel_ctx_bool(x, true)));
-    const struct cel_list_obj *tasks = cel_sig_tasks(chord);
+    if (chord->kw->header) { /* frozen: one group instead of a list */
+        struct cel_sig *copy = cel_sig_cloned(x, errback, NULL, NULL, immutable);
+        if (copy) {
+            cel_sig_do_link_error(x, chord->kw->header, cel_val_sig(copy));
+        }
+        return;
+    }
+    const struct cel_list_obj *tasks = chord->kw->tasks;
     for (size_t i = 0; tasks && i < tasks->n; i++) {
         struct cel_sig *copy = cel_sig_cloned(x, errback, NULL, NULL, immutable);
         if (copy) {

@@ -182,6 +182,21 @@ static struct cel_sig *chord_from_plain(struct cel_ctx *x, const struct cel_sig 
     return sig;
 }
 
+/* cls(tasks, **options): an option of the name is the parameter immutable. */
+static struct cel_sig *of_tasks(struct cel_ctx *x, const struct cel_sig *from,
+                                struct cel_list_obj *tasks)
+{
+    struct cel_opts *opts = shared_opts(x, from);
+    struct cel_val immutable;
+
+    (void)cel_opts_pop(opts, CEL_KEY("immutable"), &immutable);
+    struct cel_sig *sig = cel_sig_of_tasks(x, from->type, tasks, opts);
+    if (sig) {
+        sig->immutable = cel_val_truth(&immutable);
+    }
+    return sig;
+}
+
 struct cel_sig *cel_sig_from_plain(struct cel_ctx *x, const struct cel_sig *from)
 {
     struct cel_sig *sig = NULL;
@@ -202,7 +217,7 @@ struct cel_sig *cel_sig_from_plain(struct cel_ctx *x, const struct cel_sig *from
         if (tasks && from->type == CEL_SIG_GROUP) {
             from->kw->tasks = tasks; /* in place, as upstream's comment there explains */
         }
-        return cel_sig_of_tasks(x, from->type, tasks, shared_opts(x, from));
+        return of_tasks(x, from, tasks);
     case CEL_SIG_CHORD:
         return chord_from_plain(x, from);
     case CEL_SIG_MAP:
