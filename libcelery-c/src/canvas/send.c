@@ -166,7 +166,11 @@ static void set_stamps(struct cel_sending *s)
     }
     const struct cel_node *names = cel_val_as_node(s->x, a, list);
     struct cel_node *stamps = cel_node_new(a, CELERY_KIND_OBJECT);
-    if (!names || !stamps || names->kind != CELERY_KIND_ARRAY) {
+    if (!names || !stamps) {
+        cel_ctx_fail(s->x, CELERY_ENOMEM, "out of memory");
+        return;
+    }
+    if (names->kind != CELERY_KIND_ARRAY) {
         cel_sending_wrong(s, "stamped_headers", "is no list");
         return;
     }
