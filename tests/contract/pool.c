@@ -565,6 +565,37 @@ static void test_what_is_recalled_never_runs(void **state)
     tear_down(b);
 }
 
+/* Every third one has expired by the time that there is a place for it. */
+static bool wanted(void *ctx, struct cel_job *job)
+{
+    struct bench *b = ctx;
+    struct order *o = order_of(job);
+    if ((o - b->orders) % 3 != 0) {
+        return true;
+    }
+    assert_int_equal(b->pool->ops->recall(b->pool, job), CELERY_OK);
+    o->recalled++;
+    b->ended++;
+    return false;
+}
+
+static void test_what_is_not_wanted_any_more_never_runs(void **state)
+{
+    struct bench *b = set_up(state);
+    struct cel_pool_events own = events;
+    own.wanted = wanted;
+    b->pool->events = &own;
+    for (int i = 0; i < 90; i++) {
+        add(b, "nap", "[0.001]");
+    }
+    run_all(b);
+    for (unsigned i = 0; i < b->n_orders; i++) {
+        assert_int_equal(b->orders[i].recalled, i % 3 == 0);
+        assert_int_equal(b->orders[i].finished, i % 3 != 0);
+    }
+    tear_down(b);
+}
+
 /* ---- of pools with several members ---- */
 
 static void test_nothing_waits_behind_a_slow_task(void **state)
@@ -944,6 +975,7 @@ int main(int argc, char **argv)
         T(test_large_bodies_and_results, ops),
         T(test_the_soft_limit_is_told, ops),
         T(test_what_is_recalled_never_runs, ops),
+        T(test_what_is_not_wanted_any_more_never_runs, ops),
         T(test_stop_inside_an_event, ops),
         T(test_no_memory_loses_no_job, ops),
     };

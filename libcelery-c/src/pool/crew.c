@@ -124,6 +124,15 @@ static unsigned count_ready(const struct cel_crew *c)
     return n;
 }
 
+/* It may have waited for long since it was submitted. */
+static bool wanted(struct cel_crew *c, struct cel_job *job)
+{
+    const struct cel_pool_events *events = c->pool->events;
+
+    return cel_seat_of(job)->accepted || !events->wanted ||
+           events->wanted(c->pool->events_ctx, job);
+}
+
 /* Spreads evenly: a member is filled to its share, then it is the next one's turn. */
 static void hand_out(struct cel_crew *c)
 {
@@ -139,7 +148,7 @@ static void hand_out(struct cel_crew *c)
         if ((m->held > 0 && m->held >= quota) || !may_take(m, job, quota)) {
             c->cursor = (c->cursor + 1) % c->n_members;
             refused++;
-        } else {
+        } else if (wanted(c, job)) {
             give(m, job);
             refused = 0;
         }

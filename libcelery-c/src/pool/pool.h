@@ -86,6 +86,12 @@ struct cel_outcome {
 /* Told on the loop's thread, in this order, once each per submitted job. */
 struct cel_pool_events {
     /*
+     * There is a place for it now.  False: it may not run any more, and the worker has had it
+     * back with recall().  NULL: every job may.
+     */
+    bool (*wanted)(void *ctx, struct cel_job *job);
+
+    /*
      * It runs now, in the process of that pid and name ("ForkPoolWorker-1", at most
      * CEL_POOL_NAME bytes with its end, borrowed for the call); 0 and NULL: in this one.
      */

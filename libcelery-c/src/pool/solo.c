@@ -70,11 +70,15 @@ static void run_head(struct solo *s)
 /* accepted() comes a pass earlier, so that an early acknowledgement is out before. */
 static void accept_next(struct solo *s)
 {
+    const struct cel_pool_events *events = s->pool.events;
     struct cel_list *node = cel_list_first(&s->waiting);
+    if (events->wanted && !events->wanted(s->pool.events_ctx, job_of(node))) {
+        return;
+    }
     cel_list_remove(node);
     s->n_waiting--;
     s->head = job_of(node);
-    s->pool.events->accepted(s->pool.events_ctx, s->head, 0, NULL);
+    events->accepted(s->pool.events_ctx, s->head, 0, NULL);
 }
 
 static bool is_short(const struct solo *s, const struct cel_job *job)

@@ -105,12 +105,17 @@ static void not_registered(struct cel_request *r)
     cel_request_end(r, &outcome);
 }
 
+static void tell_revoked(const struct cel_request *r)
+{
+    cel_log(CELERY_LOG_INFO, "Discarding revoked task: %s[%s]",
+            cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
+}
+
 static void revoke(struct cel_request *r, const char *reason)
 {
     struct cel_outcome outcome;
 
-    cel_log(CELERY_LOG_INFO, "Discarding revoked task: %s[%s]",
-            cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
+    tell_revoked(r);
     cel_report_revoked(r, reason, &outcome);
     cel_request_end(r, &outcome);
 }
@@ -205,4 +210,21 @@ void cel_admit_to_pool(struct cel_request *r)
         return;
     }
     cel_request_event(r, CEL_REQ_SLOT);
+}
+
+bool cel_admit_to_run(struct cel_request *r)
+{
+    const char *why = r->state == CEL_REQ_SUBMITTED ? forbidden(r) : NULL;
+    struct cel_outcome outcome;
+
+    if (!why) {
+        return true;
+    }
+    cel_report_revoked(r, why, &outcome);
+    if (cel_report_keep(r, &outcome) < 0) {
+        return true; /* no memory even for that */
+    }
+    tell_revoked(r);
+    cel_request_event(r, CEL_REQ_REVOKED);
+    return false;
 }

@@ -11,4 +11,10 @@ void cel_admit(struct celery_worker *w, struct cel_delivery *give_delivery);
 /* A ready request's turn: expired or revoked meanwhile? Otherwise to the pool. */
 void cel_admit_to_pool(struct cel_request *r);
 
+/*
+ * A submitted job is about to start: true unless it expired meanwhile or was revoked; then it has
+ * been recalled and its end is under way.
+ */
+bool cel_admit_to_run(struct cel_request *r);
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "worker/admit.h"
 #include "worker/follow.h"
 #include "worker/redelivered.h"
 #include "worker/report.h"
@@ -356,6 +357,11 @@ static struct cel_request *of_job(struct cel_job *job)
     return cel_container_of(job, struct cel_request, job);
 }
 
+static bool on_wanted(void *ctx, struct cel_job *job)
+{
+    return cel_admit_to_run(of_job(job));
+}
+
 static void on_accepted(void *ctx, struct cel_job *job, int pid, const char *name)
 {
     struct cel_request *r = of_job(job);
@@ -472,6 +478,7 @@ static void on_stuck(void *ctx, struct cel_job *job)
 }
 
 const struct cel_pool_events cel_request_pool_events = {
+    .wanted = on_wanted,
     .accepted = on_accepted,
     .state = on_state,
     .effects = on_effects,
