@@ -356,6 +356,11 @@ def leftover_keys(redis_client):
             and not ('.celery-c.lease.' in k and 0 < redis_client.ttl(k) <= 45)]
 
 
+def leftover_messages(redis_client):
+    """What waits in the default queue, or is held by a worker."""
+    return redis_client.lrange('celery', 0, -1) + redis_client.hkeys('unacked')
+
+
 def need_worker():
     if KIND == 'c':
         if not CELERY_C:

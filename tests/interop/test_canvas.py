@@ -3,6 +3,7 @@
 """Workflows that Python builds, on a C worker, on C and Python workers together, and compared
 with a Python worker alone: values, documents, and what is left in Redis."""
 
+import base64
 import json
 import re
 import time
@@ -255,6 +256,219 @@ class Unlock(Pair):
             r'chord_unlock\[[^]]*\] raised unexpected: TypeError', self.ours.output())) ==
             len(calls), 15 * lib.PATIENCE)
         self.assertEqual(self.call('t.add', 1, 1), 2)
+
+
+class Alone(lib.Case):
+    """Workers that start when the messages are there."""
+
+    def setUp(self):
+        self.db0.flushdb()
+        self.db1.flushdb()
+
+    def messages(self):
+        return [json.loads(text) for text in self.db0.lrange('celery', 0, -1)]
+
+    def push(self, message, **embed):
+        """Once more under a tag of its own, with other embedded signatures."""
+        message = json.loads(json.dumps(message))
+        message['properties']['delivery_tag'] = str(uuid.uuid4())
+        if embed:
+            body = json.loads(base64.b64decode(message['body']))
+            body[2].update(embed)
+            message['body'] = base64.b64encode(json.dumps(body).encode()).decode()
+        self.db0.lpush('celery', json.dumps(message))
+
+    def counted(self, path):
+        with open(path) as f:
+            return f.read().split()
+
+    def body(self, path):
+        return self.app.signature('t.count', args=(path, 'body'), immutable=True)
+
+    def claim_of(self, gid):
+        return 'celery-taskset-meta-%s.c' % gid
+
+
+class Once(Alone):
+    def test_parts_that_come_twice(self):
+        path = lib.tmpname('.count')
+        header = [self.app.signature('t.add', args=(i, i)) for i in range(10)]
+        result = chord(header, self.body(path)).apply_async()
+        for message in self.messages():
+            self.push(message)
+        self.start()
+        result.get(timeout=15 * lib.PATIENCE)
+        lib.wait_for('all are done', lambda: not lib.leftover_messages(self.db0), 20)
+        time.sleep(0.3)
+        self.assertEqual(self.counted(path), ['body'])
+        self.assertEqual([k for k in lib.keys(self.db1) if k.endswith(('.j', '.s', '.t', '.d'))],
+                         [])
+
+    def test_a_part_waits_for_a_claim_that_nobody_ends(self):
+        """As if a worker had died between the last part and the body."""
+        path = lib.tmpname('.count')
+        result = chord([self.app.signature('t.add', args=(1, 1))],
+                       self.body(path)).apply_async()
+        gid = self.messages()[0]['headers']['group']
+        self.db1.set(self.claim_of(gid), 'of a dead worker', ex=3)
+        self.start(conf={'task_acks_late': True})
+        time.sleep(1.5)
+        self.assertEqual(self.counted(path), [])
+        self.assertEqual(len(lib.leftover_messages(self.db0)), 1)
+        result.get(timeout=15 * lib.PATIENCE)
+        self.assertEqual(self.counted(path), ['body'])
+        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 20)
+
+    def test_a_chord_that_is_over_is_over(self):
+        path = lib.tmpname('.count')
+        result = chord([self.app.signature('t.add', args=(1, 1))],
+                       self.body(path)).apply_async()
+        part = self.messages()[0]
+        self.start()
+        result.get(timeout=15 * lib.PATIENCE)
+        self.push(part)
+        lib.wait_for('it is settled', lambda: not lib.leftover_messages(self.db0), 20)
+        time.sleep(0.3)
+        self.assertEqual(self.counted(path), ['body'])
+
+    def test_a_worker_that_is_killed_all_the_time(self):
+        """Each chord ends with its value, whatever of it is run twice."""
+        count = 12 if lib.QUICK else 40
+        results = [chord([chain(self.app.signature('t.add', args=(i, j)),
+                                self.app.signature('t.add', args=(1,))) for j in range(5)],
+                         self.app.signature('t.ident')).apply_async() for i in range(count)]
+        conf = {'task_acks_late': True, 'task_reject_on_worker_lost': True,
+                'worker_lease_seconds': 1}
+        for i in range(6):
+            worker = self.start(conf=conf, name='w%d' % i)
+            time.sleep(0.1 + 0.05 * i)
+            worker.kill9()
+        self.start(conf=conf, name='last')
+        for i, result in enumerate(results):
+            self.assertEqual(result.get(timeout=60 * lib.PATIENCE),
+                             [i + j + 1 for j in range(5)])
+
+    def test_parts_in_a_list(self):
+        """result_chord_ordered False: in the order in which they came."""
+        result = chord([self.app.signature('t.add', args=(i, i)) for i in range(10)],
+                       self.app.signature('t.ident')).apply_async()
+        self.start(conf={'result_backend_transport_options': {'result_chord_ordered': False}})
+        self.assertEqual(sorted(result.get(timeout=15 * lib.PATIENCE)),
+                         [2 * i for i in range(10)])
+
+    def test_a_fleet_of_both(self):
+        """C and Python workers count the parts of one chord."""
+        b = Build(self.app)
+        results = [chord([b.add(i, j) for j in range(20)], b.ident()).apply_async()
+                   for i in range(10)]
+        nested = [GOOD['two chords'][0](b).apply_async() for _ in range(5)]
+        ours = self.start(name='ours', wait=False)
+        theirs = self.start(name='theirs', kind='python', wait=False)
+        ours.wait_ready()
+        theirs.wait_ready()
+        more = [chord([b.sig('t.sleep', 0.05), b.add(i, 1)], b.ident()).apply_async()
+                for i in range(20)]
+        for i, result in enumerate(results):
+            self.assertEqual(result.get(timeout=30 * lib.PATIENCE),
+                             [i + j for j in range(20)])
+        for result in nested:
+            self.assertEqual(result.get(timeout=30 * lib.PATIENCE), GOOD['two chords'][1])
+        for i, result in enumerate(more):
+            self.assertEqual(result.get(timeout=30 * lib.PATIENCE), [0.05, i + 1])
+        for worker in (ours, theirs):
+            self.assertIn('succeeded in', worker.output())
+
+
+@unittest.skipUnless(lib.KIND == 'c', 'what Python makes of it is another matter')
+class BadInput(Alone):
+    def one(self, name='t.add', args=(1, 2), **options):
+        """A message that nobody has taken yet, and its result."""
+        result = self.app.send_task(name, args, queue='aside', **options)
+        return json.loads(self.db0.rpop('aside')), result
+
+    def test_signatures_that_are_none(self):
+        good = {'task': 't.ident', 'args': [], 'kwargs': {}, 'options': {'task_id': None},
+                'subtask_type': None, 'immutable': False}
+        rows = [({'callbacks': 5}, 'callbacks'),
+                ({'callbacks': [5]}, r'callbacks\[0\]'),
+                ({'callbacks': [good, {'args': []}]}, r'callbacks\[1\]\.task'),
+                ({'chain': 'x'}, 'chain'),
+                ({'chain': [good, []]}, r'chain\[1\]'),
+                ({'chain': [dict(good, kwargs=[])]}, r'chain\[0\]\.kwargs'),
+                ({'chain': [dict(good, subtask_type='group', kwargs={'tasks': 3})]},
+                 r'chain\[0\]\.kwargs\.tasks')]
+        self.start()
+        for embed, path in rows:
+            with self.subTest(path):
+                message, result = self.one()
+                told = str(uuid.uuid4())
+                self.push(message, errbacks=[7, dict(good, options={'task_id': told})],
+                          **embed)
+                with self.assertRaisesRegex(Exception, path):
+                    result.get(timeout=10 * lib.PATIENCE)
+                self.assertEqual(self.app.AsyncResult(told).get(timeout=10 * lib.PATIENCE),
+                                 result.id)
+        self.assertEqual(self.call('t.add', 1, 1), 2)
+        lib.wait_for('nothing is left', lambda: not lib.leftover_messages(self.db0), 10)
+
+    def test_a_body_that_is_none(self):
+        self.start()
+        message, result = self.one(group_id='g-1', group_index=0, chord=self.app.signature(
+            't.noop'))
+        self.db1.set('celery-taskset-meta-g-1.s', 1)
+        self.push(message, chord={'task': 7})
+        self.assertEqual(result.get(timeout=10 * lib.PATIENCE), 3)
+        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+        self.assertEqual(self.call('t.add', 1, 1), 2)
+
+    def test_keys_that_are_nothing_of_the_kind(self):
+        """Sizes and counters that somebody else wrote."""
+        self.start()
+        body = self.app.signature('t.ident', task_id='body-1')
+        message, result = self.one(group_id='g-2', group_index=0, chord=body)
+        self.db1.set('celery-taskset-meta-g-2.s', 'many')
+        self.push(message)
+        self.assertEqual(result.get(timeout=10 * lib.PATIENCE), 3)
+        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+        message, result = self.one(group_id='g-3', group_index=0, chord=body)
+        self.db1.set('celery-taskset-meta-g-3.j', 'a text')
+        self.push(message)
+        with self.assertRaisesRegex(Exception, 'Join error'):
+            self.app.AsyncResult('body-1').get(timeout=10 * lib.PATIENCE)
+        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+
+    def test_sizes_that_disagree(self):
+        """A chord of which more is expected stays open; nobody else is disturbed."""
+        self.start()
+        body = self.app.signature('t.ident', task_id='body-2')
+        message, result = self.one(group_id='g-4', group_index=0, chord=body)
+        self.db1.set('celery-taskset-meta-g-4.s', 2)
+        self.push(message)
+        self.assertEqual(result.get(timeout=10 * lib.PATIENCE), 3)
+        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+        self.assertIsNone(lib.document(self.db1, 'body-2'))
+        self.assertEqual(self.db1.zcard('celery-taskset-meta-g-4.j'), 1)
+
+    def test_a_saved_group_that_is_none(self):
+        self.start()
+        body = self.app.signature('t.ident', task_id='body-3')
+        message, _ = self.one(group_id='g-5', group_index=0, chord=body)
+        self.db1.set('celery-taskset-meta-g-5.s', 1)
+        self.db1.set('celery-taskset-meta-g-5', json.dumps({'result': [[7, None], [3]]}))
+        self.push(message)
+        with self.assertRaisesRegex(Exception, 'Join error'):
+            self.app.AsyncResult('body-3').get(timeout=10 * lib.PATIENCE)
+
+    def test_a_member_of_a_saved_group_never_ends(self):
+        self.start(conf={'result_chord_join_timeout': 0.5})
+        body = self.app.signature('t.ident', task_id='body-4')
+        message, _ = self.one(group_id='g-6', group_index=0, chord=body)
+        self.db1.set('celery-taskset-meta-g-6.s', 1)
+        self.db1.set('celery-taskset-meta-g-6', json.dumps(
+            {'result': [['g-6', None], [[['nobody', None], None]]]}))
+        self.push(message)
+        with self.assertRaisesRegex(Exception, 'TimeoutError'):
+            self.app.AsyncResult('body-4').get(timeout=10 * lib.PATIENCE)
 
 
 def add_workflows(case, names):

@@ -325,11 +325,28 @@ static void go_on(struct returning *x)
     }
 }
 
+/* The keys of the chord are in nobody's hand: its body fails, without a claim. */
+static void fail_uncounted(struct returning *x, const celery_error *err)
+{
+    struct cel_follow *f = cel_follow_get(x->r);
+    struct cel_slice text =
+        cel_report_text(x->r, "Join error: ValueError('%s')", err->message);
+
+    if (!f ||
+        cel_chord_fail(x->r, x->end.group_id, body_of(x), text, NULL, &f->errbacks) < 0) {
+        end_nomem(x);
+    } else {
+        end(x, NULL);
+    }
+}
+
 static void on_counted(void *ctx, const celery_error *err)
 {
     struct returning *x = ctx;
 
-    if (err) {
+    if (err && err->status == CELERY_EPROTO) {
+        fail_uncounted(x, err);
+    } else if (err) {
         end(x, err);
     } else if (x->answer == CEL_CHORD_OPEN) {
         end(x, NULL);

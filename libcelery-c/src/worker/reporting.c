@@ -103,7 +103,7 @@ void cel_reporting_sent(struct cel_request *r)
 static bool is_outage(const celery_error *err)
 {
     return celery_error_retriable(err) || err->status == CELERY_EUNCERTAIN ||
-           err->status == CELERY_ENOMEM;
+           err->status == CELERY_EAUTH;
 }
 
 static void on_followed(void *ctx, const celery_error *err)
@@ -178,9 +178,14 @@ static void on_carried(void *ctx, const celery_error *err)
 
     if (err) {
         log_undone(r, cel_phase_name(r->phase), err);
-        r->w->abandoned = true;
     }
-    advance(r, err ? CEL_PHASE_FAILED : CEL_PHASE_DONE);
+    /* What never can be done is no reason to run the task once more. */
+    if (err && is_outage(err)) {
+        r->w->abandoned = true;
+        advance(r, CEL_PHASE_FAILED);
+    } else {
+        advance(r, CEL_PHASE_DONE);
+    }
 }
 
 static struct cel_slice part_state(const struct cel_request *r)
