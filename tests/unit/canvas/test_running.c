@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/alloc.h"
 #include "canvas/running.h"
 #include "message/envelope_json.h"
 #include <stdio.h>
@@ -216,6 +217,28 @@ static void test_no_chord_to_grow(void **state)
     assert_int_equal(effects.n, 0);
 }
 
+static void test_no_memory_adds_nothing(void **state)
+{
+    for (unsigned long nth = 1; nth < 60; nth++) {
+        tear_down(state);
+        set_up(state);
+        request.group = CEL_SLICE("g");
+        request.embed = node("{\"callbacks\": [" ADD "], \"errbacks\": [" ADD
+                             "], \"chain\": [" ADD "], \"chord\": " ADD "}");
+        struct cel_sig *parts[] = {task("a"), task("b")};
+        struct cel_sig *group = cel_sig_group(&arena, parts, 2), *more = task("c");
+        cel_alloc_fail_at(nth, 1);
+        celery_status st = replace(group);
+        celery_status grown =
+            cel_sig_add_to_chord(&canvas, &arena, &request, more, &effects, NULL, NULL);
+        cel_alloc_fail_at(0, 0);
+        assert_true(st == CELERY_OK || st == CELERY_ENOMEM || st == CELERY_ELIMIT);
+        assert_true(grown == CELERY_OK || grown == CELERY_ENOMEM ||
+                    grown == CELERY_ELIMIT);
+        assert_int_equal(effects.n == 0, st < 0 && grown < 0);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -227,6 +250,7 @@ int main(void)
         T(test_a_request_that_carries_no_signatures),
         T(test_a_chord_is_told_before_it_grows),
         T(test_no_chord_to_grow),
+        T(test_no_memory_adds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "app/builtin.h"
+#include "base/alloc.h"
 #include "canvas/effects.h"
 #include "pool/run_task.h"
 #include <celery.h>
@@ -34,7 +35,7 @@ static celery_outcome twice(celery_task *task)
     }
     assert_null(celery_task_id(task));
     assert_true(celery_task_called_directly(task));
-    assert_int_equal(celery_task_update_state(task, "PROGRESS", NULL), CELERY_EINVAL);
+    assert_true(celery_task_update_state(task, "PROGRESS", NULL) < 0);
     return celery_task_return_int(task, 2 * x);
 }
 
@@ -292,6 +293,33 @@ static void test_the_others(void **state)
     assert_returns("celery.backend_cleanup", "[[], {}, null]", "null");
 }
 
+static void test_no_memory_is_a_failure_and_nothing_worse(void **state)
+{
+    static const char *const calls[][2] = {
+        {"celery.map", "[[\"t.twice\", [1, 2]], {}, null]"},
+        {"celery.starmap", "[[\"t.add\", [[1, 2]]], {}, null]"},
+        {"celery.accumulate", "[[[1, 2]], {\"index\": 0}, null]"},
+        {"celery.chunks", "[[" SIG("t.add", "[]") ", [[1, 2], [3, 4]], 1], {}, null]"},
+        {"celery.chord", "[[[" SIG("t.add", "[1, 2]") "], " SIG("t.twice", "[]") "], {}, "
+                                                                                 "null]"},
+        {"celery.group", "[[[" SIG("t.add", "[1]") "], [[\"g\", null], []], \"g\", [5]], "
+                                                   "{}, null]"},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        for (unsigned long nth = 1; nth < 60; nth++) {
+            tear_down(state);
+            set_up(state);
+            cel_alloc_fail_at(nth, 1);
+            struct cel_outcome o = call(calls[i][0], calls[i][1]);
+            cel_alloc_fail_at(0, 0);
+            assert_true(o.kind == CEL_OUTCOME_SUCCESS ? o.result_json.len > 0
+                        : o.kind == CEL_OUTCOME_FAILURE
+                            ? o.exc_args.len > 0
+                            : o.kind == CEL_OUTCOME_MALFORMED);
+        }
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -305,6 +333,7 @@ int main(void)
         T(test_chunks_sends_starmaps),
         T(test_old_groups_and_chords),
         T(test_the_others),
+        T(test_no_memory_is_a_failure_and_nothing_worse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

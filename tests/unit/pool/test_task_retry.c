@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "canvas/effects.h"
 #include "message/envelope_json.h"
@@ -365,14 +366,37 @@ static void test_an_unknown_queue_rejects(void **state)
     assert_int_equal(o.effects.len, 0);
 }
 
+static void test_no_memory_is_an_end_and_nothing_worse(void **state)
+{
+    for (unsigned long nth = 1; nth < 80; nth++) {
+        tear_down(state);
+        set_up(state);
+        struct cel_job job = whole_job();
+        struct cel_outcome o;
+        body_fn = changed;
+        cel_alloc_fail_at(nth, 1);
+        cel_runner_run(runner, &job, &o);
+        cel_alloc_fail_at(0, 0);
+        /* Never a retry without its message. */
+        assert_true(o.kind != CEL_OUTCOME_RETRY || o.effects.len > 0);
+        assert_true(o.kind == CEL_OUTCOME_RETRY || o.kind == CEL_OUTCOME_REJECT ||
+                    o.kind == CEL_OUTCOME_FAILURE || o.kind == CEL_OUTCOME_MALFORMED);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_all_that_came_goes_on),       T(test_a_task_without_parents_is_its_own),
-        T(test_everything_can_be_changed),   T(test_arguments_are_not_given_twice),
-        T(test_an_exchange_of_its_own),      T(test_max_retries_of_one_execution),
-        T(test_wrong_options_fail_the_task), T(test_an_unknown_queue_rejects),
+        T(test_all_that_came_goes_on),
+        T(test_a_task_without_parents_is_its_own),
+        T(test_everything_can_be_changed),
+        T(test_arguments_are_not_given_twice),
+        T(test_an_exchange_of_its_own),
+        T(test_max_retries_of_one_execution),
+        T(test_wrong_options_fail_the_task),
+        T(test_an_unknown_queue_rejects),
+        T(test_no_memory_is_an_end_and_nothing_worse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
