@@ -250,3 +250,11 @@ def request_more(self, *args, **kwargs):
 @app.task(name='t.sum_of')
 def sum_of(values):
     return sum(values)
+
+
+@app.task(name='t.crash_again', bind=True, retry_on_worker_lost=True, acks_late=True,
+          max_retries=2, default_retry_delay=0.3)
+def crash_again(self, times):
+    if self.request.retries < times:
+        os._exit(1)
+    return self.request.retries

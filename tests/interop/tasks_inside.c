@@ -2,6 +2,7 @@
 #include "tasks_inside.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define OPTION(app, name, option, value) \
     celery_app_task_set(app, name, option, value, NULL)
@@ -142,6 +143,20 @@ static celery_outcome sum_of(celery_task *task)
     return celery_task_return_int(task, sum);
 }
 
+/* Takes its process along, the first times. */
+static celery_outcome crash_again(celery_task *task)
+{
+    int times;
+
+    if (celery_task_args(task, "times:i", &times) < 0) {
+        return CELERY_FAILED;
+    }
+    if (celery_task_retries(task) < times) {
+        _exit(1);
+    }
+    return celery_task_return_int(task, celery_task_retries(task));
+}
+
 static json_t *value_or_null(const celery_value *value)
 {
     json_t *json = value ? celery_value_to_json(value, NULL) : NULL;
@@ -189,6 +204,7 @@ static const struct {
     {"t.spawn", spawn},
     {"t.grow", grow},
     {"t.wait_for", wait_for},
+    {"t.crash_again", crash_again},
     {"t.sum_of", sum_of},
     {"t.request_more", request_more},
 };
@@ -204,5 +220,9 @@ celery_status register_inside(celery_app *app)
     OPTION(app, "t.auto", "dont_autoretry_for", "PermissionError");
     OPTION(app, "t.auto", "retry_kwargs", "{\"max_retries\": 2, \"countdown\": 0.5}");
     OPTION(app, "t.auto", "typing_name", "auto");
+    OPTION(app, "t.crash_again", "retry_on_worker_lost", "true");
+    OPTION(app, "t.crash_again", "acks_late", "true");
+    OPTION(app, "t.crash_again", "max_retries", "2");
+    OPTION(app, "t.crash_again", "default_retry_delay", "0.3");
     return status;
 }

@@ -3,6 +3,7 @@
 """How each outcome is settled and what is stored of it, by the settings that decide it."""
 
 import json
+import re
 
 import lib
 from test_results import Reference
@@ -90,6 +91,29 @@ class Ignored(Reference):
 
     def test_states_of_the_task_are_not(self):
         self.assertEqual(self.stored('t.progress', (0,), ignore_result=True)[0], None)
+
+
+class Lost(Reference):
+    """retry_on_worker_lost, since 5.7."""
+
+    def mask(self, text):
+        return re.sub(r'Job: \d+', 'Job: N', text)
+
+    def test_it_ends_well(self):
+        if NEW:
+            self.assert_same_document('t.crash_again', (2,))
+        r = self.app.send_task('t.crash_again', (1,), queue='ours')
+        self.wait_state(r, 'RETRY')
+        self.assertEqual(json.loads(lib.document(self.db1, r.id))['result']['exc_type'],
+                         'WorkerLostError')
+        self.assertEqual(r.get(timeout=20), 1)
+
+    def test_it_is_given_up(self):
+        if NEW:
+            self.assert_same_document('t.crash_again', (9,), mask=self.mask)
+        r = self.app.send_task('t.crash_again', (9,), queue='ours')
+        self.wait_state(r, 'FAILURE', timeout=20 * lib.PATIENCE)
+        lib.wait_for('settled', lambda: not self.db0.hlen('unacked'), 20)
 
 
 class Inside(lib.Case):

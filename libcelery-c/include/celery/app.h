@@ -66,20 +66,20 @@ CELERY_API celery_status celery_app_task(celery_app *app, const char *name,
 /*
  * Sets an option of a registered task, by the name of Celery's Task attribute.  Values
  * are text as in celery_app_set().  Understood: acks_late, acks_on_failure,
- * acks_on_timeout, acks_on_failure_or_timeout, reject_on_worker_lost, ignore_result,
- * store_errors_even_if_ignored, track_started, time_limit, soft_time_limit, max_retries,
- * default_retry_delay, rate_limit, throws, serializer, compression, queue, priority,
- * expires, typing_name (the function's Python name used in TypeError texts), and for
- * retries without a word in the function: autoretry_for, dont_autoretry_for,
- * retry_backoff, retry_backoff_max, retry_jitter, retry_kwargs (a JSON object of countdown
- * and max_retries).
+ * acks_on_timeout, acks_on_failure_or_timeout, reject_on_worker_lost,
+ * retry_on_worker_lost, ignore_result, store_errors_even_if_ignored, track_started,
+ * time_limit, soft_time_limit, max_retries, default_retry_delay, rate_limit, throws,
+ * serializer, compression, queue, priority, expires, typing_name (the function's Python
+ * name used in TypeError texts), and for retries without a word in the function:
+ * autoretry_for, dont_autoretry_for, retry_backoff, retry_backoff_max, retry_jitter,
+ * retry_kwargs (a JSON object of countdown and max_retries).
  *
  * new_style_errback: as an errback (link_error) the task gets three arguments, the request
  * (id, task, args, kwargs, root_id, parent_id, group, retries), the exception (exc_type,
  * exc_message, exc_module) and the traceback or null; without it, the id of the failed task.
  *
- * autoretry_for and dont_autoretry_for are names of exception types, separated by commas.
- * A name matches the type that celery_task_fail() was given, "Type" in any module or
+ * autoretry_for, dont_autoretry_for and throws are names of exception types, separated by
+ * commas.  A name matches the type that celery_task_fail() was given, "Type" in any module or
  * "module.Type" in full.  Python's builtin exceptions match their bases too ("OSError"
  * matches ConnectionResetError); of other types no base is known but "Exception", so name
  * each of them.  Wrong arguments (celery_task_args()) are not tried again.

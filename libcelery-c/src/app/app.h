@@ -30,6 +30,7 @@ struct cel_task_def {
     enum cel_tristate acks_on_failure; /* unset: acks_on_failure_or_timeout */
     enum cel_tristate acks_on_timeout;
     enum cel_tristate reject_on_worker_lost;
+    enum cel_tristate retry_on_worker_lost;
     enum cel_tristate ignore_result;
     enum cel_tristate new_style_errback; /* takes request, exception, traceback */
     enum cel_tristate store_errors_even_if_ignored;

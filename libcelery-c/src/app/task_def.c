@@ -25,6 +25,7 @@ struct cel_task_def *cel_task_def_new(const char *name, celery_task_fn fn)
         .acks_on_failure = CEL_UNSET,
         .acks_on_timeout = CEL_UNSET,
         .reject_on_worker_lost = CEL_UNSET,
+        .retry_on_worker_lost = CEL_UNSET,
         .ignore_result = CEL_UNSET,
         .new_style_errback = CEL_UNSET,
         .store_errors_even_if_ignored = CEL_UNSET,

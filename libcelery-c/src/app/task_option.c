@@ -306,6 +306,7 @@ static const struct option options[] = {
     CALL(retry_backoff_max, set_backoff_max),
     FIELD(FLAG, retry_jitter),
     CALL(retry_kwargs, set_retry_kwargs),
+    FIELD(FLAG, retry_on_worker_lost),
     CALL(serializer, set_serializer),
     FIELD(SECONDS, soft_time_limit),
     FIELD(FLAG, store_errors_even_if_ignored),

@@ -167,6 +167,8 @@ const struct cel_setting cel_settings[] = {
     {"task_acks_on_failure_or_timeout", "CELERY_ACKS_ON_FAILURE_OR_TIMEOUT",
      CEL_SETTING_BOOL, "true", 0, 0, NULL,
      "With acks_late: acknowledge also when the task failed or timed out."},
+    {"task_retry_on_worker_lost", NULL, CEL_SETTING_BOOL, "false", 0, 0, NULL,
+     "Try a task again, as Task.retry() does, when its process died."},
     {"task_acks_on_failure", NULL, CEL_SETTING_BOOL, NULL, 0, 0, NULL,
      "The same for failures; unset: task_acks_on_failure_or_timeout."},
     {"task_acks_on_timeout", NULL, CEL_SETTING_BOOL, NULL, 0, 0, NULL,

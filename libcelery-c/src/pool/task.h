@@ -48,6 +48,7 @@ struct cel_task_retry {
     int64_t max_retries;      /* or CEL_RETRIES_UNLIMITED */
     struct cel_node *options; /* the others by name; or NULL */
     celery_error failed;      /* an option that was wrong */
+    bool lost;                /* its process is gone: no task runs that were its parent */
     bool useless;             /* the arguments are wrong, and will be so again */
 };
 
@@ -192,6 +193,9 @@ unsigned cel_task_follows(const celery_task *task);
  * becomes a failure, and a failure named by autoretry_for becomes a retry.
  */
 void cel_task_settle_retry(celery_task *task);
+
+/* max_retries as in cel_task_def. */
+bool cel_task_retry_allowed(int64_t max_retries, int64_t retries);
 
 /* Adds the message of the retry, and the child it is, to task->effects. */
 celery_status cel_task_retry_message(celery_task *task, celery_error *err);

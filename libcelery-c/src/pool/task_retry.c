@@ -54,8 +54,7 @@ static void add_seconds(struct cel_buf *out, double countdown)
 
 /* ---- deciding ---- */
 
-/* max_retries as in cel_task_def. */
-static bool allowed(int64_t max_retries, int64_t retries)
+bool cel_task_retry_allowed(int64_t max_retries, int64_t retries)
 {
     if (max_retries == CEL_RETRIES_UNLIMITED) {
         return true;
@@ -107,7 +106,8 @@ static void settle_asked(celery_task *task)
         cel_task_fail_line(task, "TypeError", cel_slice_of(r->failed.message));
         return;
     }
-    if (!allowed(r->has_max ? r->max_retries : def->max_retries, task->call.retries)) {
+    if (!cel_task_retry_allowed(r->has_max ? r->max_retries : def->max_retries,
+                                task->call.retries)) {
         give_up(task);
         return;
     }
@@ -150,7 +150,7 @@ static void settle_failure(celery_task *task)
                    : def->retry_kwargs.max_retries != CEL_RETRIES_UNSET
                        ? def->retry_kwargs.max_retries
                        : def->max_retries;
-    if (!allowed(most, task->call.retries)) {
+    if (!cel_task_retry_allowed(most, task->call.retries)) {
         return;
     }
     double countdown = def->retry_backoff > 0 ? backoff(def, task->call.retries)

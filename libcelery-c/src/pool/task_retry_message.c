@@ -159,7 +159,7 @@ static celery_status set_call(celery_task *task, struct cel_task_send *send)
     if (!call->root_id.len) {
         call->root_id = call->id;
     }
-    if (!call->parent_id.len) {
+    if (!call->parent_id.len && !task->retry.lost) {
         call->parent_id = call->id;
     }
     call->argsrepr = CEL_SLICE_NULL;
@@ -257,7 +257,7 @@ celery_status cel_task_retry_message(celery_task *task, celery_error *err)
                                      send.exchange, send.routing_key);
     }
     cel_envelope_free(envelope);
-    if (status == CELERY_OK) {
+    if (status == CELERY_OK && !task->retry.lost) {
         status = cel_task_add_child(task, send.call.id);
     }
     return status < 0 && err && err->status == CELERY_OK

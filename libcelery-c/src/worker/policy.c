@@ -34,6 +34,8 @@ static void task_policy(struct cel_task_policy *p, const celery_app *app,
         .acks_on_timeout = acks_on(app, t, t->acks_on_timeout, "task_acks_on_timeout"),
         .reject_on_worker_lost =
             cel_task_option(app, t->reject_on_worker_lost, "task_reject_on_worker_lost"),
+        .retry_on_worker_lost =
+            cel_task_option(app, t->retry_on_worker_lost, "task_retry_on_worker_lost"),
         .ignore_result = cel_task_option(app, t->ignore_result, "task_ignore_result"),
         .store_errors_even_if_ignored = cel_task_option(
             app, t->store_errors_even_if_ignored, "task_store_errors_even_if_ignored"),

@@ -12,6 +12,7 @@ struct cel_task_policy {
     bool acks_on_failure;
     bool acks_on_timeout;
     bool reject_on_worker_lost;
+    bool retry_on_worker_lost;
     bool ignore_result;
     bool store_errors_even_if_ignored;
     bool track_started;

@@ -13,6 +13,8 @@ celery_status cel_report_keep(struct cel_request *r, const struct cel_outcome *o
 void cel_report_lost(struct cel_request *r, int wait_status, struct cel_outcome *ret);
 /* Its worker ended in so many starts of it. */
 void cel_report_spent(struct cel_request *r, int64_t starts, struct cel_outcome *ret);
+/* After cel_report_lost(): a retry, where retry_on_worker_lost wants one and it is allowed. */
+void cel_report_lost_retry(struct cel_request *r, struct cel_outcome *outcome);
 void cel_report_timeout(struct cel_request *r, struct cel_outcome *ret);
 void cel_report_cancelled(struct cel_request *r,
                           struct cel_outcome *ret); /* cold shutdown */

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "pool/exception_kind.h"
 
 static const char *name_of(const struct cel_request *r)
 {
@@ -71,14 +72,8 @@ static void log_failure(struct cel_request *r, celery_log_level level, const cha
 
 static bool is_expected(const struct cel_request *r)
 {
-    char **throws = r->job.task ? r->job.task->throws : NULL;
-
-    for (; throws && *throws; throws++) {
-        if (cel_slice_is(r->outcome.exc_type, *throws)) {
-            return true;
-        }
-    }
-    return false;
+    return r->job.task && cel_exception_is_any(r->outcome.exc_module, r->outcome.exc_type,
+                                               r->job.task->throws);
 }
 
 /* A cold shutdown ends a task as if it had asked for a retry, without a reason. */

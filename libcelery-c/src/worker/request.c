@@ -447,6 +447,7 @@ static void on_lost(void *ctx, struct cel_job *job, int wait_status, bool timed_
         cel_report_revoked(r, "terminated", &outcome);
     } else {
         cel_report_lost(r, wait_status, &outcome);
+        cel_report_lost_retry(r, &outcome);
     }
     r->outcome = outcome;
     cel_request_event(r, CEL_REQ_LOST);

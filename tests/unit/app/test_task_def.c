@@ -58,6 +58,8 @@ static void test_every_option_is_set(void **state)
     set("acks_on_failure", "yes");
     set("acks_on_timeout", "no");
     set("reject_on_worker_lost", "1");
+    set("retry_on_worker_lost", "true");
+    assert_int_equal(def->retry_on_worker_lost, CEL_YES);
     set("ignore_result", "on");
     set("store_errors_even_if_ignored", "yes");
     set("track_started", "True");
