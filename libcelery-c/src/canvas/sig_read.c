@@ -5,46 +5,84 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Of a path: a member, or with NULL an element. */
+struct place {
+    const char *key;
+    size_t index;
+};
+
+/* Members and elements that lie between a signature and one in it, at most. */
+enum { PLACES = 4 };
+
 struct check {
-    struct cel_buf path;
+    const char *where;
+    size_t n_places;
     size_t parts;
     unsigned depth;
     celery_error *err;
+    struct place places[(CEL_CANVAS_DEPTH_MAX + 1) * PLACES];
 };
+
+static void write_path(const struct check *c, struct cel_buf *path)
+{
+    cel_buf_adds(path, c->where ? c->where : "");
+    for (size_t i = 0; i < c->n_places; i++) {
+        const struct place *at = &c->places[i];
+
+        if (at->key) {
+            cel_buf_addf(path, "%s%s", path->len ? "." : "", at->key);
+        } else {
+            cel_buf_addf(path, "[%zu]", at->index);
+        }
+    }
+}
 
 /* Of a long path both ends: the reason must fit behind it. */
 static celery_status wrong(struct check *c, const char *why)
 {
     enum { END = 60 };
-    const char *path = cel_buf_cstr(&c->path);
+    struct cel_buf buf = {0};
+    celery_status st;
 
-    if (c->path.len <= 3 * END) {
-        return cel_error_set(c->err, CELERY_EMESSAGE, "%s: %s", path, why);
+    write_path(c, &buf);
+    const char *path = cel_buf_cstr(&buf);
+
+    if (!cel_buf_ok(&buf)) {
+        st = cel_error_nomem(c->err);
+    } else if (buf.len <= 3 * END) {
+        st = cel_error_set(c->err, CELERY_EMESSAGE, "%s: %s", path, why);
+    } else {
+        st = cel_error_set(c->err, CELERY_EMESSAGE, "%.*s ... %s: %s", END, path,
+                           path + buf.len - END, why);
     }
-    return cel_error_set(c->err, CELERY_EMESSAGE, "%.*s ... %s: %s", END, path,
-                         path + c->path.len - END, why);
+    cel_buf_fini(&buf);
+    return st;
 }
 
-/* The path is longer by ".key" until path_end(). */
+/* The path is longer by this until path_end(). */
+static size_t path_add(struct check *c, struct place at)
+{
+    size_t len = c->n_places;
+
+    if (len < sizeof c->places / sizeof c->places[0]) {
+        c->places[c->n_places++] = at;
+    }
+    return len;
+}
+
 static size_t path_key(struct check *c, const char *key)
 {
-    size_t len = c->path.len;
-
-    cel_buf_addf(&c->path, "%s%s", len ? "." : "", key);
-    return len;
+    return path_add(c, (struct place){key, 0});
 }
 
 static size_t path_index(struct check *c, size_t i)
 {
-    size_t len = c->path.len;
-
-    cel_buf_addf(&c->path, "[%zu]", i);
-    return len;
+    return path_add(c, (struct place){NULL, i});
 }
 
 static celery_status path_end(struct check *c, size_t len, celery_status st)
 {
-    c->path.len = len;
+    c->n_places = len;
     return st;
 }
 
@@ -67,37 +105,43 @@ static celery_status check_list(struct check *c, const struct cel_node *list)
 
 enum form { TEXT, INTEGER, NUMBER, INSTANT, MAP, SIGS, SIG, LIST, TEXTS };
 
+#define FORM(key, form)                \
+    {                                  \
+        (key), sizeof(key) - 1, (form) \
+    }
+
 static const struct {
     const char *key;
+    size_t len;
     enum form form;
 } forms[] = {
-    {"task_id", TEXT},
-    {"group_id", TEXT},
-    {"root_id", TEXT},
-    {"parent_id", TEXT},
-    {"reply_to", TEXT},
-    {"queue", TEXT},
-    {"exchange", TEXT},
-    {"routing_key", TEXT},
-    {"serializer", TEXT},
-    {"compression", TEXT},
-    {"shadow", TEXT},
-    {"exchange_type", TEXT},
-    {"group_index", INTEGER},
-    {"priority", INTEGER},
-    {"retries", INTEGER},
-    {"countdown", NUMBER},
-    {"time_limit", NUMBER},
-    {"soft_time_limit", NUMBER},
-    {"eta", INSTANT},
-    {"expires", INSTANT},
-    {"headers", MAP},
-    {"link", SIGS},
-    {"link_error", SIGS},
-    {"chain", LIST},
-    {"chord", SIG},
-    {"stamped_headers", TEXTS},
-    {"replaced_task_nesting", INTEGER},
+    FORM("task_id", TEXT),
+    FORM("group_id", TEXT),
+    FORM("root_id", TEXT),
+    FORM("parent_id", TEXT),
+    FORM("reply_to", TEXT),
+    FORM("queue", TEXT),
+    FORM("exchange", TEXT),
+    FORM("routing_key", TEXT),
+    FORM("serializer", TEXT),
+    FORM("compression", TEXT),
+    FORM("shadow", TEXT),
+    FORM("exchange_type", TEXT),
+    FORM("group_index", INTEGER),
+    FORM("priority", INTEGER),
+    FORM("retries", INTEGER),
+    FORM("countdown", NUMBER),
+    FORM("time_limit", NUMBER),
+    FORM("soft_time_limit", NUMBER),
+    FORM("eta", INSTANT),
+    FORM("expires", INSTANT),
+    FORM("headers", MAP),
+    FORM("link", SIGS),
+    FORM("link_error", SIGS),
+    FORM("chain", LIST),
+    FORM("chord", SIG),
+    FORM("stamped_headers", TEXTS),
+    FORM("replaced_task_nesting", INTEGER),
 };
 
 static celery_status check_texts(struct check *c, const struct cel_node *v)
@@ -148,8 +192,10 @@ static celery_status check_options(struct check *c, const struct cel_node *optio
 
     for (const struct cel_node *k = cel_node_first(options); k && st == CELERY_OK;
          k = k->next->next) {
+        struct cel_slice key = cel_node_text(k);
+
         for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-            if (cel_slice_is(cel_node_text(k), forms[i].key) &&
+            if (key.len == forms[i].len && memcmp(key.data, forms[i].key, key.len) == 0 &&
                 !cel_node_is_null(k->next)) {
                 size_t len = path_key(c, forms[i].key);
                 st = path_end(c, len, check_form(c, forms[i].form, k->next));
@@ -321,33 +367,36 @@ static celery_status check_sig(struct check *c, const struct cel_node *sig)
     return st;
 }
 
+/* Not all of it: most of the places are never looked at. */
+static void check_init(struct check *c, const char *where, celery_error *err)
+{
+    c->where = where;
+    c->n_places = 0;
+    c->parts = 0;
+    c->depth = 0;
+    c->err = err;
+}
+
 celery_status cel_canvas_check(const struct cel_node *doc, const char *where,
                                celery_error *err)
 {
-    struct check c = {.err = err};
+    struct check c;
 
-    cel_buf_adds(&c.path, where ? where : "");
-    celery_status st = check_sig(&c, doc);
-    if (st == CELERY_OK && !cel_buf_ok(&c.path)) {
-        st = cel_error_nomem(err);
-    }
-    cel_buf_fini(&c.path);
-    return st;
+    check_init(&c, where, err);
+    return check_sig(&c, doc);
 }
 
 celery_status cel_canvas_check_options(const struct cel_node *options, const char *where,
                                        celery_error *err)
 {
-    struct check c = {.err = err};
+    struct check c;
 
     if (cel_node_is_null(options)) {
         return CELERY_OK;
     }
-    cel_buf_adds(&c.path, where);
-    celery_status st = options->kind == CELERY_KIND_OBJECT ? check_options(&c, options)
-                                                           : wrong(&c, "no map");
-    cel_buf_fini(&c.path);
-    return st;
+    check_init(&c, where, err);
+    return options->kind == CELERY_KIND_OBJECT ? check_options(&c, options)
+                                               : wrong(&c, "no map");
 }
 
 celery_status cel_canvas_read(struct cel_arena *a, const struct cel_node *doc,
