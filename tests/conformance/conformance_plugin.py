@@ -4,12 +4,14 @@ thread, bounds every test, starts afresh after one that failed, and writes what 
 
 Loaded with -p, so before the suite's conftest.py imports the fixture that is replaced here.
 Environment: CONFORMANCE_JOB, a JSON file {"worker": argv, "pool", "conf", "report", "shard":
-[i, n], "tests": [...] or null, "timeout", "broker", "log"}.
+[i, n], "tests": [...] or null, "control": [...], "timeout", "broker", "log"}.  The report gets
+a line {"collected": [...]} and one for each test.
 """
 
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,6 +130,11 @@ def celery_session_worker(celery_session_app, celery_includes, celery_class_task
 celery.contrib.pytest.celery_session_worker = celery_session_worker
 
 
+def tell(entry):
+    with open(JOB['report'], 'a') as f:
+        f.write(json.dumps(entry) + '\n')
+
+
 # ---- which tests, and for how long ----
 
 @pytest.hookimpl(trylast=True)
@@ -145,6 +152,15 @@ def pytest_collection_modifyitems(config, items):
                  for m in item.iter_markers('timeout')]
         limit = min([JOB['timeout'], *[t for t in marks if t]])
         item.add_marker(pytest.mark.timeout(limit), append=False)
+    tell({'collected': [item.nodeid for item in items]})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Tests of remote control only wait in vain for a worker that has none."""
+    if _worker is not None and not _worker.controlled and any(
+            re.fullmatch(pattern, pyfuncitem.nodeid) for pattern in JOB['control']):
+        pytest.skip('the worker has no remote control')
 
 
 # ---- what happened ----
@@ -179,8 +195,7 @@ def pytest_runtest_protocol(item, nextitem):
         return
     if _worker is not None and not _worker.alive():
         entry.update(outcome='failed', text=entry['text'] + '\nthe worker ended')
-    with open(JOB['report'], 'a') as f:
-        f.write(json.dumps(entry) + '\n')
+    tell(entry)
     if _worker is not None and entry['outcome'] == 'failed':
         # What a failed test left running is not the next one's business.
         try:

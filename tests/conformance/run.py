@@ -32,6 +32,7 @@ OUT = os.path.join(lib.BUILD, 'conformance')
 TIMEOUT = 240  # for one test (one takes 170 s by design); upstream's own, where shorter
 GOOD = ('passed', 'xpassed')
 QUICK = 'test_chain or test_group or test_link_error'
+BAD = ('failed', 'not run')
 LEFT = ('skipped', 'xfailed')  # what the suite itself says it does not expect
 
 
@@ -48,16 +49,16 @@ def read_list():
                 continue
             name, versions, pools, reason = (part.strip() for part in line.split('|', 3))
             # Parameters stand in brackets: only the star has a meaning here.
-            pattern = re.compile('.*'.join(map(re.escape, name.split('*'))) + r'(\[.*\])?$')
+            pattern = re.compile('t/integration/' + '.*'.join(
+                map(re.escape, name.split('*'))) + r'(\[.*\])?')
             entries.append(Listed(number, pattern, versions, pools, reason))
     return [e for e in entries if e.reason]
 
 
 def listed(entries, test, version, pool):
-    name = test.replace('t/integration/', '')
     for e in entries:
         if (e.versions in ('*', version) and e.pools in ('*', pool) and
-                e.pattern.match(name)):
+                e.pattern.fullmatch(test)):
             return e
     return None
 
@@ -65,10 +66,12 @@ def listed(entries, test, version, pool):
 # ---- one run: a worker kind, a version, a pool ----
 
 class Run:
-    def __init__(self, options, version, pool, kind, python, folder):
+    def __init__(self, options, entries, version, pool, kind, python, folder):
         self.options, self.version, self.pool, self.kind = options, version, pool, kind
+        self.control = [e.pattern.pattern for e in entries
+                        if e.reason.startswith('remote control')]
         self.python, self.folder = python, folder
-        self.name = '%s-%s-%s' % (version, pool, kind)
+        self.name = '%s-%s-%s%s' % (version, pool, kind, '-selected' if options.k else '')
         self.seen = {}
         self.again = set()
 
@@ -109,6 +112,7 @@ class Run:
         with open(job, 'w') as f:
             json.dump({'worker': self.worker(redis), 'pool': self.pool, 'report': report,
                        'shard': shard, 'tests': tests, 'timeout': TIMEOUT,
+                       'control': self.control,
                        'broker': redis.url(0), 'log': log + '.worker.log'}, f)
         argv = [self.python, '-m', 'pytest', '-p', 'celery.contrib.pytest',
                 '-p', 'conformance_plugin', '-q',
@@ -127,8 +131,15 @@ class Run:
                 print('%s: not done within %d s, see %s.log' % (self.name, limit, log))
                 self.end(process)
         redis.stop()
+        seen = {}
         with open(report) as f:
-            return {e['id']: e for e in map(json.loads, f)}
+            for entry in map(json.loads, f):
+                for test in entry.get('collected', []):
+                    seen[test] = {'id': test, 'outcome': 'not run', 'seconds': 0,
+                                  'text': 'the session ended before'}
+                if 'id' in entry:
+                    seen[entry['id']] = entry
+        return seen
 
     @staticmethod
     def end(process):
@@ -148,14 +159,14 @@ class Run:
             for seen in pool.map(lambda i: self.session(
                     str(i), [i, n], None, self.options.limit), range(n)):
                 self.seen.update(seen)
-        failed = [t for t, e in self.seen.items() if e['outcome'] == 'failed']
+        failed = [t for t, e in self.seen.items() if e['outcome'] in BAD]
         if failed:
             limit = max(300, self.options.limit - (time.monotonic() - started))
             with concurrent.futures.ThreadPoolExecutor(n) as pool:
                 for seen in pool.map(lambda i: self.session(
                         'again-%d' % i, [0, 1], failed[i::n], limit), range(n)):
                     for test, entry in seen.items():
-                        if entry['outcome'] != 'failed':
+                        if entry['outcome'] not in BAD:
                             self.again.add(test)
                             self.seen[test] = entry
         with open(os.path.join(OUT, self.name + '.json'), 'w') as f:
@@ -179,8 +190,8 @@ def last_line(entry):
 
 def side_by_side(runs):
     print('%-42s %s' % ('', ' '.join('%8s' % r.kind for r in runs)))
-    for label, outcomes in (('passed', GOOD), ('failed', ('failed',)),
-                            ('skipped by the suite', ('skipped',)),
+    for label, outcomes in (('passed', GOOD), ('failed', BAD),
+                            ('skipped', ('skipped',)),
                             ('expected by the suite to fail, failed', ('xfailed',))):
         print('%-42s %s' % (label, ' '.join('%8d' % r.count(*outcomes) for r in runs)))
     print('%-42s %s' % ('passed only when repeated', ' '.join(
@@ -219,8 +230,8 @@ def unused(entries, runs):
     for e in entries:
         mine = [r for r in runs if e.versions in ('*', r.version) and
                 e.pools in ('*', r.pool)]
-        names = {t.replace('t/integration/', '') for r in mine for t in r.seen}
-        if mine and not any(e.pattern.match(n) for n in names):
+        names = {t for r in mine for t in r.seen}
+        if mine and not any(e.pattern.fullmatch(n) for n in names):
             print('NAMES NO TEST: line %d of not_applicable.txt' % e.line)
             wrong += 1
     return wrong
@@ -271,7 +282,7 @@ def main(argv):
             return 77
         with concurrent.futures.ThreadPoolExecutor(len(kinds)) as threads:
             runs = list(threads.map(lambda kind: Run(
-                options, version, pool, kind, python, folder).all(), kinds))
+                options, entries, version, pool, kind, python, folder).all(), kinds))
         print('\n==> Celery %s, pool %s' % (version, pool))
         side_by_side(runs)
         excused, wrong = judge(runs, entries, version, pool)
