@@ -446,8 +446,9 @@ class BadInput(Alone):
         self.push(message)
         self.assertEqual(result.get(timeout=10 * lib.PATIENCE), 3)
         lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+        lib.wait_for('it is counted',
+                     lambda: self.db1.zcard('celery-taskset-meta-g-4.j') == 1)
         self.assertIsNone(lib.document(self.db1, 'body-2'))
-        self.assertEqual(self.db1.zcard('celery-taskset-meta-g-4.j'), 1)
 
     def test_a_saved_group_that_is_none(self):
         self.start()
