@@ -136,8 +136,7 @@ static void fill_rejection(struct celery_task *task, struct cel_outcome *out)
 static void fill(struct celery_task *task, struct cel_outcome *out)
 {
     cel_task_settle_retry(task);
-    cel_task_follow_up(task);
-    out->follows = cel_task_follows(task);
+    out->follows = cel_task_follow_up(task);
     out->effects = cel_buf_slice(&task->effects.bytes);
     switch (task->record) {
     case CEL_RECORD_SUCCESS:

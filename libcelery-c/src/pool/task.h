@@ -181,10 +181,11 @@ celery_status cel_task_add_child(celery_task *task, struct cel_slice id);
 
 /* ---- task_follow.c ---- */
 
-/* After a success: callbacks and the next step of its chain; it fails when they are none. */
-void cel_task_follow_up(celery_task *task);
-/* enum cel_outcome_follows */
-unsigned cel_task_follows(const celery_task *task);
+/*
+ * After a success: callbacks and the next step of its chain; it fails when they are none.
+ * Gives enum cel_outcome_follows.
+ */
+unsigned cel_task_follow_up(celery_task *task);
 
 /* ---- task_retry.c ---- */
 

@@ -36,25 +36,16 @@ static void fail(celery_task *task, const celery_error *err)
     cel_task_fail_line(task, type, cel_slice_of(err->message));
 }
 
-unsigned cel_task_follows(const celery_task *task)
-{
-    unsigned follows = CEL_FOLLOWS_BODY;
-
-    if (cel_continue_needed(&task->call)) {
-        follows |= CEL_FOLLOWS_ANY;
-    }
-    if (cel_continue_is_part(&task->call)) {
-        follows |= CEL_FOLLOWS_CHORD;
-    }
-    return follows;
-}
-
-void cel_task_follow_up(celery_task *task)
+unsigned cel_task_follow_up(celery_task *task)
 {
     celery_error err = {0};
 
-    if (task->record == CEL_RECORD_SUCCESS && task->call.embed &&
-        cel_continue_needed(&task->call) && add_effects(task, &err) < 0) {
+    if (!task->call.embed || !cel_continue_needed(&task->call)) {
+        return CEL_FOLLOWS_BODY;
+    }
+    if (task->record == CEL_RECORD_SUCCESS && add_effects(task, &err) < 0) {
         fail(task, &err);
     }
+    return CEL_FOLLOWS_BODY | CEL_FOLLOWS_ANY |
+           (cel_continue_is_part(&task->call) ? CEL_FOLLOWS_CHORD : 0);
 }
