@@ -196,7 +196,7 @@ class Fleet:
     def quiet(self):
         def check():
             self.look_after()
-            return self.db0.llen(QUEUE) == 0 and self.db0.hlen('unacked') == 0
+            return not self.db0.exists(QUEUE, 'unacked', 'unacked.celery-c.held')
         try:
             lib.wait_for('nothing queued, nothing held', check, PATIENCE, 0.2)
         except lib.Deadline:

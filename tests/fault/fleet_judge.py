@@ -23,6 +23,7 @@ class Traffic:
         self.sent = collections.defaultdict(list)  # task id: each time it was queued
         self.settled, self.taken = {}, {}
         self.parts = {}  # group id: who counted the last part
+        self.unmarked = set()  # chords that Python ended: 5.6 leaves no mark for late parts
         self.applied = collections.Counter()  # group id: how often a chord began
         self.groups = collections.defaultdict(set)  # task id: groups it was a part of
         for e in events:
@@ -39,6 +40,8 @@ class Traffic:
                 self.applied[group_of(e[3])] += 1
             elif e[0] == 'part':
                 self.parts[group_of(e[3])] = e[2]
+            elif e[0] == 'ended' and e[2] == 'python':
+                self.unmarked.add(group_of(e[3]))
 
     def messages(self, task_id):
         """{retries: who sent each message}; one that is delivered again stays the same."""
@@ -123,8 +126,10 @@ def left_over(fleet, traffic):
     found = collections.defaultdict(list)
     for k in lib.leftover_keys(fleet.db0):
         # Leases end by themselves; the mutex of a dead Python worker too.
-        if '.celery-c.lease.' not in k and not k.startswith('unacked_mutex'):
-            found['wrong'].append(k)
+        if '.celery-c.lease.' in k or k.startswith('unacked_mutex'):
+            continue
+        passing = '.celery-c.starts.' in k and fleet.db0.ttl(k) > 0
+        found['starts of messages that Python settled' if passing else 'wrong'].append(k)
     failed = {g for f in fleet.flows if f.failed for x in f.leaves
               for g in traffic.groups[x.id]}
     for k in lib.leftover_keys(fleet.db1):
@@ -137,8 +142,8 @@ def left_over(fleet, traffic):
             why = 'marks of chords that are done, for late parts'
         elif group in failed:
             why = 'of failed chords, left to expire as Celery does'
-        elif last == 'python':
-            why = 'of chords whose last part Python counted'
+        elif last == 'python' or group in traffic.unmarked:
+            why = 'of chords that Python counted or ended last'
         found[why].append('%s (last part by %s, %d s)' % (k, last, ttl))
     return found
 

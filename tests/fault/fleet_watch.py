@@ -10,6 +10,7 @@ OUT gets a line of JSON for each event:
     ["settled", time, who, delivery tag]     it left unacked
     ["chord", time, who, key]                a chord was applied: it has a size now
     ["part", time, who, key]                 a part of a chord was counted
+    ["ended", time, who, key]                the parts of a chord were removed
     ["popped", time, who, delivery tag, envelope]   upon ECHO report: was never registered
     ["report", time, who]                    the end of a report
 who: "c" for the unix socket, which only the C workers use, else "python".
@@ -37,6 +38,7 @@ class Watch:
         self.open = {}  # delivery tag: envelope, as long as it is not registered
         self.actions = {b'LPUSH': self.sent, b'RPUSH': self.sent, b'ZADD': self.added,
                         b'ZREM': self.removed, b'SET': self.set, b'SETEX': self.set,
+                        b'DEL': self.deleted,
                         b'ECHO': self.report}
 
     def line(self, line):
@@ -82,6 +84,11 @@ class Watch:
     def set(self, when, who, args):
         if args[0].endswith(b'.s'):
             self.write('chord', when, who, args[0].decode())
+
+    def deleted(self, when, who, args):
+        for key in args:
+            if key.endswith(b'.j'):
+                self.write('ended', when, who, key.decode())
 
     def report(self, when, who, args):
         for tag, raw in self.open.items():
