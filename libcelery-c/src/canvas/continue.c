@@ -43,17 +43,26 @@ static void put_text(struct cel_arena *a, struct cel_node *o, const char *key,
     }
 }
 
-/* What a task hands to those that it calls (parent_id, root_id, priority). */
+/*
+ * What a task hands to those that it calls, in the order of trace_task(), which shows in the
+ * options of a chord's body; a priority that is not inherited is None there.  chain: the steps
+ * behind; NULL: none are handed on.
+ */
 static struct cel_node *inherited(struct cel_arena *a, const struct cel_task_call *call,
-                                  int priority)
+                                  int priority, struct cel_node *chain)
 {
     struct cel_node *o = cel_node_new(a, CELERY_KIND_OBJECT);
+    struct cel_node *level =
+        priority >= 0 ? cel_node_new_int(a, priority) : cel_node_new(a, CELERY_KIND_NULL);
 
+    if (o && chain && cel_node_put(a, o, CEL_SLICE("chain"), chain) < 0) {
+        return NULL;
+    }
     if (o) {
         put_text(a, o, "parent_id", call->id);
         put_text(a, o, "root_id", call->root_id.len ? call->root_id : call->id);
-        if (priority >= 0) {
-            cel_node_put(a, o, CEL_SLICE("priority"), cel_node_new_int(a, priority));
+        if (cel_node_put(a, o, CEL_SLICE("priority"), level) < 0) {
+            return NULL;
         }
     }
     return o;
@@ -160,7 +169,8 @@ static celery_status callbacks_of(struct dispatch *d, const struct cel_task_call
 }
 
 /* The chain is stored in reverse: its last element is the next step. */
-static celery_status next_step(struct dispatch *d, const struct cel_task_call *call)
+static celery_status next_step(struct dispatch *d, const struct cel_task_call *call,
+                               int priority)
 {
     const struct cel_node *chain = embedded(call, "chain");
     const struct cel_node *last = NULL;
@@ -180,7 +190,8 @@ static celery_status next_step(struct dispatch *d, const struct cel_task_call *c
         }
         last = k;
     }
-    if (cel_node_put(d->a, d->options, CEL_SLICE("chain"), rest) < 0) {
+    d->options = inherited(d->a, call, priority, rest);
+    if (!d->options) {
         return cel_error_nomem(d->err);
     }
     snprintf(where, sizeof where, "chain[%u]", chain->size - 1);
@@ -197,7 +208,7 @@ celery_status cel_continue_success(const struct cel_canvas *c, struct cel_arena 
         .a = a,
         .effects = effects,
         .args = one(a, result),
-        .options = inherited(a, call, priority),
+        .options = inherited(a, call, priority, NULL),
         .err = err,
     };
 
@@ -206,7 +217,7 @@ celery_status cel_continue_success(const struct cel_canvas *c, struct cel_arena 
     }
     celery_status status = callbacks_of(&d, call);
 
-    return status == CELERY_OK ? next_step(&d, call) : status;
+    return status == CELERY_OK ? next_step(&d, call, priority) : status;
 }
 
 /* ---- the body of a chord ---- */
