@@ -274,12 +274,11 @@ static const char *const size_keys[] = {".s", ".c"};
 static const char *const grow_keys[] = {".t", ".d"};
 static const char *const group_keys[] = {""};
 
-/* The part as the backends write it, with the serializer of results. */
-static celery_status write_part(struct cel_redis_backend *b, struct cel_buf *out,
-                                const struct cel_chord_part *part, celery_error *err)
+celery_status cel_redis_write_part(const struct cel_codec *codec, struct cel_buf *out,
+                                   const struct cel_chord_part *part, celery_error *err)
 {
     struct cel_buf json = {0};
-    struct cel_buf *to = b->base.codec == &cel_codec_json ? out : &json;
+    struct cel_buf *to = codec == &cel_codec_json ? out : &json;
     cel_buf_adds(to, "[1, ");
     cel_json_write_string(to, part->task_id);
     cel_buf_adds(to, ", ");
@@ -295,7 +294,7 @@ static celery_status write_part(struct cel_redis_backend *b, struct cel_buf *out
             status = cel_json_parse(&a, cel_buf_slice(&json), NULL, &doc, err);
         }
         if (status == CELERY_OK) {
-            status = b->base.codec->encode(out, doc, err);
+            status = codec->encode(out, doc, err);
         }
         cel_arena_fini(&a);
     }
@@ -316,7 +315,8 @@ void cel_redis_add_chord_part(struct cel_backend *base, const struct cel_chord_p
     char score[24] = "+inf";
     char claim[16];
     celery_error err = {0};
-    celery_status status = e ? write_part(b, &value, part, &err) : refusal(b);
+    celery_status status =
+        e ? cel_redis_write_part(b->base.codec, &value, part, &err) : refusal(b);
     if (status == CELERY_OK && put_keys(b, part->group_id, part_keys, 6, words)) {
         e->chord = done;
         if (part->group_index >= 0) {
