@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "base/clock.h"
+#include "net/redis_conn.h"
 #include "redis_server.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -411,6 +412,77 @@ static void test_redis_parts_of_another_serializer(void **state)
     assert_string_equal(f->parts, "[[1, \"a\", \"SUCCESS\", [1, \"\\u00e4\"]]]");
 }
 
+static void on_reply(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct fixture *f = ctx;
+    f->answers++;
+    f->errors += err != NULL;
+    f->sum = cel_resp_int(reply);
+}
+
+static void on_opened(void *ctx)
+{
+    ((struct fixture *)ctx)->answers++;
+}
+
+static void on_closed(void *ctx, const celery_error *why)
+{
+}
+
+static int64_t ask(struct fixture *f, struct cel_redis *redis, const char *command)
+{
+    assert_int_equal(cel_redis_commandf(redis, on_reply, f, command), CELERY_OK);
+    run_until(f, 1);
+    return f->sum;
+}
+
+static int64_t push(struct fixture *f, const char *token, const char *key,
+                    const char *other, int errors)
+{
+    const struct cel_chord_push pushes[] = {
+        {cel_slice_of(key), CEL_SLICE("one")},
+        {cel_slice_of(other), CEL_SLICE("two")},
+    };
+    f->b->ops->end_chord_with(f->b, cel_slice_of(f->id), cel_slice_of(token), 5, pushes,
+                              2, done(f));
+    double deadline = cel_clock_mono() + 10;
+    while (f->answers < 1 && cel_clock_mono() < deadline) {
+        cel_loop_pass(f->loop, 0.5);
+    }
+    assert_int_equal(f->answers, 1);
+    assert_int_equal(f->errors, errors);
+    f->answers = f->errors = 0;
+    return f->sum;
+}
+
+/* The body's messages and the end of the chord in one step, in two databases. */
+static void test_redis_the_body_goes_with_the_end(void **state)
+{
+    struct fixture *f = *state;
+    static const struct cel_redis_options options = {0};
+    static const struct cel_redis_events redis_events = {.opened = on_opened,
+                                                         .closed = on_closed};
+    struct cel_redis *redis = NULL;
+    open_with(f, NULL);
+    assert_int_equal(
+        cel_redis_open(f->loop, &f->url, 1, &options, &redis_events, f, &redis, NULL),
+        CELERY_OK);
+    run_until(f, 1);
+    ask(f, redis, "SELECT 5");
+    ask(f, redis, "SET wrong text");
+    size(f, 1);
+    assert_int_equal(part(f, "a", 0, "1", "t1"), CEL_CHORD_CLAIMED);
+    push(f, "t1", "queue", "wrong", 1); /* refused: as if nothing had been tried */
+    assert_int_equal(ask(f, redis, "LLEN queue"), 0);
+    assert_int_equal(push(f, "t2", "queue", "queue", 0), 0); /* not its claim */
+    assert_int_equal(ask(f, redis, "LLEN queue"), 0);
+    assert_int_equal(push(f, "t1", "queue", "queue", 0), 1);
+    assert_int_equal(push(f, "t1", "queue", "queue", 0), 0); /* asked again: it is over */
+    assert_int_equal(ask(f, redis, "LLEN queue"), 2);
+    assert_int_equal(part(f, "a", 0, "1", "t3"), CEL_CHORD_OPEN);
+    cel_redis_free(redis);
+}
+
 #define OPEN(fn)   cmocka_unit_test_setup_teardown(fn, setup_open, teardown)
 #define CLOSED(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
@@ -433,6 +505,7 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest redis_tests[] = {
         CLOSED(test_redis_parts_in_a_list),
+        CLOSED(test_redis_the_body_goes_with_the_end),
         CLOSED(test_redis_parts_of_another_serializer),
     };
     if (argc > 1 && strcmp(argv[1], "memory") == 0) {

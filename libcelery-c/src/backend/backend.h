@@ -59,6 +59,12 @@ struct cel_chord_done {
     void *ctx;
 };
 
+/* A message for a list of the same server (cel_transport_ops.place). */
+struct cel_chord_push {
+    struct cel_slice key;
+    struct cel_slice text;
+};
+
 struct cel_backend_events {
     /*
      * The stored document of a task that was asked for, or a change of a watched one.
@@ -135,6 +141,16 @@ struct cel_backend_ops {
      */
     void (*end_chord)(struct cel_backend *b, struct cel_slice group_id,
                       struct cel_slice token, bool failed, struct cel_done done);
+
+    /*
+     * The same of a chord that has not failed, in one step with LPUSH of its body's messages
+     * to lists of the server's database db.  On an error nothing is pushed.  NULL: there are
+     * no lists.
+     */
+    void (*end_chord_with)(struct cel_backend *b, struct cel_slice group_id,
+                           struct cel_slice token, int db,
+                           const struct cel_chord_push *pushes, size_t n,
+                           struct cel_done done);
 };
 
 /* The part of a backend that its owner and its implementation share. */

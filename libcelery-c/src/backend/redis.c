@@ -272,4 +272,5 @@ const struct cel_backend_ops cel_backend_redis = {
     .add_chord_part = cel_redis_add_chord_part,
     .keep_chord = cel_redis_keep_chord,
     .end_chord = cel_redis_end_chord,
+    .end_chord_with = cel_redis_end_chord_with,
 };

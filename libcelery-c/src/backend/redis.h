@@ -97,6 +97,11 @@ void cel_redis_keep_chord(struct cel_backend *base, struct cel_slice group_id,
 void cel_redis_end_chord(struct cel_backend *base, struct cel_slice group_id,
                          struct cel_slice token, bool failed, struct cel_done done);
 
+void cel_redis_end_chord_with(struct cel_backend *base, struct cel_slice group_id,
+                              struct cel_slice token, int db,
+                              const struct cel_chord_push *pushes, size_t n,
+                              struct cel_done done);
+
 /* Reads a stored document and reports it; nil: there is none. */
 celery_status cel_redis_report(struct cel_redis_backend *b, struct cel_slice task_id,
                                const struct cel_resp *value, celery_error *err);

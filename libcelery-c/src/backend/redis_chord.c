@@ -78,6 +78,30 @@ static struct cel_redis_script end_script = {
             "return 1\n",
 };
 
+/*
+ * The same, and the messages of the body into their lists in one step.  What was pushed is
+ * taken back when a later push is refused (no memory, no permission).
+ */
+static struct cel_redis_script push_script = {
+    .text = "local holder = redis.call('GET', KEYS[1])\n"
+            "if holder and holder ~= ARGV[1] then return 0 end\n"
+            "if not holder and redis.call('EXISTS', KEYS[2]) == 0 then return 0 end\n"
+            "local n, own, other = (#ARGV - 4) / 2, ARGV[3], ARGV[4]\n"
+            "if own ~= other then redis.call('SELECT', other) end\n"
+            "for i = 1, n do\n"
+            "  local r = redis.pcall('LPUSH', ARGV[3 + 2 * i], ARGV[4 + 2 * i])\n"
+            "  if type(r) == 'table' then\n"
+            "    for k = i - 1, 1, -1 do redis.call('LPOP', ARGV[3 + 2 * k]) end\n"
+            "    if own ~= other then redis.call('SELECT', own) end\n"
+            "    return r\n"
+            "  end\n"
+            "end\n"
+            "if own ~= other then redis.call('SELECT', own) end\n"
+            "redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])\n"
+            "redis.call('SET', KEYS[1], 'done', 'EX', ARGV[2])\n"
+            "return 1\n",
+};
+
 /* set_chord_size(): a chord that is applied again with the same id is a new run. */
 static struct cel_redis_script size_script = {
     .text = "redis.call('DEL', KEYS[2])\n"
@@ -384,6 +408,39 @@ void cel_redis_end_chord(struct cel_backend *base, struct cel_slice group_id,
                                      failed ? CEL_SLICE("1") : CEL_SLICE("0")};
     ask((struct cel_redis_backend *)base, group_id, &end_script, end_keys, 5, args, 3,
         done);
+}
+
+void cel_redis_end_chord_with(struct cel_backend *base, struct cel_slice group_id,
+                              struct cel_slice token, int db,
+                              const struct cel_chord_push *pushes, size_t n,
+                              struct cel_done done)
+{
+    struct cel_redis_backend *b = (struct cel_redis_backend *)base;
+    const struct errand unmade = {.done = done};
+    size_t argc = 5 + 4 + 2 * n;
+    struct errand *e =
+        b->state == CEL_RB_OPEN ? new_errand(b, CEL_SLICE_NULL, done) : NULL;
+    struct cel_slice *words = e ? cel_redis_backend_words(b, argc) : NULL;
+    celery_status status = refusal(b);
+    char seconds[16], own[16], other[16];
+
+    if (words && put_keys(b, group_id, end_keys, 5, words)) {
+        snprintf(seconds, sizeof seconds, "%d", DONE_SECONDS);
+        snprintf(own, sizeof own, "%d", cel_redis_url_db(b->urls[b->url_index]));
+        snprintf(other, sizeof other, "%d", db);
+        words[5] = token;
+        words[6] = cel_slice_of(seconds);
+        words[7] = cel_slice_of(own);
+        words[8] = cel_slice_of(other);
+        for (size_t i = 0; i < n; i++) {
+            words[9 + 2 * i] = pushes[i].key;
+            words[10 + 2 * i] = pushes[i].text;
+        }
+        status = cel_redis_eval(b->redis, &push_script, on_number, e, 5, argc, words);
+    }
+    if (status < 0) {
+        refuse(e, &unmade, status);
+    }
 }
 
 /* ---- notes and saved groups ---- */

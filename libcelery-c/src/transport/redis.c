@@ -537,6 +537,7 @@ const struct cel_transport_ops cel_transport_redis = {
     .close = redis_close,
     .declare = cel_redis_declare,
     .publish = cel_redis_publish,
+    .place = cel_redis_place,
     .consume = redis_consume,
     .cancel = redis_cancel,
     .set_prefetch = redis_set_prefetch,

@@ -341,6 +341,28 @@ void cel_redis_publish(struct cel_transport *t, const char *exchange,
     }
 }
 
+celery_status cel_redis_place(struct cel_transport *t, const char *exchange,
+                              const char *routing_key,
+                              const struct cel_envelope *envelope,
+                              struct cel_buf *ret_key, struct cel_buf *ret_text)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    size_t step = cel_redis_step(&r->keys, envelope->priority);
+    char *key;
+
+    if (exchange && *exchange) {
+        return CELERY_ENOTSUP;
+    }
+    key = cel_redis_queue_key(&r->keys, cel_slice_of(routing_key), step);
+    if (!key) {
+        return CELERY_ENOMEM;
+    }
+    cel_buf_adds(ret_key, key);
+    cel_free(key);
+    celery_status status = write_text(r, ret_text, envelope);
+    return status == CELERY_OK && !cel_buf_ok(ret_key) ? CELERY_ENOMEM : status;
+}
+
 /* ---- queues ---- */
 
 static char *replaced(const char *text, char **old)

@@ -9,6 +9,10 @@
 void cel_redis_publish(struct cel_transport *t, const char *exchange,
                        const char *routing_key, const struct cel_envelope *envelope,
                        struct cel_done done);
+celery_status cel_redis_place(struct cel_transport *t, const char *exchange,
+                              const char *routing_key,
+                              const struct cel_envelope *envelope,
+                              struct cel_buf *ret_key, struct cel_buf *ret_text);
 void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,
                        struct cel_done done);
 void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done done);

@@ -125,6 +125,15 @@ struct cel_transport_ops {
                     const char *routing_key, const struct cel_envelope *envelope,
                     struct cel_done done);
 
+    /*
+     * What publish() would write, for whoever shares the server with the broker: *ret_key
+     * gets the list that LPUSH goes to, *ret_text the bytes.  CELERY_ENOTSUP: that is not one
+     * list (an exchange by name).  NULL: not this kind of broker.
+     */
+    celery_status (*place)(struct cel_transport *t, const char *exchange,
+                           const char *routing_key, const struct cel_envelope *envelope,
+                           struct cel_buf *ret_key, struct cel_buf *ret_text);
+
     /* Starts the flow of delivered() events from one declared queue. */
     celery_status (*consume)(struct cel_transport *t, const char *queue,
                              celery_error *err);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "worker/chord_error.h"
+#include "worker/chord_push.h"
 #include "worker/join.h"
 #include "worker/report_text.h"
 
@@ -456,6 +457,24 @@ static void start_keep(struct cel_errand *e, struct cel_backend *backend)
                              (struct cel_done){on_kept_answer, c});
 }
 
+static void carry(struct settling *s)
+{
+    cel_carry_start(s->claim->r->w, cel_buf_slice(&s->claim->effects.bytes), NULL,
+                    (struct cel_carry_done){on_sent, s});
+}
+
+/* A server that refuses the one step (permissions) may still take two. */
+static void on_pushed(void *ctx, const celery_error *err)
+{
+    struct settling *s = ctx;
+
+    if (err && (err->status == CELERY_EAUTH || err->status == CELERY_EPROTO)) {
+        carry(s);
+    } else {
+        settled(s, err);
+    }
+}
+
 static void on_kept(void *ctx, const celery_error *err)
 {
     struct settling *s = ctx;
@@ -475,8 +494,11 @@ static void on_kept(void *ctx, const celery_error *err)
         on_sent(s, NULL);
         return;
     }
-    cel_carry_start(s->claim->r->w, cel_buf_slice(&s->claim->effects.bytes), NULL,
-                    (struct cel_carry_done){on_sent, s});
+    if (!s->claim->failed &&
+        cel_chord_push(s->claim, (struct cel_carry_done){on_pushed, s})) {
+        return;
+    }
+    carry(s);
 }
 
 void cel_chord_settle(struct cel_request *r, struct cel_carry_done done)

@@ -457,6 +457,11 @@ bool cel_link_set_credit(struct cel_link *l, unsigned count)
     return true;
 }
 
+const struct cel_url *cel_link_url(const struct cel_link *l)
+{
+    return l->n_urls == 1 ? l->urls[0] : NULL;
+}
+
 struct cel_transport *cel_link_transport(struct cel_link *l)
 {
     return l->transport;

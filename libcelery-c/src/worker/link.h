@@ -58,6 +58,8 @@ bool cel_link_set_credit(struct cel_link *link, unsigned count);
 
 void cel_link_publish(struct cel_link *link, struct cel_publish *publish);
 
+/* Of the broker, when there is only one; otherwise NULL. */
+const struct cel_url *cel_link_url(const struct cel_link *link);
 struct cel_transport *cel_link_transport(struct cel_link *link);
 bool cel_link_connected(const struct cel_link *link);
 const char *cel_link_name(const struct cel_link *link); /* URL without password */

@@ -275,6 +275,16 @@ void cel_results_give_up(struct cel_results *r)
     expire_waiting(r);
 }
 
+const struct cel_backend_ops *cel_results_ops(const struct cel_results *r)
+{
+    return r->backend ? r->backend->ops : NULL;
+}
+
+const struct cel_url *cel_results_url(const struct cel_results *r)
+{
+    return r->backend && r->n_urls == 1 ? r->urls[0] : NULL;
+}
+
 bool cel_results_count(const struct cel_results *r)
 {
     return r->backend && (r->backend->ops->flags & CEL_BACKEND_COUNTS);

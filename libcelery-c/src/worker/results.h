@@ -70,6 +70,10 @@ struct cel_results_listener {
 void cel_results_listen(struct cel_results *results,
                         struct cel_results_listener *listener);
 
+/* The backend, NULL without one; and its URL, when there is only one. */
+const struct cel_backend_ops *cel_results_ops(const struct cel_results *results);
+const struct cel_url *cel_results_url(const struct cel_results *results);
+
 /* The backend counts the parts of chords itself. */
 bool cel_results_count(const struct cel_results *results);
 
