@@ -40,7 +40,6 @@ class Build:
 GOOD = {
     'chain': (lambda b: chain(b.add(1, 1), b.add(10), b.add(100)), 112),
     'chain of one': (lambda b: chain(b.add(1, 1)), 2),
-    'link': (lambda b: b.add(1, 2).on_link(b.add(5)), 3),
     'immutable step': (lambda b: chain(b.add(1, 1), b.add(3, 4, immutable=True)), 7),
     'group': (lambda b: group(b.add(1, 1), b.add(2, 2)), [2, 4]),
     'group in a chain': (lambda b: chain(b.add(1, 1), group(b.add(1), b.add(2))), [3, 4]),
@@ -63,7 +62,6 @@ GOOD = {
     'two chords': (lambda b: chain(group(b.add(1, 1), b.add(2, 2)), b.ident(),
                                    group(b.ident(), b.ident()), b.ident()),
                    [[2, 4], [2, 4]]),
-    'map': (lambda b: b.sig('t.ident').map([1, 2]), [1, 2]),
 }
 
 
@@ -379,6 +377,31 @@ class Once(Alone):
             self.assertIn('succeeded in', worker.output())
 
 
+class Pools(Alone):
+    """The values are the same wherever tasks run, and with other serializers of results."""
+
+    def check(self, **options):
+        worker = self.start(**options)
+        app = lib.celery_app(self.broker, self.backend,
+                             **options.get('conf', {}))
+        self.addCleanup(app.close)
+        for name, (build, value) in GOOD.items():
+            with self.subTest(name):
+                result = build(Build(app)).apply_async()
+                self.assertEqual(result.get(timeout=15 * lib.PATIENCE), value)
+        worker.stop()
+
+    def test_threads(self):
+        self.check(pool='threads')
+
+    def test_solo(self):
+        self.check(pool='solo', concurrency=1)
+
+    def test_results_in_msgpack(self):
+        self.check(conf={'result_serializer': 'msgpack',
+                         'accept_content': ['json', 'msgpack']})
+
+
 @unittest.skipUnless(lib.KIND == 'c', 'what Python makes of it is another matter')
 class BadInput(Alone):
     def one(self, name='t.add', args=(1, 2), **options):
@@ -479,7 +502,7 @@ def add_workflows(case, names):
 
 
 add_workflows(Failures, BAD)
-add_workflows(Workflows, [name for name in GOOD if name not in ('map', 'link')])
+add_workflows(Workflows, GOOD)
 
 
 if __name__ == '__main__':
