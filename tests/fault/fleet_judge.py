@@ -52,6 +52,11 @@ class Traffic:
                 found[s.retries].append(s.who)
         return found
 
+    def begun_anew(self, group):
+        """No part of it was sent, or parts that were also sent for another id."""
+        members = [m for m, groups in self.groups.items() if group in groups]
+        return not members or any(len(self.groups[m]) > 1 for m in members)
+
     def story(self, task_id):
         return '; '.join('%s sent %.2f by %s%s, taken by %s, settled by %s' % (
             s.tag[:8], s.time % 1000, s.who, ' again' if s.redelivered else '',
@@ -144,6 +149,9 @@ def left_over(fleet, traffic):
             why = 'of failed chords, left to expire as Celery does'
         elif last == 'python' or group in traffic.unmarked:
             why = 'of chords that Python counted or ended last'
+        elif traffic.begun_anew(group):
+            # A chord within a chord gets a new id each time it is applied, as Celery does.
+            why = 'of chords whose sender died over them, and which were begun anew'
         found[why].append('%s (last part by %s, %d s)' % (k, last, ttl))
     return found
 
