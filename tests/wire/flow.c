@@ -349,7 +349,12 @@ static void run_step(struct flow *f, const struct cel_node *recorded)
                            .hostname = (char *)"w1@here"},
                      .origin = "gen1@here"};
 
+    const struct cel_task_policy policy = {
+        .store_errors_even_if_ignored =
+            cel_config_bool(f->app->config, "task_store_errors_even_if_ignored")};
+
     s.r.w = &s.w;
+    s.r.policy = &policy;
     receive(&s, f->sent[cel_node_int(case_get(recorded, "runs"), 0)]);
     s.r.job.extended = cel_config_bool(f->app->config, "result_extended");
     outcome_make(&s, recorded);

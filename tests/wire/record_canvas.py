@@ -49,6 +49,7 @@ from kombu.utils import json as kombu_json
 
 TASKSET, META = 'celery-taskset-meta-', 'celery-task-meta-'
 SHOWN = 'traceback'
+HEADER_ERRBACKS = 'task_allow_error_cb_on_chord_header'
 events = live.events
 
 # ---- recipes in short ----
@@ -212,6 +213,28 @@ FLOWS = {
                                                            t('mul', 7, immutable=True)])),
     'flow-chain-immutable': dict(sig=chain(A, t('mul', 5, 6, immutable=True), t('mul', 7))),
     'flow-chain-partial': dict(sig=chain(A, t('mul', 5, kwargs={'k': 1}))),
+    'flow-ignore-result': dict(sig=chain(t('add', 1, 2, options={'ignore_result': True}),
+                                         t('mul', 2))),
+    'flow-ignore-result-fails': dict(sig=chain(t('fail', options={'ignore_result': True}),
+                                               t('mul', 2), link_error=[EB])),
+    'flow-ignore-result-part': dict(
+        sig=chord([t('add', 1, 2, options={'ignore_result': True}), A], T)),
+    'flow-store-errors': dict(sig=chain(t('fail', options={'ignore_result': True}), t('mul', 2)),
+                              conf={'task_store_errors_even_if_ignored': True}),
+    'flow-chord-header-errbacks': dict(
+        sig=chord([A, t('fail')], T, link_error=[EB]),
+        conf={HEADER_ERRBACKS: True}),
+    'flow-callback-priority': dict(
+        sig=t('add', 1, 2, link=[t('mul', 2), t('mul', 3, options={'priority': 2})]),
+        options={'priority': 6}, conf={'task_inherit_parent_priority': True}),
+    'flow-chain-to-routed': dict(sig=chain(A, t('routed.x'), t('mul', 2))),
+    'flow-chain-ids-kept': dict(sig=chain(t('add', 1, options={'task_id': 'first'}),
+                                          t('mul', 2, options={'task_id': 'second'}))),
+    'flow-chord-ids-kept': dict(sig=chord([t('add', 1, options={'task_id': 'part'})],
+                                          t('tsum', options={'task_id': 'sum'}))),
+    'flow-group-of-chords': dict(sig=group(chord([A, A], T), chain(A, group(A, A), T))),
+    'flow-nested-deep': dict(sig=chain(A, group(chain(t('mul', 2), group(t('mul', 3), t('mul', 4))),
+                                                chord([t('mul', 5), A], T)), t('collect'))),
     'flow-chord-callback': dict(sig=chord([A, A], T, link=[t('mul', 2)])),
     'flow-chord-in-chain': dict(sig=chain(A, chord([t('mul', 2), t('mul', 3)], T), t('mul', 4))),
     'flow-chord-priority': dict(sig=chord([A, A], T), options={'priority': 6},
@@ -376,7 +399,8 @@ def miss(*args, **kwargs):
 
 def flow_app(conf):
     app = live.make_app(live.Fallback)
-    app.conf.update(conf)
+    # What link_error() would ask for while the canvas is built is set behind that.
+    app.conf.update({k: v for k, v in conf.items() if k != HEADER_ERRBACKS})
     app._local.backend = Recording(app=app, url='socket://' + server.sock)
     app._backend_cache = app._local.backend
     plain = {'add': lambda *a, **k: flat(a), 'tsum': lambda *a, **k: flat(a), 'mul': product,
@@ -385,19 +409,20 @@ def flow_app(conf):
              'eb': lambda task_id=None: task_id}
     for name, function in plain.items():
         function.__name__ = name
-        app.task(function, name=name, typing=False)
+        app.task(function, name=name, typing=False, shared=False,
+                 store_errors_even_if_ignored=conf.get('task_store_errors_even_if_ignored'))
 
-    @app.task(name='again', bind=True, typing=False)
+    @app.task(name='again', bind=True, typing=False, shared=False)
     def again(self, *args, **kwargs):
         if self.request.retries:
             return flat(args)
         raise self.retry(exc=ValueError('again'), **dict({'countdown': 0}, **script['again']))
 
-    @app.task(name='swap', bind=True, typing=False)
+    @app.task(name='swap', bind=True, typing=False, shared=False)
     def swap(self, *args, **kwargs):
         raise self.replace(live.build(script['swap']))
 
-    @app.task(name='grow', bind=True, typing=False)
+    @app.task(name='grow', bind=True, typing=False, shared=False)
     def grow(self, *args, **kwargs):
         self.add_to_chord(live.build(script['grow']))
         return 1
@@ -438,12 +463,14 @@ def flow(name, case):
     script.clear()
     script.update(case.get('script') or {})
     client.flushdb()
-    app = flow_app(case.get('conf') or {})
+    conf = case.get('conf') or {}
+    app = flow_app(conf)
     events.clear()
     live.ids[0] = 0
     live.current[0] = None
     sig = live.build(case['sig'])
     out = {'doc': json.dumps(sig)}
+    app.conf.update(conf)
     out['result'] = sig.apply_async(**(case.get('options') or {})).as_tuple()
     out['effects'] = copied()
     queue = [e for e in out['effects'] if e['kind'] == 'publish']

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "backend/redis.h"
 #include "case.h"
 #include "message/envelope_json.h"
 #include "message/task.h"
@@ -132,6 +133,16 @@ static void same_message(struct cel_arena *a, const struct cel_node *want,
     cel_envelope_free(env);
 }
 
+/* The document that is stored of a saved group. */
+static void same_group(const struct cel_node *want, struct cel_slice json)
+{
+    struct cel_buf out = {0};
+
+    assert_int_equal(cel_redis_write_group(&cel_codec_json, &out, json), CELERY_OK);
+    same_member(want, "text", cel_buf_slice(&out));
+    cel_buf_fini(&out);
+}
+
 void same_effect(struct cel_arena *a, const struct cel_node *want,
                  const struct cel_effect *got, const char *here)
 {
@@ -148,6 +159,11 @@ void same_effect(struct cel_arena *a, const struct cel_node *want,
     case CEL_EFFECT_CHORD_SIZE:
         assert_int_equal(cel_node_int(case_get(want, "number"), -1), got->number);
         break;
+    case CEL_EFFECT_SAVE_GROUP:
+        if (case_get(want, "text")) {
+            same_group(want, got->json);
+        }
+        /* fallthrough */
     default:
         same_text(kinds[got->kind], case_get(want, "json"), got->json);
     }

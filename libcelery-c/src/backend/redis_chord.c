@@ -445,9 +445,8 @@ void cel_redis_end_chord_with(struct cel_backend *base, struct cel_slice group_i
 
 /* ---- notes and saved groups ---- */
 
-/* {"result": tuple} (BaseKeyValueStoreBackend._save_group). */
-static celery_status write_group(struct cel_redis_backend *b, struct cel_buf *out,
-                                 struct cel_slice json)
+celery_status cel_redis_write_group(const struct cel_codec *codec, struct cel_buf *out,
+                                    struct cel_slice json)
 {
     struct cel_arena a = {0};
     struct cel_buf text = {0};
@@ -460,7 +459,7 @@ static celery_status write_group(struct cel_redis_backend *b, struct cel_buf *ou
         status = cel_json_parse(&a, cel_buf_slice(&text), NULL, &doc, NULL);
     }
     if (status == CELERY_OK) {
-        status = b->base.codec->encode(out, doc, NULL);
+        status = codec->encode(out, doc, NULL);
     }
     cel_arena_fini(&a);
     cel_buf_fini(&text);
@@ -493,7 +492,7 @@ static void save_group(struct cel_redis_backend *b, const struct cel_group_note 
                        struct cel_done done)
 {
     struct cel_buf doc = {0};
-    celery_status status = write_group(b, &doc, note->json);
+    celery_status status = cel_redis_write_group(b->base.codec, &doc, note->json);
     if (status < 0) {
         refuse(NULL, &(struct errand){.done = done}, status);
     } else {
