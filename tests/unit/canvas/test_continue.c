@@ -235,6 +235,21 @@ static void test_old_errbacks_are_one_group_with_the_id(void **state)
     assert_true(cel_slice_eq(call_at(f, 0).group, call_at(f, 1).group));
 }
 
+/* Celery 5.7.0 would call it in place, with what cannot be encoded. */
+static void test_a_chain_as_errback_is_sent(void **state)
+{
+    struct fixture *f = *state;
+
+    fail_with(f, "{\"errbacks\": [{\"task\": \"celery.chain\", \"args\": [], \"kwargs\": "
+                 "{\"tasks\": [" TASK("a", "") ", " TASK(
+                     "b", "") "]}, \"options\": {}, "
+                              "\"subtask_type\": \"chain\", \"immutable\": false}]}");
+    assert_string_equal(kinds(f), "P");
+    assert_slice(call_at(f, 0).task, "a");
+    assert_string_equal(text_of(f, call_at(f, 0).args), "[\"me\"]");
+    assert_int_equal(cel_node_get(call_at(f, 0).embed, CEL_SLICE("chain"))->size, 1);
+}
+
 static celery_outcome no_task(celery_task *task)
 {
     return 0;
@@ -403,6 +418,7 @@ int main(void)
         T(test_the_chain_fails_with_it),
         T(test_a_chord_in_the_chain_fails_at_its_body),
         T(test_old_errbacks_are_one_group_with_the_id),
+        T(test_a_chain_as_errback_is_sent),
         T(test_new_errbacks_get_request_exception_traceback),
         T(test_what_cannot_be_read_is_skipped_and_named),
         T(test_the_body_gets_the_results_as_a_list),
