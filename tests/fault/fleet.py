@@ -64,7 +64,7 @@ class Fleet:
             'monitor' in c['cmd'] for c in self.db0.client_list()), 20)
         self.kills = collections.Counter()
         self.ended = []  # workers that nobody killed
-        self.put_back = []
+        self.put_back, self.called_again = [], []
         self.logs = []
         self.slots = [self.start(n) for n in range(len(FLEETS[options.fleet]))]
 
@@ -129,6 +129,7 @@ class Fleet:
             for n in range(o.count))
         self.flows = list(waiting)
         under_way, start = [], time.monotonic()
+        self.stuck = under_way
         next_kill = start + 3
         progress = looked = start
         tail = None
@@ -148,7 +149,7 @@ class Fleet:
             left = [f for f in under_way if not self.check(f)]
             if len(left) < len(under_way) or waiting:
                 progress = now
-            under_way = left
+            self.stuck = under_way = left
             self.look_after()
             if not waiting and left:
                 tail = self.hasten(now, tail or now)
@@ -159,7 +160,6 @@ class Fleet:
                 looked = now
             time.sleep(0.1)
         self.took = time.monotonic() - start
-        self.stuck = under_way
 
     def hasten(self, now, since):
         """Python looks for what others left 10 seconds after its start, then each 100."""
@@ -182,16 +182,34 @@ class Fleet:
             return [json.loads(line) for line in f]
 
     def recover(self):
-        """Puts back what was popped and never registered."""
+        """Puts back what was popped and never registered, and a part of each chord that has
+        all its parts, none of them under way, and nobody who calls its body."""
         events = self.report()
-        last = max(n for n, e in enumerate(events) if e[0] != 'popped' and e[0] != 'report')
+        last = max(n for n, e in enumerate(events) if e[0] not in (
+            'popped', 'counted', 'report'))
         queued = set(self.db0.lrange(QUEUE, 0, -1))
         known = {tag for tag, _ in self.put_back}
-        found = {e[3]: e[4] for e in events[last + 1:] if e[0] == 'popped'
-                 and e[4].encode() not in queued and e[3] not in known}
-        for tag, raw in found.items():
-            self.put_back.append((tag, json.loads(raw)['headers']['id']))
-            self.db0.lpush(QUEUE, raw)
+        for e in events[last + 1:]:
+            if e[0] == 'popped' and e[4].encode() not in queued and e[3] not in known:
+                self.put_back.append((e[3], json.loads(e[4])['headers']['id']))
+                self.db0.lpush(QUEUE, e[4])
+        counted_by = {e[3]: e[2] for e in events if e[0] == 'part'}
+        waiting = {x.id for f in self.stuck for x in f.leaves}
+        for e in events[last + 1:]:
+            if e[0] == 'counted' and not queued and not self.db0.exists('unacked') and (
+                    json.loads(e[4])['headers']['id'] in waiting
+                    and self.is_forgotten(e[3], counted_by)):
+                self.called_again.append(e[3])
+                self.db0.lpush(QUEUE, e[4])
+
+    def is_forgotten(self, group, counted_by):
+        """Celery 5.7 takes a part for settled while a claim stands, also that of a worker
+        which died with it (celery/backends/redis.py on_chord_part_return)."""
+        key = 'celery-taskset-meta-%s.' % group
+        size = self.db1.get(key + 's')
+        return (size and counted_by.get(key + 'j') == 'python'
+                and self.db1.zcard(key + 'j') == int(size) + int(self.db1.get(key + 't') or 0)
+                and not self.db1.exists(key + 'c') and group not in self.called_again)
 
     def quiet(self):
         def check():

@@ -23,7 +23,7 @@ class Traffic:
         self.sent = collections.defaultdict(list)  # task id: each time it was queued
         self.settled, self.taken = {}, {}
         self.parts = {}  # group id: who counted the last part
-        self.unmarked = set()  # chords that Python ended: 5.6 leaves no mark for late parts
+        self.ended = {}  # group id: who removed its parts; Python 5.6 leaves no mark then
         self.applied = collections.Counter()  # group id: how often a chord began
         self.groups = collections.defaultdict(set)  # task id: groups it was a part of
         for e in events:
@@ -40,8 +40,8 @@ class Traffic:
                 self.applied[group_of(e[3])] += 1
             elif e[0] == 'part':
                 self.parts[group_of(e[3])] = e[2]
-            elif e[0] == 'ended' and e[2] == 'python':
-                self.unmarked.add(group_of(e[3]))
+            elif e[0] == 'ended':
+                self.ended.setdefault(group_of(e[3]), set()).add(e[2])
 
     def messages(self, task_id):
         """{retries: who sent each message}; one that is delivered again stays the same."""
@@ -147,11 +147,14 @@ def left_over(fleet, traffic):
             why = 'marks of chords that are done, for late parts'
         elif group in failed:
             why = 'of failed chords, left to expire as Celery does'
-        elif last == 'python' or group in traffic.unmarked:
+        elif last == 'python' or 'python' in traffic.ended.get(group, ()):
             why = 'of chords that Python counted or ended last'
         elif traffic.begun_anew(group):
             # A chord within a chord gets a new id each time it is applied, as Celery does.
             why = 'of chords whose sender died over them, and which were begun anew'
+        elif traffic.applied[group] > 1 and group in traffic.ended:
+            # The mark that it is done takes the first parts for late ones.
+            why = 'of chords that were over when they were applied again'
         found[why].append('%s (last part by %s, %d s)' % (k, last, ttl))
     return found
 
@@ -174,6 +177,9 @@ def judge(fleet, events):
     print('steps sent again by: %s; bodies of one chord sent again by: %s' % (
         dict(sent_again(fleet, traffic)) or 'none', dict(bodies) or 'none'))
     print('lost by Python between BRPOP and unacked, put back: %d' % len(fleet.put_back))
+    if fleet.called_again:
+        print('chords that Python forgot after it died with a claim, called by a part put '
+              'back: %d' % len(fleet.called_again))
     for why, names in sorted(keys.items()):
         print('keys left over, %s: %d' % (why, len(names)))
     faults = bad + texts + ['left over: ' + k for k in keys['wrong']]

@@ -12,6 +12,8 @@ OUT gets a line of JSON for each event:
     ["part", time, who, key]                 a part of a chord was counted
     ["ended", time, who, key]                the parts of a chord were removed
     ["popped", time, who, delivery tag, envelope]   upon ECHO report: was never registered
+    ["counted", time, who, group id, envelope]   upon ECHO report: a part of a group that is
+                                             not known to be over
     ["report", time, who]                    the end of a report
 who: "c" for the unix socket, which only the C workers use, else "python".
 """
@@ -36,6 +38,7 @@ class Watch:
         self.queue, self.out = queue.encode(), out
         self.who = None  # of the command before: what a script does follows its call
         self.open = {}  # delivery tag: envelope, as long as it is not registered
+        self.groups = {}  # group id: envelope of a part, until the chord is over
         self.actions = {b'LPUSH': self.sent, b'RPUSH': self.sent, b'ZADD': self.added,
                         b'ZREM': self.removed, b'SET': self.set, b'SETEX': self.set,
                         b'DEL': self.deleted,
@@ -64,6 +67,8 @@ class Watch:
             h, p = m['headers'], m['properties']
             tag = p['delivery_tag']
             self.open[tag] = raw.decode()
+            if h.get('group'):
+                self.groups[h['group']] = self.open[tag]
             self.write('sent', when, who, tag, h['id'], h.get('retries') or 0,
                        bool(p['delivery_info'].get('redelivered')), h.get('group'))
 
@@ -89,10 +94,13 @@ class Watch:
         for key in args:
             if key.endswith(b'.j'):
                 self.write('ended', when, who, key.decode())
+                self.groups.pop(key.decode()[len('celery-taskset-meta-'):-2], None)
 
     def report(self, when, who, args):
         for tag, raw in self.open.items():
             self.write('popped', when, who, tag, raw)
+        for group, raw in self.groups.items():
+            self.write('counted', when, who, group, raw)
         self.write('report', when, who)
         self.out.flush()
 
