@@ -153,6 +153,8 @@ static void size(struct fixture *f, int64_t number)
     note(f, CEL_NOTE_CHORD_SIZE, number, "");
 }
 
+static bool fresh; /* what send_part() sends never came before */
+
 static void send_part(struct fixture *f, const char *id, int64_t index, const char *state,
                       const char *json, const char *token, int seconds)
 {
@@ -164,6 +166,7 @@ static void send_part(struct fixture *f, const char *id, int64_t index, const ch
         .result_json = cel_slice_of(json),
         .token = cel_slice_of(token),
         .claim_seconds = seconds,
+        .fresh = fresh,
     };
     f->b->ops->add_chord_part(f->b, &part, (struct cel_chord_done){on_part, f});
 }
@@ -299,6 +302,22 @@ static void test_a_chord_can_be_applied_again(void **state)
         assert_int_equal(part(f, "a", 0, "1", "t1"), CEL_CHORD_CLAIMED);
         assert_int_equal(end_chord(f, "t1", false), 1);
     }
+}
+
+/* The sender notes the size with the last part: the first may be through before. */
+static void test_a_part_of_the_next_run_may_come_before_its_size(void **state)
+{
+    struct fixture *f = *state;
+    size(f, 2);
+    part(f, "a", 0, "1", "t1");
+    assert_int_equal(part(f, "b", 1, "2", "t1"), CEL_CHORD_CLAIMED);
+    assert_int_equal(end_chord(f, "t1", false), 1);
+    assert_int_equal(part(f, "b", 1, "2", "t2"), CEL_CHORD_OPEN); /* redelivered */
+    fresh = true;
+    assert_int_equal(part(f, "a", 0, "1", "t3"), CEL_CHORD_OPEN);
+    size(f, 2);
+    assert_int_equal(part(f, "b", 1, "2", "t4"), CEL_CHORD_CLAIMED);
+    fresh = false;
 }
 
 static void test_a_chord_grows_once_for_each_note(void **state)
@@ -498,6 +517,7 @@ int main(int argc, char **argv)
         OPEN(test_after_the_end_nothing_counts),
         OPEN(test_a_failed_chord_fails_once),
         OPEN(test_a_chord_can_be_applied_again),
+        OPEN(test_a_part_of_the_next_run_may_come_before_its_size),
         OPEN(test_a_chord_grows_once_for_each_note),
         OPEN(test_a_group_is_saved_and_comes_with_the_claim),
         OPEN(test_many_parts_in_a_pass),

@@ -39,6 +39,7 @@ struct cel_chord_part {
     struct cel_slice result_json; /* of an exception: its map */
     struct cel_slice token;       /* of the claim, if this is the last part */
     int claim_seconds;            /* a claim that nobody kept or ended is free again */
+    bool fresh; /* not redelivered: after its chord's end, a part of its next run */
 };
 
 enum cel_chord_answer {

@@ -344,7 +344,7 @@ void cel_memory_add_chord_part(struct cel_backend *base,
     struct chord *c = m->open ? get(m, part->group_id) : NULL;
     struct part_notice *n = c ? cel_calloc(1, sizeof *n) : NULL;
     celery_status status = n ? CELERY_OK : m->open ? CELERY_ENOMEM : CELERY_ECLOSED;
-    if (status == CELERY_OK && !c->over) {
+    if (status == CELERY_OK && (!c->over || part->fresh)) {
         status = count(c, part);
     }
     if (status < 0) {

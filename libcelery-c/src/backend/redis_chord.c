@@ -16,7 +16,8 @@ enum { DONE_SECONDS = 300 }; /* late parts are known as such for so long, at lea
 
 /*
  * CHORD_PART_RETURN_LUA, and in the same step what its caller reads next.  A claim that is ours
- * already is given again: the answer to it was lost.  Answer: {CEL_CHORD_...,
+ * already is given again: the answer to it was lost.  A part that never came before, of a chord that
+ * was ended, is of its next run: a fast worker returns it before set_chord_size().  Answer: {CEL_CHORD_...,
  * saved group or false, parts ...}.
  */
 static struct cel_redis_script part_script = {
@@ -25,7 +26,10 @@ static struct cel_redis_script part_script = {
         "local tid, value, ordered, score = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]\n"
         "local ttl, claim, token = tonumber(ARGV[5]), ARGV[6], ARGV[7]\n"
         "local holder = redis.call('GET', c)\n"
-        "if holder == 'done' then return {0} end\n"
+        "if holder == 'done' then\n"
+        "  if ARGV[8] == '0' then return {0} end\n"
+        "  holder = nil\n"
+        "end\n"
         "local member = tid .. ':' .. score\n"
         "if redis.call('SISMEMBER', d, member) == 0 then\n"
         "  if ordered then redis.call('ZADD', j, score, value)\n"
@@ -335,7 +339,7 @@ void cel_redis_add_chord_part(struct cel_backend *base, const struct cel_chord_p
                            ? new_errand(b, CEL_SLICE_NULL, (struct cel_done){0})
                            : NULL;
     struct cel_buf value = {0};
-    struct cel_slice words[13];
+    struct cel_slice words[14];
     char score[24] = "+inf";
     char claim[16];
     celery_error err = {0};
@@ -354,7 +358,8 @@ void cel_redis_add_chord_part(struct cel_backend *base, const struct cel_chord_p
         words[10] = cel_slice_of(b->ttl);
         words[11] = cel_slice_of(claim);
         words[12] = part->token;
-        status = cel_redis_eval(b->redis, &part_script, on_part, e, 6, 13, words);
+        words[13] = part->fresh ? CEL_SLICE("1") : CEL_SLICE("0");
+        status = cel_redis_eval(b->redis, &part_script, on_part, e, 6, 14, words);
     } else if (status == CELERY_OK) {
         status = CELERY_ENOMEM;
     }

@@ -286,7 +286,10 @@ static void start_part(struct cel_errand *e, struct cel_backend *backend)
 {
     struct returning *x = cel_container_of(e, struct returning, errand);
 
-    backend->ops->add_chord_part(backend, &x->part, (struct cel_chord_done){on_part, x});
+    const struct cel_chord_part part = x->part;
+
+    x->part.fresh = false; /* asked again, it may have been counted */
+    backend->ops->add_chord_part(backend, &part, (struct cel_chord_done){on_part, x});
 }
 
 static void count(void *ctx)
@@ -386,6 +389,7 @@ void cel_chord_return(struct cel_request *r, const struct cel_chord_end *chord_e
         .result_json = chord_end->result_json,
         .token = cel_slice_of(x->token),
         .claim_seconds = timeout * 2 > 5 ? (int)(timeout * 2) : 5,
+        .fresh = !r->job.redelivered,
     };
     x->errand.start = start_part;
     x->errand.done = on_counted;
