@@ -265,7 +265,9 @@ class Flow:
         for i in range(n):
             last = i == n - 1
             after_group = bool(items) and isinstance(items[-1], Group)
-            weights = [10, 1, 0 if after_group else 2,
+            # A chord right behind a group is more than Celery can join: it lets each member
+            # of the group call the chord.  Nor a chain there, which may begin with one.
+            weights = [10, 0 if after_group else 1, 0 if after_group else 2,
                        2 if end or not last and not after_group else 0]
             kind = rng.choices(['leaf', 'chain', 'chord', 'group'], weights)[0]
             if kind == 'group' and after_group:

@@ -141,6 +141,8 @@ def left_over(fleet, traffic):
         group, ttl = group_of(k), fleet.db1.ttl(k)
         last = traffic.parts.get(group)
         why = 'wrong'
+        if ttl == -2:
+            continue  # it ended meanwhile
         if ttl < 0:
             pass
         elif k.endswith('.c') and ttl <= 300 and fleet.db1.get(k) == b'done':
@@ -155,6 +157,10 @@ def left_over(fleet, traffic):
         elif traffic.applied[group] > 1 and group in traffic.ended:
             # The mark that it is done takes the first parts for late ones.
             why = 'of chords that were over when they were applied again'
+        elif not k.endswith('.s') and group in traffic.ended and (
+                not fleet.db1.exists('celery-taskset-meta-%s.s' % group)):
+            # A step that ran again sent the parts again, which count for a next run.
+            why = 'of parts that were sent again when their chord was over'
         found[why].append('%s (last part by %s, %d s)' % (k, last, ttl))
     return found
 
