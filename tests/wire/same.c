@@ -163,7 +163,8 @@ void same_effect(struct cel_arena *a, const struct cel_node *want,
         if (case_get(want, "text")) {
             same_group(want, got->json);
         }
-        /* fallthrough */
+        same_text(kinds[got->kind], case_get(want, "json"), got->json);
+        break;
     default:
         same_text(kinds[got->kind], case_get(want, "json"), got->json);
     }
