@@ -40,10 +40,10 @@ static void end(struct returning *x, const celery_error *err)
     done.fn(done.ctx, err);
 }
 
+static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
+
 static void end_nomem(struct returning *x)
 {
-    static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
-
     end(x, &nomem);
 }
 
@@ -278,6 +278,9 @@ static void on_part(void *ctx, const celery_error *err, enum cel_chord_answer an
     } else if (!err && answer == CEL_CHORD_CLAIMED) {
         x->parts = cel_node_copy(arena(x), parts->parts);
         x->group = parts->group ? cel_node_copy(arena(x), parts->group) : NULL;
+        if (!x->parts || (parts->group && !x->group)) {
+            err = &nomem; /* never a body with fewer results: the message goes back */
+        }
     }
     cel_errand_answer(&x->errand, err, 0);
 }
@@ -372,8 +375,6 @@ void cel_chord_return(struct cel_request *r, const struct cel_chord_end *chord_e
     }
     x = cel_calloc(1, sizeof *x);
     if (!x) {
-        static const celery_error nomem = {CELERY_ENOMEM, 0, "out of memory"};
-
         done.fn(done.ctx, &nomem);
         return;
     }
