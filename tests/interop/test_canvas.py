@@ -299,8 +299,12 @@ class Once(Alone):
         lib.wait_for('all are done', lambda: not lib.leftover_messages(self.db0), 20)
         time.sleep(0.3)
         self.assertEqual(self.counted(path), ['body'])
-        self.assertEqual([k for k in lib.keys(self.db1) if k.endswith(('.j', '.s', '.t', '.d'))],
-                         [])
+        # A copy that is read after the chord's end may be of its next run: it is counted for
+        # that, and forgotten in time.
+        for key in lib.keys(self.db1):
+            self.assertFalse(key.endswith(('.s', '.t')), key)
+            if key.endswith(('.j', '.d')):
+                self.assertGreater(self.db1.ttl(key), 0, key)
 
     def test_a_part_waits_for_a_claim_that_nobody_ends(self):
         """As if a worker had died between the last part and the body."""

@@ -17,6 +17,10 @@ CMOCKA = re.compile(r'^\[  PASSED  \] (\d+) test', re.M)
 CMOCKA_FAILED = re.compile(r'^\[  FAILED  \] (\d+) test', re.M)
 CMOCKA_SKIPPED = re.compile(r'^\[  SKIPPED \] (\d+) test', re.M)
 REASON = re.compile(r'^(?:SKIP|skipped):? *(.*)$', re.M)
+# A case that failed: unittest's heading with what follows it, cmocka's line.
+DETAIL = re.compile(r'^(?:FAIL|ERROR): .*\n-+\n(?:.*\n)*?(?=\n[=-]{20}|\Z)|'
+                    r'^\[  (?:ERROR|FAILED)[ ]*\] .*$', re.M)
+DETAIL_LINES = 60
 
 
 def cases(test):
@@ -41,6 +45,7 @@ def main(steps, logs):
     failed = [s for s in steps.split('|') if s]
     totals[1] += len(failed)
     skipped = {}
+    details = []
     for path in logs:
         if not os.path.exists(path):
             failed.append('%s: no test ran' % path)
@@ -52,16 +57,20 @@ def main(steps, logs):
             counts = cases(test)
             totals = [a + b for a, b in zip(totals, counts)]
             name = '%s: %s' % (label, test['name'].split(' / ')[-1])
+            text = (test.get('stdout') or '') + '\n' + (test.get('stderr') or '')
             if counts[1]:
                 failed.append('%s (%s)' % (name, test['result']))
+                details.append((name, DETAIL.findall(text) or text.splitlines()[-20:]))
             if counts[2]:
-                text = (test.get('stdout') or '') + '\n' + (test.get('stderr') or '')
                 for reason in REASON.findall(text) or ['no reason given']:
                     skipped.setdefault(reason, []).append(name)
     print()
     for reason, names in sorted(skipped.items()):
         more = '' if len(names) == 1 else ' (and %d more)' % (len(names) - 1)
         print('skipped: %s%s: %s' % (names[0], more, reason))
+    for name, lines in details:
+        print('---- %s' % name)
+        print('\n'.join('\n'.join(lines).splitlines()[:DETAIL_LINES]))
     for name in failed:
         print('failed: %s' % name)
     print('%d passed, %d failed, %d skipped' % tuple(totals))
