@@ -119,23 +119,9 @@ static void on_backend_up(void *ctx)
 
 static celery_status open_broker(celery_client *client, celery_error *err)
 {
-    const char *text = cel_config_text(client->config, "broker_write_url");
-    if (!text || !*text) {
-        text = cel_config_text(client->config, "broker_url");
-    }
-    if (!text || !*text) {
-        return cel_error_set(
-            err, CELERY_ECONFIG,
-            "broker_url is not set; for example redis://localhost:6379/0");
-    }
     celery_status status =
-        cel_url_parse_list(text, &client->broker_urls, &client->n_broker_urls, err);
-    if (status < 0) {
-        return cel_error_prefix(err, status, "broker_url: ");
-    }
-    status = cel_redis_use_ssl(client->broker_urls, client->n_broker_urls,
-                               cel_config_doc(client->config, "broker_use_ssl"),
-                               "broker_use_ssl", err);
+        cel_transport_urls(client->config, "broker_write_url", &client->broker_urls,
+                           &client->n_broker_urls, err);
     if (status < 0) {
         return status;
     }
@@ -145,8 +131,7 @@ static celery_status open_broker(celery_client *client, celery_error *err)
     if (status < 0) {
         return status;
     }
-    client->transport->connect_timeout =
-        cel_config_double(client->config, "broker_connection_timeout", 4);
+    cel_transport_set_up(client->transport, client->config);
     client->broker.loop = client->loop;
     client->broker.n_urls = client->n_broker_urls;
     client->broker.connect = connect_transport;

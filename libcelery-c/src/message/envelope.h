@@ -31,6 +31,8 @@ struct cel_envelope {
     int priority;
     bool redelivered; /* delivery_info.redelivered or headers.redelivered */
     bool body_plain;  /* body_encoding null/"utf-8": the body is text in the JSON */
+    bool
+        optional; /* to be sent: dropped without an error when there is no queue for it */
     bool written; /* to be sent: raw is kombu's JSON as it goes out, and beside it only
                          priority counts */
 };

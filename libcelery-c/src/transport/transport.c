@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "config/use_ssl.h"
 #include "transport/memory.h"
 #include "transport/redis.h"
 
@@ -98,6 +99,41 @@ celery_status cel_transport_new(struct cel_loop *loop, struct cel_url *const *ur
     }
     *ret_t = t;
     return CELERY_OK;
+}
+
+/* Celery's default when no broker is named. */
+#define DEFAULT_BROKER "amqp://guest@localhost//"
+
+celery_status cel_transport_urls(const struct cel_config *config, const char *role,
+                                 struct cel_url ***ret_urls, size_t *ret_n,
+                                 celery_error *err)
+{
+    const char *text = cel_config_text(config, role);
+
+    if (!text || !*text) {
+        text = cel_config_text(config, "broker_url");
+    }
+    celery_status status =
+        cel_url_parse_list(text && *text ? text : DEFAULT_BROKER, ret_urls, ret_n, err);
+    if (status < 0) {
+        return cel_error_prefix(err, status, "broker_url: ");
+    }
+    return cel_redis_use_ssl(*ret_urls, *ret_n, cel_config_doc(config, "broker_use_ssl"),
+                             "broker_use_ssl", err);
+}
+
+void cel_transport_set_up(struct cel_transport *t, const struct cel_config *config)
+{
+    t->connect_timeout = cel_config_double(config, "broker_connection_timeout", 4);
+    t->max_message = (size_t)cel_config_int(config, "worker_max_message_bytes",
+                                            CEL_TRANSPORT_MAX_MESSAGE);
+    t->max_dead = (size_t)cel_config_int(config, "worker_dead_letter_limit",
+                                         CEL_TRANSPORT_MAX_DEAD);
+    t->lease_seconds =
+        cel_config_double(config, "worker_lease_seconds", CEL_TRANSPORT_LEASE);
+    t->login.method = cel_config_text(config, "broker_login_method");
+    t->login.heartbeat = cel_config_double(config, "broker_heartbeat", 0);
+    t->login.checkrate = cel_config_double(config, "broker_heartbeat_checkrate", 0);
 }
 
 struct cel_transport *cel_transport_free(struct cel_transport *t)

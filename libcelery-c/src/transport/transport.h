@@ -4,6 +4,7 @@
 #define CEL_TRANSPORT_TRANSPORT_H
 
 #include "base/url.h"
+#include "config/config.h"
 #include "loop/done.h"
 #include "loop/loop.h"
 #include "message/envelope.h"
@@ -75,6 +76,17 @@ struct cel_queue {
     bool durable;
     bool auto_delete;
     bool no_declare;
+    bool exclusive; /* this connection's alone (AMQP) */
+    bool
+        no_ack; /* what it delivers is settled already: replies.  Its tags are not used */
+};
+
+/* How the broker is to be spoken to; from the settings, see cel_transport_set_up(). */
+struct cel_transport_login {
+    const char *method; /* broker_login_method; NULL: PLAIN */
+    double heartbeat;   /* broker_heartbeat, seconds; 0: none */
+    double checkrate;   /* broker_heartbeat_checkrate */
+    const char *name;   /* what the broker's tools show for this connection; NULL: ours */
 };
 
 /*
@@ -133,6 +145,15 @@ struct cel_transport_ops {
     celery_status (*place)(struct cel_transport *t, const char *exchange,
                            const char *routing_key, const struct cel_envelope *envelope,
                            struct cel_buf *ret_key, struct cel_buf *ret_text);
+
+    /*
+     * Makes native delayed delivery exist (kombu/transport/native_delayed_delivery.py): its 28
+     * levels of this queue type ("quorum" or "classic") and the bindings of these queues, of
+     * which direct ones are refused.  NULL: the broker has none.
+     */
+    void (*declare_delayed)(struct cel_transport *t, const char *queue_type,
+                            const struct cel_queue *queues, size_t n,
+                            struct cel_done done);
 
     /* Starts the flow of delivered() events from one declared queue. */
     celery_status (*consume)(struct cel_transport *t, const char *queue,
@@ -220,6 +241,7 @@ struct cel_transport {
     size_t max_dead;    /* entries kept in a dead-letter list; the oldest make room */
     double
         lease_seconds; /* until what a silent consumer holds goes to others, 1 or more */
+    struct cel_transport_login login; /* borrowed texts.  Set before connect */
 };
 
 /* The implementation for a URL scheme; NULL with err listing what this build has. */
@@ -231,6 +253,18 @@ celery_status cel_transport_new(struct cel_loop *loop, struct cel_url *const *ur
                                 size_t n, const struct cel_node *options,
                                 const struct cel_transport_events *events, void *ctx,
                                 struct cel_transport **ret_t, celery_error *err);
+
+/*
+ * The broker's URLs: of role ("broker_read_url" or "broker_write_url") or else broker_url,
+ * or Celery's default, with broker_use_ssl applied.  What was read is to be freed even if
+ * this fails.
+ */
+celery_status cel_transport_urls(const struct cel_config *config, const char *role,
+                                 struct cel_url ***ret_urls, size_t *ret_n,
+                                 celery_error *err);
+
+/* The shared part as the settings have it: time-outs, ceilings, login.  Before connect. */
+void cel_transport_set_up(struct cel_transport *t, const struct cel_config *config);
 
 /* close(), fini(), free.  Returns NULL. */
 struct cel_transport *cel_transport_free(struct cel_transport *t);

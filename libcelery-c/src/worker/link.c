@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/uuid.h"
-#include "config/use_ssl.h"
 #include "net/backoff.h"
 
 enum link_state {
@@ -313,26 +312,13 @@ void cel_link_publish(struct cel_link *l, struct cel_publish *p)
 
 /* ---- life ---- */
 
-/* Celery's default when no broker is named. */
-#define DEFAULT_BROKER "amqp://guest@localhost//"
-
 static celery_status read_urls(struct cel_link *l, const struct cel_config *config,
                                celery_error *err)
 {
-    const char *text = cel_config_text(config, "broker_read_url");
     const char *strategy = cel_config_text(config, "broker_failover_strategy");
-
-    if (!text) {
-        text = cel_config_text(config, "broker_url");
-    }
     celery_status status =
-        cel_url_parse_list(text ? text : DEFAULT_BROKER, &l->urls, &l->n_urls, err);
-    if (status < 0) {
-        return cel_error_prefix(err, status, "broker_url: ");
-    }
-    status =
-        cel_redis_use_ssl(l->urls, l->n_urls, cel_config_doc(config, "broker_use_ssl"),
-                          "broker_use_ssl", err);
+        cel_transport_urls(config, "broker_read_url", &l->urls, &l->n_urls, err);
+
     if (status < 0) {
         return status;
     }
@@ -370,10 +356,7 @@ celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy
     if (status < 0) {
         goto failed;
     }
-    l->transport->connect_timeout = policy->connection_timeout;
-    l->transport->max_message = policy->max_message;
-    l->transport->max_dead = policy->max_dead;
-    l->transport->lease_seconds = policy->lease_seconds;
+    cel_transport_set_up(l->transport, config);
     status = cel_loop_add_timer(loop, &l->retry, 0, connect_now, l);
     if (status < 0) {
         goto failed;

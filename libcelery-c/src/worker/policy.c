@@ -66,15 +66,11 @@ static void connection_policy(struct cel_worker_policy *p, const struct cel_conf
         cel_config_is_set(c, "broker_connection_retry_on_startup")
             ? cel_config_bool(c, "broker_connection_retry_on_startup")
             : p->connection_retry;
-    p->connection_timeout = cel_config_double(c, "broker_connection_timeout", 4);
     p->connection_max_retries = cel_config_int(c, "broker_connection_max_retries", 100);
 }
 
 static void limits_policy(struct cel_worker_policy *p, const struct cel_config *c)
 {
-    p->max_message = (size_t)cel_config_int(c, "worker_max_message_bytes", 16 << 20);
-    p->max_dead = (size_t)cel_config_int(c, "worker_dead_letter_limit", 10000);
-    p->lease_seconds = cel_config_double(c, "worker_lease_seconds", CEL_TRANSPORT_LEASE);
     p->limits.max_body = (size_t)cel_config_int(c, "worker_max_body_bytes", 16 << 20);
     p->limits.json.depth = (unsigned)cel_config_int(c, "worker_max_depth", 0);
     p->limits.accept = cel_config_list(c, "accept_content");

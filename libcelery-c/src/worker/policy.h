@@ -42,10 +42,6 @@ struct cel_worker_policy {
     bool connection_retry;
     bool connection_retry_on_startup;
     int64_t connection_max_retries; /* 0: no limit */
-    double connection_timeout;      /* seconds */
-    size_t max_message;
-    size_t max_dead;      /* worker_dead_letter_limit */
-    double lease_seconds; /* worker_lease_seconds */
     struct cel_call_limits limits;
     struct cel_task_policy *tasks; /* by cel_task_def.index */
     size_t n_tasks;
