@@ -8,6 +8,7 @@
 #include "loop/done.h"
 #include "loop/loop.h"
 #include "message/envelope.h"
+#include "message/queue.h"
 
 /* max_message of a new transport, bytes. */
 #define CEL_TRANSPORT_MAX_MESSAGE ((size_t)16 << 20)
@@ -64,21 +65,6 @@ struct cel_transport_events {
     /* A broadcast on a subscribed exchange.  NULL: nobody listens. */
     void (*broadcast)(void *ctx, const char *exchange, struct cel_slice routing_key,
                       struct cel_envelope *give_envelope);
-};
-
-/* A queue with its exchange and binding (kombu.Queue). */
-struct cel_queue {
-    const char *name;
-    const char *exchange;      /* "" is the default exchange */
-    const char *exchange_type; /* "direct", "topic", "fanout", "headers" */
-    const char *routing_key;
-    const struct cel_node *arguments; /* queue_arguments; or NULL */
-    bool durable;
-    bool auto_delete;
-    bool no_declare;
-    bool exclusive; /* this connection's alone (AMQP) */
-    bool
-        no_ack; /* what it delivers is settled already: replies.  Its tags are not used */
 };
 
 /* How the broker is to be spoken to; from the settings, see cel_transport_set_up(). */
