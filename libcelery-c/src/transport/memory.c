@@ -2,23 +2,11 @@
 #include "transport/memory.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "base/uuid.h"
 #include "message/envelope_json.h"
 #include "transport/memory_state.h"
 
 /* Deliveries at most when prefetch is lifted. */
 enum { UNLIMITED = 4096 };
-
-struct held {
-    struct cel_memory_queue *queue;
-    struct cel_memory_message *message; /* owned */
-    bool started;                       /* a start of this delivery was counted */
-};
-
-static struct cel_memory *memory_of(struct cel_transport *t)
-{
-    return (struct cel_memory *)t;
-}
 
 static const char *broker_name(const struct cel_url *url)
 {
@@ -32,18 +20,18 @@ static celery_status memory_init(struct cel_transport *t, struct cel_url *const 
                                  size_t n, const struct cel_node *options,
                                  celery_error *err)
 {
-    struct cel_memory *m = memory_of(t);
+    struct cel_memory *m = cel_memory_of(t);
 
     cel_list_init(&m->node);
     cel_list_init(&m->inbox);
-    cel_hold_init(&m->hold, sizeof(struct held));
+    cel_hold_init(&m->hold, sizeof(struct cel_memory_held));
     m->broker = cel_memory_broker_open(broker_name(urls[0]));
     return m->broker ? CELERY_OK : cel_error_nomem(err);
 }
 
 static void memory_fini(struct cel_transport *t)
 {
-    struct cel_memory *m = memory_of(t);
+    struct cel_memory *m = cel_memory_of(t);
 
     cel_hold_fini(&m->hold);
     cel_free(m->consuming);
@@ -60,16 +48,6 @@ static size_t room(const struct cel_memory *m)
     return m->credited && m->credit < free ? m->credit : free;
 }
 
-/* The queue that delivered goes to the end of the line (round_robin). */
-static void rotate(struct cel_memory *m, size_t i)
-{
-    struct cel_memory_queue *q = m->consuming[i];
-
-    memmove(m->consuming + i, m->consuming + i + 1,
-            (m->n_consuming - i - 1) * sizeof *m->consuming);
-    m->consuming[m->n_consuming - 1] = q;
-}
-
 static struct cel_memory_message *take_next(struct cel_memory *m,
                                             struct cel_memory_queue **ret_queue)
 {
@@ -81,7 +59,7 @@ static struct cel_memory_message *take_next(struct cel_memory *m,
             if (!cel_list_empty(&m->consuming[i]->messages[p])) {
                 *ret_queue = m->consuming[i];
                 message = cel_memory_take(*ret_queue);
-                rotate(m, i);
+                cel_memory_rotate(m, i);
                 break;
             }
         }
@@ -90,22 +68,13 @@ static struct cel_memory_message *take_next(struct cel_memory *m,
     return message;
 }
 
-static void put_back(struct cel_memory *m, struct cel_memory_queue *q,
-                     struct cel_memory_message *give_message, bool front)
-{
-    pthread_mutex_lock(&m->broker->lock);
-    cel_memory_put(q, give_message, front);
-    cel_memory_wake_all(m->broker);
-    pthread_mutex_unlock(&m->broker->lock);
-}
-
 static bool deliver_one(struct cel_memory *m)
 {
     struct cel_memory_queue *q = NULL;
     struct cel_memory_message *message = take_next(m, &q);
     struct cel_delivery d = {0};
     celery_error err = {0};
-    struct held *held;
+    struct cel_memory_held *held;
 
     if (!message) {
         return false;
@@ -117,10 +86,10 @@ static bool deliver_one(struct cel_memory *m)
     }
     if (!held || !d.envelope) {
         cel_hold_remove(&m->hold, d.tag);
-        put_back(m, q, message, true);
+        cel_memory_put_back(m, q, message, true);
         return false;
     }
-    *held = (struct held){q, message, false};
+    *held = (struct cel_memory_held){q, message, false};
     m->credit -= m->credit > 0;
     d.queue = q->name;
     d.redelivered = d.envelope->redelivered;
@@ -179,7 +148,7 @@ static void on_wake(void *ctx)
 static void memory_connect(struct cel_transport *t, size_t url_index,
                            struct cel_done done)
 {
-    struct cel_memory *m = memory_of(t);
+    struct cel_memory *m = cel_memory_of(t);
     celery_error err = {0};
 
     if (!m->wake && cel_loop_add_wake(t->loop, &m->wake, on_wake, m) < 0) {
@@ -196,28 +165,6 @@ static void memory_connect(struct cel_transport *t, size_t url_index,
     cel_done(done, NULL, 0);
 }
 
-/* The text to be delivered again; the bytes as they were when they cannot be read. */
-static struct cel_memory_message *redelivered(struct cel_memory_message *give_message,
-                                              const char *header, int64_t value)
-{
-    struct cel_memory_message *again = NULL;
-    struct cel_envelope *env = NULL;
-    struct cel_buf text = {0};
-
-    if (cel_envelope_read(cel_slice(give_message->raw, give_message->len), &env, NULL) ==
-            0 &&
-        cel_envelope_write_redelivered(&text, env, header, value) == 0) {
-        again = cel_memory_message(cel_buf_slice(&text), give_message->priority);
-    }
-    cel_envelope_free(env);
-    cel_buf_fini(&text);
-    if (again) {
-        again->starts = give_message->starts;
-        cel_free(give_message);
-    }
-    return again ? again : give_message;
-}
-
 static void drop_inbox(struct cel_memory *m)
 {
     struct cel_memory_inbound *in;
@@ -229,8 +176,8 @@ static void drop_inbox(struct cel_memory *m)
 
 static void memory_close(struct cel_transport *t)
 {
-    struct cel_memory *m = memory_of(t);
-    struct held *held;
+    struct cel_memory *m = cel_memory_of(t);
+    struct cel_memory_held *held;
     uint64_t tag;
 
     if (!m->connected) {
@@ -242,187 +189,13 @@ static void memory_close(struct cel_transport *t)
     pthread_mutex_unlock(&m->broker->lock);
     m->connects++;
     for (size_t at = 0; (held = cel_hold_next(&m->hold, &at, &tag)) != NULL;) {
-        put_back(m, held->queue, redelivered(held->message, NULL, 0), true);
+        cel_memory_put_back(m, held->queue,
+                            cel_memory_redelivered(held->message, NULL, 0), true);
         cel_hold_remove(&m->hold, tag);
     }
     drop_inbox(m);
     m->n_consuming = m->n_listening = 0;
     m->wake = cel_source_free(m->wake);
-}
-
-static bool is_closed(struct cel_memory *m, struct cel_done done)
-{
-    celery_error err = {0};
-
-    if (m->connected) {
-        return false;
-    }
-    cel_error_set(&err, CELERY_ECLOSED, "memory://%s: not connected", m->broker->name);
-    cel_done(done, &err, 0);
-    return true;
-}
-
-/* ---- queues ---- */
-
-static void memory_declare(struct cel_transport *t, const struct cel_queue *q,
-                           struct cel_done done)
-{
-    struct cel_memory *m = memory_of(t);
-    struct cel_memory_queue *queue;
-    enum cel_exchange_type type;
-    celery_status status = CELERY_OK;
-    celery_error err = {0};
-
-    if (is_closed(m, done)) {
-        return;
-    }
-    if (!cel_exchange_type_parse(q->exchange_type, &type)) {
-        cel_error_set(&err, CELERY_ENOTSUP, "queue %s: no exchanges of type %s", q->name,
-                      q->exchange_type);
-        cel_done(done, &err, 0);
-        return;
-    }
-    pthread_mutex_lock(&m->broker->lock);
-    queue = cel_memory_queue(m->broker, cel_slice_of(q->name));
-    if (!queue) {
-        status = CELERY_ENOMEM;
-    } else if (q->exchange && q->exchange[0]) {
-        status = cel_memory_bind(m->broker, queue, q->exchange,
-                                 q->routing_key ? q->routing_key : "", type);
-    }
-    pthread_mutex_unlock(&m->broker->lock);
-    if (status < 0) {
-        cel_error_nomem(&err);
-    }
-    cel_done(done, status < 0 ? &err : NULL, 0);
-}
-
-/* With the lock held.  The fanout binding of a queue, or NULL. */
-static struct cel_memory_binding *fanout_of(struct cel_memory *m,
-                                            const struct cel_memory_queue *q)
-{
-    struct cel_list *it, *tmp;
-
-    cel_list_foreach(it, tmp, &m->broker->bindings) {
-        struct cel_memory_binding *b =
-            cel_container_of(it, struct cel_memory_binding, node);
-
-        if (b->queue == q && b->type == CEL_EXCHANGE_FANOUT) {
-            return b;
-        }
-    }
-    return NULL;
-}
-
-static celery_status add_pointer(void ***list, size_t *n, void *entry)
-{
-    void **more;
-
-    for (size_t i = 0; i < *n; i++) {
-        if ((*list)[i] == entry) {
-            return CELERY_OK;
-        }
-    }
-    more = cel_realloc(*list, *n + 1, sizeof *more);
-    if (!more) {
-        return CELERY_ENOMEM;
-    }
-    *list = more;
-    more[(*n)++] = entry;
-    return CELERY_OK;
-}
-
-static celery_status memory_consume(struct cel_transport *t, const char *queue,
-                                    celery_error *err)
-{
-    struct cel_memory *m = memory_of(t);
-    struct cel_memory_binding *fanout;
-    struct cel_memory_queue *q;
-    celery_status status = CELERY_ENOMEM;
-
-    if (!m->connected) {
-        return cel_error_set(err, CELERY_ECLOSED, "not connected");
-    }
-    pthread_mutex_lock(&m->broker->lock);
-    q = cel_memory_queue(m->broker, cel_slice_of(queue));
-    fanout = q ? fanout_of(m, q) : NULL;
-    if (fanout) {
-        status = add_pointer((void ***)(void *)&m->listening, &m->n_listening, fanout);
-    } else if (q) {
-        status = add_pointer((void ***)(void *)&m->consuming, &m->n_consuming, q);
-    }
-    pthread_mutex_unlock(&m->broker->lock);
-    cel_loop_wake(t->loop);
-    return status < 0 ? cel_error_nomem(err) : CELERY_OK;
-}
-
-static celery_status memory_cancel(struct cel_transport *t, const char *queue,
-                                   celery_error *err)
-{
-    struct cel_memory *m = memory_of(t);
-
-    pthread_mutex_lock(&m->broker->lock);
-    for (size_t i = 0; i < m->n_consuming; i++) {
-        if (strcmp(m->consuming[i]->name, queue) == 0) {
-            rotate(m, i);
-            m->n_consuming--;
-            break;
-        }
-    }
-    for (size_t i = 0; i < m->n_listening; i++) {
-        if (strcmp(m->listening[i]->queue->name, queue) == 0) {
-            m->listening[i] = m->listening[--m->n_listening];
-            break;
-        }
-    }
-    pthread_mutex_unlock(&m->broker->lock);
-    return CELERY_OK;
-}
-
-static celery_status memory_set_prefetch(struct cel_transport *t, unsigned count)
-{
-    memory_of(t)->prefetch = count;
-    cel_loop_wake(t->loop);
-    return CELERY_OK;
-}
-
-static void memory_set_credit(struct cel_transport *t, unsigned count)
-{
-    memory_of(t)->credited = true;
-    memory_of(t)->credit = count;
-    cel_loop_wake(t->loop);
-}
-
-static void memory_purge(struct cel_transport *t, const char *queue, struct cel_done done)
-{
-    struct cel_memory *m = memory_of(t);
-    struct cel_memory_queue *q;
-    size_t n;
-
-    if (is_closed(m, done)) {
-        return;
-    }
-    pthread_mutex_lock(&m->broker->lock);
-    q = cel_map_get(&m->broker->queues, cel_slice_of(queue));
-    n = q ? cel_memory_purge(q) : 0;
-    pthread_mutex_unlock(&m->broker->lock);
-    cel_done(done, NULL, (int64_t)n);
-}
-
-static void memory_count(struct cel_transport *t, const char *queue, struct cel_done done)
-{
-    struct cel_memory *m = memory_of(t);
-    struct cel_memory_queue *q;
-    size_t n;
-
-    if (is_closed(m, done)) {
-        return;
-    }
-    pthread_mutex_lock(&m->broker->lock);
-    q = cel_map_get(&m->broker->queues, cel_slice_of(queue));
-    n = q ? q->count : 0;
-    pthread_mutex_unlock(&m->broker->lock);
-    cel_done(done, NULL, (int64_t)n);
 }
 
 /* ---- publishing ---- */
@@ -431,12 +204,12 @@ static void memory_publish(struct cel_transport *t, const char *exchange,
                            const char *routing_key, const struct cel_envelope *envelope,
                            struct cel_done done)
 {
-    struct cel_memory *m = memory_of(t);
+    struct cel_memory *m = cel_memory_of(t);
     struct cel_buf text = {0};
     celery_error err = {0};
     celery_status status;
 
-    if (is_closed(m, done)) {
+    if (cel_memory_closed(m, done)) {
         return;
     }
     status = cel_envelope_write(&text, envelope);
@@ -453,124 +226,6 @@ static void memory_publish(struct cel_transport *t, const char *exchange,
                       celery_status_text(status));
     }
     cel_done(done, status < 0 ? &err : NULL, 0);
-}
-
-/* ---- settling ---- */
-
-static struct cel_memory_message *release(struct cel_memory *m, uint64_t tag,
-                                          struct cel_memory_queue **ret_queue)
-{
-    struct held *held = cel_hold_get(&m->hold, tag);
-    struct cel_memory_message *message = NULL;
-
-    if (held) {
-        message = held->message;
-        *ret_queue = held->queue;
-        cel_hold_remove(&m->hold, tag);
-        cel_loop_wake(m->base.loop);
-    }
-    return message;
-}
-
-static void memory_ack(struct cel_transport *t, uint64_t tag, struct cel_done done)
-{
-    struct cel_memory *m = memory_of(t);
-    struct cel_memory_queue *q;
-    struct cel_memory_message *message;
-
-    if (is_closed(m, done)) {
-        return;
-    }
-    message = release(m, tag, &q);
-    cel_free(message);
-    cel_done(done, NULL, message != NULL);
-}
-
-static void memory_reject(struct cel_transport *t, uint64_t tag, bool requeue, bool front,
-                          const char *header, int64_t value, struct cel_done done)
-{
-    struct cel_memory *m = memory_of(t);
-    struct cel_memory_queue *q = NULL;
-    struct cel_memory_message *message;
-    struct held *held;
-
-    if (is_closed(m, done)) {
-        return;
-    }
-    held = cel_hold_get(&m->hold, tag);
-    if (held && held->started) {
-        held->message->starts = 0;
-    }
-    message = release(m, tag, &q);
-    if (message && requeue) {
-        put_back(m, q, redelivered(message, header, value), front);
-    } else {
-        cel_free(message);
-    }
-    cel_done(done, NULL, message != NULL);
-}
-
-static void memory_park(struct cel_transport *t, uint64_t tag, const char *reason,
-                        struct cel_done done)
-{
-    struct cel_memory *m = memory_of(t);
-    struct cel_memory_queue *q = NULL;
-    struct cel_memory_message *message;
-
-    if (is_closed(m, done)) {
-        return;
-    }
-    message = release(m, tag, &q);
-    if (message) {
-        pthread_mutex_lock(&m->broker->lock);
-        cel_memory_park(q, message, t->max_dead);
-        pthread_mutex_unlock(&m->broker->lock);
-    }
-    cel_done(done, NULL, message != NULL);
-}
-
-static void memory_count_start(struct cel_transport *t, uint64_t tag, int64_t most,
-                               struct cel_done done)
-{
-    struct cel_memory *m = memory_of(t);
-    struct held *held;
-    int64_t before;
-
-    if (is_closed(m, done)) {
-        return;
-    }
-    held = cel_hold_get(&m->hold, tag);
-    before = held ? held->message->starts - held->started : -1;
-    if (held && !held->started && before < most) {
-        held->started = true;
-        held->message->starts++;
-    }
-    cel_done(done, NULL, before);
-}
-
-static void memory_bury(struct cel_transport *t, const char *queue, struct cel_slice raw,
-                        const char *reason, struct cel_done done)
-{
-    struct cel_memory *m = memory_of(t);
-    struct cel_memory_message *message;
-    struct cel_memory_queue *q;
-    celery_error err = {0};
-
-    if (is_closed(m, done)) {
-        return;
-    }
-    message = cel_memory_message(raw, 0);
-    pthread_mutex_lock(&m->broker->lock);
-    q = message ? cel_memory_queue(m->broker, cel_slice_of(queue)) : NULL;
-    if (q) {
-        cel_memory_park(q, message, t->max_dead);
-    }
-    pthread_mutex_unlock(&m->broker->lock);
-    if (!q) {
-        cel_free(message);
-        cel_error_nomem(&err);
-    }
-    cel_done(done, q ? NULL : &err, 0);
 }
 
 static double memory_silence(const struct cel_transport *t)
@@ -590,19 +245,19 @@ const struct cel_transport_ops cel_transport_memory = {
     .fini = memory_fini,
     .connect = memory_connect,
     .close = memory_close,
-    .declare = memory_declare,
+    .declare = cel_memory_slot_declare,
     .publish = memory_publish,
-    .consume = memory_consume,
-    .cancel = memory_cancel,
-    .set_prefetch = memory_set_prefetch,
-    .set_credit = memory_set_credit,
-    .ack = memory_ack,
-    .reject = memory_reject,
-    .park = memory_park,
-    .count_start = memory_count_start,
-    .bury = memory_bury,
-    .purge = memory_purge,
-    .count = memory_count,
+    .consume = cel_memory_slot_consume,
+    .cancel = cel_memory_slot_cancel,
+    .set_prefetch = cel_memory_slot_set_prefetch,
+    .set_credit = cel_memory_slot_set_credit,
+    .ack = cel_memory_slot_ack,
+    .reject = cel_memory_slot_reject,
+    .park = cel_memory_slot_park,
+    .count_start = cel_memory_slot_count_start,
+    .bury = cel_memory_slot_bury,
+    .purge = cel_memory_slot_purge,
+    .count = cel_memory_slot_count,
     .silence = memory_silence,
 };
 

@@ -6,9 +6,9 @@
 #include "transport/redis.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "message/envelope_json.h"
 #include "transport/redis_claim.h"
 #include "transport/redis_lease.h"
+#include "transport/redis_listen.h"
 #include "transport/redis_publish.h"
 #include "transport/redis_renew.h"
 #include "transport/redis_score.h"
@@ -69,60 +69,6 @@ celery_status cel_redis_send_script(struct cel_redis_transport *r,
         return CELERY_ENOMEM;
     }
     return cel_redis_eval(r->main, script, fn, ctx, n_keys, r->args.n, r->args.words);
-}
-
-static void free_queue(struct cel_redis_queue *q)
-{
-    cel_free(q->name);
-    cel_free(q->dead_key);
-    cel_free(q->exchange);
-    cel_free(q->routing_key);
-    for (size_t i = 0; i < CEL_REDIS_MAX_STEPS; i++) {
-        cel_free(q->keys[i]);
-    }
-    cel_free(q);
-}
-
-static bool name_queue(struct cel_redis_transport *r, struct cel_redis_queue *q,
-                       const char *name)
-{
-    struct cel_slice text = cel_slice_of(name);
-
-    q->name = cel_strdup(name);
-    q->dead_key = cel_redis_dead_key(&r->keys, text);
-    q->exchange = cel_strdup("");
-    q->routing_key = cel_strdup(name);
-    for (size_t i = 0; i < r->keys.n_steps; i++) {
-        q->keys[i] = cel_redis_queue_key(&r->keys, text, i);
-        if (!q->keys[i]) {
-            return false;
-        }
-    }
-    return q->name && q->dead_key && q->exchange && q->routing_key;
-}
-
-struct cel_redis_queue *cel_redis_find_queue(struct cel_redis_transport *r,
-                                             const char *name)
-{
-    struct cel_list *it, *tmp;
-    struct cel_redis_queue *q;
-
-    cel_list_foreach(it, tmp, &r->queues) {
-        q = cel_container_of(it, struct cel_redis_queue, node);
-        if (strcmp(q->name, name) == 0) {
-            return q;
-        }
-    }
-    q = cel_calloc(1, sizeof *q);
-    if (!q) {
-        return NULL;
-    }
-    if (!name_queue(r, q, name)) {
-        free_queue(q);
-        return NULL;
-    }
-    cel_list_append(&r->queues, &q->node);
-    return q;
 }
 
 /* ---- the end of a connection ---- */
@@ -193,7 +139,7 @@ void cel_redis_abandon_text(struct cel_redis_transport *r, celery_status status,
 
 /* ---- connecting ---- */
 
-static void on_closed(void *ctx, const celery_error *why)
+void cel_redis_on_closed(void *ctx, const celery_error *why)
 {
     connection_failed(ctx, why);
 }
@@ -215,7 +161,7 @@ static void on_main_opened(void *ctx)
 
 static const struct cel_redis_events main_events = {
     .opened = on_main_opened,
-    .closed = on_closed,
+    .closed = cel_redis_on_closed,
 };
 
 /* The worker's id and lease; the same over all connections of a transport. */
@@ -226,10 +172,9 @@ static celery_status new_identity(struct cel_redis_transport *r)
     return r->lease_key ? CELERY_OK : CELERY_ENOMEM;
 }
 
-/* Sentinels are asked together; other URLs one after the other, as the owner chooses. */
-static celery_status open_connection(struct cel_redis_transport *r,
-                                     const struct cel_redis_events *events,
-                                     struct cel_redis **ret, celery_error *err)
+celery_status cel_redis_open_connection(struct cel_redis_transport *r,
+                                        const struct cel_redis_events *events,
+                                        struct cel_redis **ret, celery_error *err)
 {
     bool all = strcmp(r->urls[0]->scheme, "sentinel") == 0;
 
@@ -284,7 +229,7 @@ static void redis_connect(struct cel_transport *t, size_t url_index, struct cel_
     if (status < 0) {
         cel_error_nomem(&err);
     } else {
-        status = open_connection(r, &main_events, &r->main, &err);
+        status = cel_redis_open_connection(r, &main_events, &r->main, &err);
     }
     if (status < 0) {
         cel_done(done, &err, 0);
@@ -309,136 +254,7 @@ static void redis_close(struct cel_transport *t)
     cel_done(done, &err, 0);
 }
 
-/* ---- the second connection ---- */
-
-static void listen_to(struct cel_redis_transport *r, const struct cel_redis_queue *q,
-                      bool on)
-{
-    char *channel = cel_redis_channel(&r->keys, cel_slice_of(q->exchange),
-                                      cel_slice_of(q->routing_key), true);
-
-    if (!channel) {
-        cel_redis_abandon_text(r, CELERY_ENOMEM, "subscribing");
-    } else if (on) {
-        cel_redis_subscribe(r->sub, cel_slice_of(channel), true);
-    } else {
-        cel_redis_unsubscribe(r->sub, cel_slice_of(channel), true);
-    }
-    cel_free(channel);
-}
-
-static void on_sub_opened(void *ctx)
-{
-    struct cel_redis_transport *r = ctx;
-    struct cel_list *it, *tmp;
-
-    r->sub_open = true;
-    cel_redis_subscribe(r->sub, CEL_SLICE("__redis__:invalidate"), false);
-    cel_list_foreach(it, tmp, &r->queues) {
-        struct cel_redis_queue *q = cel_container_of(it, struct cel_redis_queue, node);
-
-        if (q->consuming && q->type == CEL_EXCHANGE_FANOUT) {
-            listen_to(r, q, true);
-        }
-    }
-    cel_redis_wait_ready(r);
-}
-
-static void on_message(void *ctx, struct cel_slice channel, struct cel_slice payload)
-{
-    struct cel_redis_transport *r = ctx;
-    struct cel_slice exchange, routing_key;
-    struct cel_envelope *env = NULL;
-    char name[256];
-
-    if (!r->base.events->broadcast || payload.len > r->base.max_message ||
-        !cel_redis_channel_split(&r->keys, channel, &exchange, &routing_key) ||
-        exchange.len >= sizeof name) {
-        return;
-    }
-    memcpy(name, exchange.data, exchange.len);
-    name[exchange.len] = 0;
-    if (cel_envelope_read(payload, &env, NULL) < 0) {
-        cel_envelope_free(env); /* a broadcast is nobody's to keep */
-        return;
-    }
-    r->base.events->broadcast(r->base.events_ctx, name, routing_key, env);
-}
-
-static void on_invalidated(void *ctx, const struct cel_resp *keys)
-{
-    cel_redis_wait_report(ctx, keys);
-}
-
-static const struct cel_redis_events sub_events = {
-    .opened = on_sub_opened,
-    .closed = on_closed,
-    .message = on_message,
-    .invalidated = on_invalidated,
-};
-
-/* ---- consuming ---- */
-
-static celery_status redis_consume(struct cel_transport *t, const char *queue,
-                                   celery_error *err)
-{
-    struct cel_redis_transport *r = cel_redis_transport(t);
-    struct cel_redis_queue *q;
-    celery_status status;
-
-    if (!r->connected) {
-        return cel_error_set(err, CELERY_ECLOSED, "not connected to the broker");
-    }
-    q = cel_redis_find_queue(r, queue);
-    if (!q) {
-        return cel_error_nomem(err);
-    }
-    if (q->consuming) {
-        return CELERY_OK;
-    }
-    if (!r->sub) {
-        r->sub_open = false;
-        status = open_connection(r, &sub_events, &r->sub, err);
-        if (status < 0) {
-            return status;
-        }
-    }
-    q->consuming = true;
-    if (q->type == CEL_EXCHANGE_FANOUT) {
-        if (r->sub_open) {
-            listen_to(r, q, true);
-        }
-        return CELERY_OK;
-    }
-    if (cel_redis_claim_add_queue(r, q) < 0 || cel_redis_wait_start(r, err) < 0 ||
-        cel_redis_lease_start(r, err) < 0) {
-        return cel_error_nomem(err);
-    }
-    cel_redis_wait_changed(r);
-    return CELERY_OK;
-}
-
-static celery_status redis_cancel(struct cel_transport *t, const char *queue,
-                                  celery_error *err)
-{
-    struct cel_redis_transport *r = cel_redis_transport(t);
-    struct cel_redis_queue *q = cel_redis_find_queue(r, queue);
-
-    if (!q) {
-        return cel_error_nomem(err);
-    }
-    if (!q->consuming) {
-        return CELERY_OK;
-    }
-    if (q->type != CEL_EXCHANGE_FANOUT) {
-        cel_redis_claim_remove_queue(r, q);
-        cel_redis_wait_changed(r);
-    } else if (r->sub_open) {
-        listen_to(r, q, false);
-    }
-    q->consuming = false;
-    return CELERY_OK;
-}
+/* ---- how much ---- */
 
 static celery_status redis_set_prefetch(struct cel_transport *t, unsigned count)
 {
@@ -509,7 +325,7 @@ static void redis_fini(struct cel_transport *t)
 
     for (first = cel_list_first(&r->queues); first; first = cel_list_first(&r->queues)) {
         cel_list_remove(first);
-        free_queue(cel_container_of(first, struct cel_redis_queue, node));
+        cel_redis_free_queue(cel_container_of(first, struct cel_redis_queue, node));
     }
     r->flush = cel_source_free(r->flush);
     r->fail = cel_source_free(r->fail);
@@ -538,8 +354,8 @@ const struct cel_transport_ops cel_transport_redis = {
     .declare = cel_redis_declare,
     .publish = cel_redis_publish,
     .place = cel_redis_place,
-    .consume = redis_consume,
-    .cancel = redis_cancel,
+    .consume = cel_redis_consume,
+    .cancel = cel_redis_cancel,
     .set_prefetch = redis_set_prefetch,
     .set_credit = redis_set_credit,
     .ack = cel_redis_ack,

@@ -13,10 +13,14 @@ celery_status cel_redis_place(struct cel_transport *t, const char *exchange,
                               const char *routing_key,
                               const struct cel_envelope *envelope,
                               struct cel_buf *ret_key, struct cel_buf *ret_text);
-void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,
-                       struct cel_done done);
-void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done done);
-void cel_redis_count(struct cel_transport *t, const char *queue, struct cel_done done);
+
+/* ---- redis_route.c ---- */
+
+/*
+ * The type is what this side declared (true); kombu takes an unknown exchange for direct.
+ */
+bool cel_redis_exchange_type(const struct cel_redis_transport *r,
+                             struct cel_slice exchange, enum cel_exchange_type *ret);
 
 /* queues[n]: without doubles, borrowed for the call; or err. */
 typedef void (*cel_redis_route_fn)(void *ctx, const struct cel_slice *queues, size_t n,
@@ -29,7 +33,12 @@ typedef void (*cel_redis_route_fn)(void *ctx, const struct cel_slice *queues, si
 void cel_redis_route(struct cel_redis_transport *r, struct cel_slice exchange,
                      struct cel_slice routing_key, cel_redis_route_fn fn, void *ctx);
 
-/* Slot bury. */
+/* ---- redis_queue.c: slots of the interface ---- */
+
+void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,
+                       struct cel_done done);
+void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done done);
+void cel_redis_count(struct cel_transport *t, const char *queue, struct cel_done done);
 void cel_redis_bury(struct cel_transport *t, const char *queue, struct cel_slice raw,
                     const char *reason, struct cel_done done);
 

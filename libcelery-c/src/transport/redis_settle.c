@@ -4,47 +4,17 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "message/envelope_json.h"
+#include "transport/redis_op.h"
 #include "transport/redis_score.h"
 #include "transport/redis_starts.h"
 #include "transport/redis_value.h"
 #include "transport/redis_wait.h"
 #include <stdio.h>
 
-/* Deliveries of one call of the settle script. */
-enum { MAX_BATCH = 500 };
-
-enum op_kind {
-    OP_ACK,
-    OP_FETCH, /* put back, first half: get the text to be rewritten */
-    OP_MOVE,  /* second half: there it goes */
-    OP_PARK,
-    OP_DEFER,
-};
-
-struct cel_redis_settle_op {
-    uint64_t tag;
-    enum op_kind kind;
-    bool front;
-    struct cel_done done;
-    char *text; /* FETCH: name of a header or NULL; MOVE: the message; PARK: the reason */
-    size_t len;
-    int64_t value; /* of the header; DEFER: seconds from now */
-};
-
 /* One operation on its way. */
 struct sent {
     struct cel_redis_transport *r;
     struct cel_redis_settle_op op;
-};
-
-/* Acknowledgements on their way. */
-struct batch {
-    struct cel_redis_transport *r;
-    size_t n;
-    struct {
-        uint64_t tag;
-        struct cel_done done;
-    } acks[];
 };
 
 /* ---- records ---- */
@@ -72,8 +42,7 @@ void cel_redis_hold_drop(struct cel_redis_transport *r, uint64_t tag)
     }
 }
 
-/* A settlement failed: it is held as before, and may be settled again. */
-static void hold_again(struct cel_redis_transport *r, uint64_t tag)
+void cel_redis_hold_again(struct cel_redis_transport *r, uint64_t tag)
 {
     struct cel_redis_held *h = cel_hold_get(&r->hold, tag);
 
@@ -117,8 +86,9 @@ static struct cel_redis_settle_op *new_op(struct cel_redis_transport *r)
 }
 
 /* Queues an operation on a delivery.  give_text may be NULL. */
-static void settle(struct cel_redis_transport *r, uint64_t tag, enum op_kind kind,
-                   bool front, char *give_text, int64_t value, struct cel_done done)
+static void settle(struct cel_redis_transport *r, uint64_t tag,
+                   enum cel_redis_op_kind kind, bool front, char *give_text,
+                   int64_t value, struct cel_done done)
 {
     struct cel_redis_held *h = r->connected ? cel_hold_get(&r->hold, tag) : NULL;
     struct cel_redis_settle_op *op;
@@ -154,14 +124,15 @@ static void settle(struct cel_redis_transport *r, uint64_t tag, enum op_kind kin
         .value = value,
     };
     h->state = CEL_REDIS_SETTLING;
-    if (kind != OP_FETCH) { /* what goes back must be there before its room is used */
+    if (kind !=
+        CEL_REDIS_OP_FETCH) { /* what goes back must be there before its room is used */
         release_room(r, h);
     }
 }
 
 void cel_redis_ack(struct cel_transport *t, uint64_t tag, struct cel_done done)
 {
-    settle(cel_redis_transport(t), tag, OP_ACK, false, NULL, 0, done);
+    settle(cel_redis_transport(t), tag, CEL_REDIS_OP_ACK, false, NULL, 0, done);
 }
 
 /* Without requeue kombu's reject removes the message as ack does. */
@@ -177,8 +148,8 @@ void cel_redis_reject(struct cel_transport *t, uint64_t tag, bool requeue, bool 
             return;
         }
     }
-    settle(cel_redis_transport(t), tag, requeue ? OP_FETCH : OP_ACK, front, copy, value,
-           done);
+    settle(cel_redis_transport(t), tag, requeue ? CEL_REDIS_OP_FETCH : CEL_REDIS_OP_ACK,
+           front, copy, value, done);
 }
 
 void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
@@ -190,7 +161,7 @@ void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
         fail_op(done, CELERY_ENOMEM, "out of memory");
         return;
     }
-    settle(cel_redis_transport(t), tag, OP_PARK, false, copy, 0, done);
+    settle(cel_redis_transport(t), tag, CEL_REDIS_OP_PARK, false, copy, 0, done);
 }
 
 /* So long before its time a message is back: sweeps come every ten seconds. */
@@ -201,144 +172,11 @@ void cel_redis_defer(struct cel_transport *t, uint64_t tag, double until,
 {
     double wait = until - cel_clock_wall() - LEAD;
 
-    settle(cel_redis_transport(t), tag, OP_DEFER, false, NULL,
+    settle(cel_redis_transport(t), tag, CEL_REDIS_OP_DEFER, false, NULL,
            wait < 1      ? 1
            : wait > 1e12 ? 1000000000000
                          : (int64_t)wait,
            done);
-}
-
-/* ---- acknowledgements, many at once ---- */
-
-static void on_settled(void *ctx, const struct cel_resp *reply, const celery_error *err)
-{
-    struct batch *b = ctx;
-    struct cel_slice answer = cel_resp_text(reply);
-    celery_error why = {0};
-    celery_status status = cel_redis_check(b->r, reply, err, "settling messages", &why);
-
-    if (status < 0 && !err) {
-        cel_redis_abandon(b->r, &why);
-    }
-    for (size_t i = 0; i < b->n; i++) {
-        struct cel_redis_held *h = cel_hold_get(&b->r->hold, b->acks[i].tag);
-
-        if (h) {
-            h->score->sent--;
-            h->score->told = h->score->told && status == 0;
-        }
-        if (status == 0) {
-            cel_redis_hold_drop(b->r, b->acks[i].tag);
-            cel_done(b->acks[i].done, NULL, i < answer.len && answer.data[i] == '1');
-        } else {
-            hold_again(b->r, b->acks[i].tag);
-            cel_done(b->acks[i].done, &why, 0);
-        }
-    }
-    cel_free(b);
-}
-
-/* Deliveries in a row with the same score: it, how many, their fields. */
-static void add_runs(struct cel_redis_transport *r, const struct batch *b)
-{
-    struct cel_redis_args *a = &r->args;
-    size_t end;
-
-    for (size_t i = 0; i < b->n; i = end) {
-        const struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
-        const struct cel_redis_score *score = h->score;
-
-        for (end = i + 1; end < b->n; end++) {
-            h = cel_hold_get(&r->hold, b->acks[end].tag);
-            if (h->score != score) {
-                break;
-            }
-        }
-        cel_redis_args_adds(a, score->text);
-        cel_redis_args_add_int(a, (int64_t)(end - i));
-        for (size_t j = i; j < end; j++) {
-            h = cel_hold_get(&r->hold, b->acks[j].tag);
-            cel_redis_args_adds(a, cel_redis_field(h));
-        }
-    }
-}
-
-/* Scores that these are the last of: the script forgets them after it has released. */
-static void add_scores(struct cel_redis_transport *r, const struct batch *b)
-{
-    struct cel_redis_args *a = &r->args;
-    struct cel_list *it, *tmp;
-
-    for (size_t i = 0; i < b->n; i++) {
-        struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
-
-        if (h->score->sent == h->score->count && !h->score->told && !h->score->lost) {
-            h->score->told = true;
-            cel_redis_args_adds(a, h->score->text);
-        }
-    }
-    cel_list_foreach(it, tmp, &r->settling.finished) {
-        cel_redis_args_adds(a, cel_container_of(it, struct cel_redis_score, node)->text);
-    }
-}
-
-static void settle_words(struct cel_redis_transport *r, const struct batch *b)
-{
-    struct cel_redis_args *a = &r->args;
-
-    for (size_t i = 0; i < b->n; i++) {
-        struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
-
-        h->state = CEL_REDIS_SENT;
-        h->score->sent++;
-        cel_redis_starts_forget(r, h, false);
-    }
-    if (r->claiming.n_order == 0) {
-        cel_redis_score_let_go(r);
-    }
-    cel_redis_args_clear(a);
-    cel_redis_args_adds(a, r->keys.unacked);
-    cel_redis_args_adds(a, r->keys.unacked_index);
-    cel_redis_args_adds(a, r->keys.held);
-    cel_redis_args_adds(a, r->lease_key);
-    cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
-    cel_redis_args_adds(a, r->worker);
-    cel_redis_args_adds(a, r->settling.let_go ? "1" : "0");
-    cel_redis_args_add_int(a, (int64_t)b->n);
-    add_runs(r, b);
-    add_scores(r, b);
-    r->settling.let_go = false;
-}
-
-/* Sends acknowledgements, at most MAX_BATCH, and all finished scores. */
-static void send_acks(struct cel_redis_transport *r,
-                      const struct cel_redis_settle_op *ops, size_t n)
-{
-    struct batch *b = cel_alloc(sizeof *b + n * sizeof b->acks[0]);
-    celery_error err = {0};
-
-    if (b) {
-        *b = (struct batch){r, n};
-        for (size_t i = 0; i < n; i++) {
-            b->acks[i].tag = ops[i].tag;
-            b->acks[i].done = ops[i].done;
-        }
-        settle_words(r, b);
-        if (cel_redis_send_script(r, &r->scripts.settle, 4, on_settled, b) == 0) {
-            cel_redis_score_free_finished(r);
-            return;
-        }
-    }
-    cel_error_nomem(&err);
-    if (b) {
-        on_settled(b, NULL, &err);
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            hold_again(r, ops[i].tag);
-            cel_done(ops[i].done, &err, 0);
-        }
-    }
-    cel_redis_abandon(r, &err);
 }
 
 /* ---- putting back, and parking ---- */
@@ -370,7 +208,7 @@ static void finish(struct sent *s, const celery_error *err, int64_t answer)
     struct cel_done done = s->op.done;
 
     if (err) {
-        hold_again(s->r, s->op.tag);
+        cel_redis_hold_again(s->r, s->op.tag);
     } else {
         cel_redis_hold_drop(s->r, s->op.tag);
     }
@@ -405,7 +243,7 @@ static void on_fetched(void *ctx, const struct cel_resp *reply, const celery_err
     }
     *op = s->op;
     cel_free(op->text);
-    op->kind = OP_MOVE;
+    op->kind = CEL_REDIS_OP_MOVE;
     op->len = text.len;
     op->text = cel_buf_steal(&text);
     cel_free(s);
@@ -431,27 +269,27 @@ static void send_one(struct cel_redis_transport *r, const struct cel_redis_settl
     cel_redis_args_clear(a);
     if (s) {
         *s = (struct sent){r, *op};
-        if (op->kind == OP_FETCH) {
+        if (op->kind == CEL_REDIS_OP_FETCH) {
             cel_redis_args_adds(a, "HGET");
             cel_redis_args_adds(a, r->keys.unacked);
             cel_redis_args_adds(a, cel_redis_field(h));
             status = cel_redis_send(r, on_fetched, s);
         } else {
-            cel_redis_starts_forget(r, h, op->kind != OP_PARK);
+            cel_redis_starts_forget(r, h, op->kind != CEL_REDIS_OP_PARK);
             cel_redis_args_adds(a, r->keys.unacked);
             cel_redis_args_adds(a, r->keys.unacked_index);
-            if (op->kind == OP_PARK) {
+            if (op->kind == CEL_REDIS_OP_PARK) {
                 cel_redis_args_adds(a, h->queue->dead_key);
             }
             cel_redis_args_adds(a, cel_redis_field(h));
             cel_redis_args_adds(a, h->score->text);
-            if (op->kind == OP_PARK) {
+            if (op->kind == CEL_REDIS_OP_PARK) {
                 cel_redis_args_add_int(a, (int64_t)h->raw_len);
                 cel_redis_args_adds(a, op->text);
                 cel_redis_args_adds(a, h->queue->name);
                 cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
                 status = cel_redis_send_script(r, &r->scripts.park, 3, on_finished, s);
-            } else if (op->kind == OP_DEFER) {
+            } else if (op->kind == CEL_REDIS_OP_DEFER) {
                 char timeout[32];
 
                 snprintf(timeout, sizeof timeout, "%.6f", r->set.visibility_timeout);
@@ -472,7 +310,7 @@ static void send_one(struct cel_redis_transport *r, const struct cel_redis_settl
     if (status < 0) {
         cel_free(s);
         cel_free(op->text);
-        hold_again(r, op->tag);
+        cel_redis_hold_again(r, op->tag);
         fail_op(op->done, status, "settling a message: out of memory");
         cel_redis_abandon_text(r, status, "settling a message");
     }
@@ -498,21 +336,21 @@ void cel_redis_settle_flush(struct cel_redis_transport *r)
     for (size_t i = 0; i < n; i++) {
         struct cel_redis_settle_op op = ops[i];
 
-        if (op.kind != OP_ACK) {
+        if (op.kind != CEL_REDIS_OP_ACK) {
             send_one(r, &op);
             continue;
         }
         ops[acks++] = op;
-        if (acks == MAX_BATCH) {
-            send_acks(r, ops, acks);
+        if (acks == CEL_REDIS_MAX_ACKS) {
+            cel_redis_send_acks(r, ops, acks);
             acks = 0;
         }
     }
     if (acks > 0) {
-        send_acks(r, ops, acks);
+        cel_redis_send_acks(r, ops, acks);
     }
     if (s->n_finished > 0) {
-        send_acks(r, NULL, 0);
+        cel_redis_send_acks(r, NULL, 0);
     }
     if (s->ops) {
         cel_free(ops);
@@ -533,7 +371,7 @@ void cel_redis_settle_reset(struct cel_redis_transport *r)
     s->renewing = 0;
     for (size_t i = 0; i < n; i++) {
         cel_free(ops[i].text);
-        hold_again(r, ops[i].tag);
+        cel_redis_hold_again(r, ops[i].tag);
         fail_op(ops[i].done, CELERY_ECLOSED, "connection closed");
     }
     cel_free(ops);

@@ -221,9 +221,21 @@ celery_status cel_redis_send_script(struct cel_redis_transport *r,
                                     struct cel_redis_script *script, size_t n_keys,
                                     cel_redis_fn fn, void *ctx);
 
+/* Sentinels are asked together; other URLs one after the other, as the owner chooses. */
+celery_status cel_redis_open_connection(struct cel_redis_transport *r,
+                                        const struct cel_redis_events *events,
+                                        struct cel_redis **ret, celery_error *err);
+
+/* The event closed of both connections. */
+void cel_redis_on_closed(void *ctx, const celery_error *why);
+
+/* ---- redis_queue.c ---- */
+
 /* The queue by name, made when it is not known yet.  NULL: out of memory. */
 struct cel_redis_queue *cel_redis_find_queue(struct cel_redis_transport *r,
                                              const char *name);
+
+void cel_redis_free_queue(struct cel_redis_queue *q);
 
 /* The field of a delivery in unacked. */
 static inline const char *cel_redis_field(const struct cel_redis_held *h)

@@ -67,6 +67,8 @@ void cel_requests_event(struct celery_worker *w, enum cel_request_event event);
 /* Ends a request that never ran with an outcome (revoked, not registered, malformed). */
 void cel_request_end(struct cel_request *r, const struct cel_outcome *outcome);
 
+/* ---- pool_events.c ---- */
+
 /* The task has ended, of whoever ran it; the outcome is borrowed. */
 void cel_request_finish(struct cel_request *r, const struct cel_outcome *outcome);
 

@@ -5,275 +5,19 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "config/use_ssl.h"
-#include "worker/admit.h"
 #include "worker/identity.h"
+#include "worker/link_events.h"
 #include "worker/redelivered.h"
 #include "worker/request.h"
 #include "worker/schedule.h"
 #include "worker/shutdown.h"
+#include "worker/slots.h"
 
 /* Celery's CELERY_WORKER_REVOKES_MAX and _EXPIRES, ..._SUCCESSFUL_MAX and _EXPIRES. */
 #define REVOKES_MAX        50000
 #define REVOKE_EXPIRES     10800.0
 #define SUCCESSFUL_MAX     1000
 #define SUCCESSFUL_EXPIRES 10800.0
-
-/* At most so many early-acknowledged results may wait for the backend before new tasks do. */
-#define RESULTS_WAITING_MAX 10000
-
-/* ---- prefetch ---- */
-
-static double mean_run_time(const struct celery_worker *w)
-{
-    double longest = 0;
-
-    for (size_t i = 0; i < w->policy.n_tasks; i++) {
-        if (w->policy.tasks[i].average > longest) {
-            longest = w->policy.tasks[i].average;
-        }
-    }
-    return longest;
-}
-
-/* "auto": about 50 ms of work in hand for each slot, never under 1 nor over 256. */
-static double automatic_multiplier(const struct celery_worker *w)
-{
-    double mean = mean_run_time(w);
-    double window = mean > 0 ? 0.05 / mean : 4;
-
-    return window < 1 ? 1 : window > 256 ? 256 : window;
-}
-
-void cel_worker_update_prefetch(struct celery_worker *w)
-{
-    double multiplier =
-        w->policy.prefetch_auto ? automatic_multiplier(w) : w->policy.prefetch_multiplier;
-    size_t held =
-        w->n_held_back < w->policy.eta_limit ? w->n_held_back : w->policy.eta_limit;
-
-    if (multiplier <= 0) {
-        cel_link_set_prefetch(w->link, 0);
-        return;
-    }
-    double count = (double)w->policy.concurrency * multiplier;
-    cel_link_set_prefetch(w->link, (unsigned)(count < 1 ? 1 : count) + (unsigned)held);
-}
-
-/* Tasks that run or could; what is more than there can be slots is not counted. */
-static unsigned count_reserved(struct celery_worker *w)
-{
-    size_t most = w->policy.concurrency;
-    size_t reserved = w->n_running;
-    struct cel_list *it;
-    struct cel_list *next;
-
-    cel_list_foreach(it, next, &w->ready) {
-        if (reserved >= most) {
-            break;
-        }
-        reserved++;
-    }
-    return (unsigned)(reserved < most ? reserved : most);
-}
-
-/* ---- --autoscale ---- */
-
-static void scale(struct celery_worker *w, bool may_shrink)
-{
-    struct cel_autoscale *a = &w->policy.autoscale;
-    double now = cel_loop_now(w->loop);
-
-    if (a->max == 0 || w->shutdown != CEL_SHUTDOWN_NONE) {
-        return;
-    }
-    unsigned slots = cel_autoscale_next(a, count_reserved(w), now, may_shrink);
-    if (slots == a->now) {
-        return;
-    }
-    cel_log(CELERY_LOG_INFO, "Scaling %s %u processes.", slots > a->now ? "up" : "down",
-            slots > a->now ? slots - a->now : a->now - slots);
-    if (w->pool->ops->resize(w->pool, slots) < 0) {
-        cel_log(CELERY_LOG_ERROR, "Autoscaler: the pool cannot have %u processes", slots);
-        return;
-    }
-    cel_autoscale_set(a, slots, now);
-}
-
-/* celery/worker/autoscale.py register_with_event_loop(). */
-static void on_scale(void *ctx)
-{
-    struct celery_worker *w = ctx;
-
-    scale(w, true);
-    cel_source_rearm(w->scale, cel_loop_now(w->loop) + w->policy.autoscale.keepalive);
-}
-
-static celery_status start_scaling(struct celery_worker *w, celery_error *err)
-{
-    if (w->policy.autoscale.max == 0) {
-        return CELERY_OK;
-    }
-    return cel_loop_add_timer(w->loop, &w->scale,
-                              cel_loop_now(w->loop) + w->policy.autoscale.keepalive,
-                              on_scale, w) < 0
-               ? cel_error_nomem(err)
-               : CELERY_OK;
-}
-
-/* ---- worker_disable_prefetch: nothing is taken that could not run at once ---- */
-
-/* celery/worker/consumer/tasks.py can_consume(): slots that no reserved task is meant for. */
-static unsigned free_slots(struct celery_worker *w)
-{
-    return w->policy.concurrency - count_reserved(w);
-}
-
-static void update_credit(struct celery_worker *w)
-{
-    if (w->policy.disable_prefetch && !cel_link_set_credit(w->link, free_slots(w))) {
-        w->policy.disable_prefetch = false;
-        cel_log(CELERY_LOG_WARNING,
-                "worker_disable_prefetch is of no effect with the broker %s",
-                cel_link_name(w->link));
-    }
-}
-
-/* ---- from the ready list to the pool ---- */
-
-static bool may_submit(const struct celery_worker *w)
-{
-    return cel_results_waiting(w->results) < RESULTS_WAITING_MAX &&
-           w->shutdown == CEL_SHUTDOWN_NONE && w->pool->ops->room(w->pool) > 0;
-}
-
-static void on_dispatch(void *ctx)
-{
-    struct celery_worker *w = ctx;
-    struct cel_list *it;
-
-    scale(w, false);
-    while ((it = cel_list_first(&w->ready)) && may_submit(w)) {
-        cel_list_remove(it);
-        cel_admit_to_pool(cel_container_of(it, struct cel_request, ready_node));
-    }
-    if (w->policy.prefetch_auto) {
-        cel_worker_update_prefetch(w);
-    }
-    update_credit(w);
-}
-
-void cel_worker_dispatch(struct celery_worker *w)
-{
-    cel_source_schedule(w->dispatch);
-}
-
-/* ---- events of the link ---- */
-
-static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
-{
-    struct celery_worker *w = ctx;
-
-    cel_admit(w, give_delivery);
-    if (w->policy.disable_prefetch) {
-        cel_worker_dispatch(w); /* whatever became of it: its place may be free again */
-    }
-}
-
-/*
- * A running task whose message somebody else will run, or does: celery/worker/consumer/consumer.py
- * on_connection_error_after_connected() ends it, if that is wanted.
- */
-static void cancel_void(struct cel_request *r)
-{
-    if (!r->w->policy.cancel_void || r->state != CEL_REQ_RUNNING || !r->void_tag ||
-        r->acknowledged || r->cancelled || !r->policy->acks_late) {
-        return;
-    }
-    cel_log(CELERY_LOG_WARNING,
-            "Task %s[%s] cannot be acknowledged after a connection loss since late "
-            "acknowledgement is enabled for it.\nTerminating it instead.\n",
-            cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
-    r->cancelled = true;
-    r->orphaned = true;
-    cel_request_event(r, CEL_REQ_CANCELLED);
-}
-
-static void on_taken(void *ctx, uint64_t tag)
-{
-    struct celery_worker *w = ctx;
-    struct cel_request_step step;
-    struct cel_list *it;
-    struct cel_list *next;
-
-    cel_list_foreach(it, next, &w->requests) {
-        struct cel_request *r = cel_container_of(it, struct cel_request, node);
-
-        if (r->tag == tag && !r->void_tag &&
-            cel_request_next(r->state, CEL_REQ_CONN_LOST, &step)) {
-            w->counts.lost_ownership++;
-            cel_log(CELERY_LOG_WARNING,
-                    "Task %s[%s]: its message was taken over by another worker",
-                    cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
-            cel_request_event(r, CEL_REQ_CONN_LOST);
-            if (step.next != CEL_REQ_DONE) {
-                cancel_void(r);
-            }
-            return;
-        }
-    }
-}
-
-static void on_link_ready(void *ctx)
-{
-    struct celery_worker *w = ctx;
-
-    cel_requests_resettle(w);
-    cel_redelivered_again(w);
-    if (!w->was_ready) {
-        w->was_ready = true;
-        if (w->on_ready) {
-            w->on_ready(w);
-        }
-    }
-}
-
-static void on_link_lost(void *ctx, bool resumes)
-{
-    struct celery_worker *w = ctx;
-    struct cel_list *it;
-    struct cel_list *next;
-
-    if (resumes) {
-        return;
-    }
-    cel_requests_event(w, CEL_REQ_CONN_LOST);
-    cel_list_foreach(it, next, &w->requests) {
-        cancel_void(cel_container_of(it, struct cel_request, node));
-    }
-}
-
-static void on_link_failed(void *ctx, const celery_error *why)
-{
-    struct celery_worker *w = ctx;
-
-    if (why) {
-        w->failure = *why;
-    }
-    w->exit_code = 1;
-    cel_log(CELERY_LOG_CRITICAL, "Unrecoverable error: %s",
-            why ? why->message : "connection to the broker lost");
-    cel_worker_shutdown(w, CEL_SHUTDOWN_COLD);
-}
-
-static const struct cel_link_events link_events = {
-    .delivered = on_delivered,
-    .taken = on_taken,
-    .ready = on_link_ready,
-    .lost = on_link_lost,
-    .failed = on_link_failed,
-};
-
-/* ---- life ---- */
 
 static celery_status make_router(struct celery_worker *w, celery_error *err)
 {
@@ -403,7 +147,7 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
     celery_status status = cel_loop_new(&w->loop, err);
 
     if (status == CELERY_OK) {
-        status = cel_loop_add_hook(w->loop, &w->dispatch, on_dispatch, w);
+        status = cel_loop_add_hook(w->loop, &w->dispatch, cel_worker_on_dispatch, w);
     }
     if (status == CELERY_OK) {
         status = cel_loop_add_wake(w->loop, &w->wake, on_wake, w);
@@ -419,19 +163,19 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = w->pool->ops->start(w->pool, err);
     }
     if (status == CELERY_OK) {
-        status = start_scaling(w, err);
+        status = cel_worker_start_scaling(w, err);
     }
     if (status == CELERY_OK) {
         status = open_results(w, err);
     }
     if (status == CELERY_OK) {
         status = cel_link_new(w->loop, &w->policy, w->app->config, w->router,
-                              &link_events, w, &w->link, err);
+                              &cel_worker_link_events, w, &w->link, err);
     }
     if (status == CELERY_OK) {
         cel_redelivered_init(w);
         cel_worker_update_prefetch(w);
-        update_credit(w);
+        cel_worker_update_credit(w);
         cel_results_connect(w->results);
         cel_link_start(w->link, w->purge);
         if (w->stop_asked) { /* before there was a loop to wake */
