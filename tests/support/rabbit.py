@@ -67,12 +67,27 @@ def _newest(folder):
 
 
 def installed(version=None):
-    """The Release of the distribution, or None."""
+    """The Release of the distribution, or, for '4', the one of build/rabbitmq4 (unpacked at
+    first use).  None with a line when it cannot be had."""
+    version = version or os.environ.get('CELERY_TEST_RABBIT_VERSION')
+    if version and version.startswith('4'):
+        return _unpacked()
     home = _newest('/usr/lib/rabbitmq/lib')
     erl, call = shutil.which('erl'), shutil.which('erl_call')
     if not (home and erl and call):
+        print('SKIP: rabbitmq-server is not installed', file=sys.stderr)
         return None
     return Release(home, erl, call, home.rpartition('-')[2])
+
+
+def _unpacked():
+    folder = os.environ.get('CELERY_RABBITMQ4', os.path.join(ROOT, 'build', 'rabbitmq4'))
+    if subprocess.run([os.path.join(HERE, 'rabbitmq4.sh'), folder],
+                      stdout=sys.stderr).returncode:
+        return None
+    home = _newest(os.path.join(folder, 'root/usr/lib/rabbitmq/lib'))
+    return Release(home, os.path.join(folder, 'bin/erl'), os.path.join(folder, 'bin/erl_call'),
+                   home.rpartition('-')[2])
 
 
 def _die_with_parent(signo=signal.SIGKILL):
@@ -649,7 +664,6 @@ def main():
     signal.signal(signal.SIGTERM, lambda *a: sys.exit(1))
     release = installed(o.version)
     if not release:
-        print('rabbitmq-server is not installed', file=sys.stderr)
         sys.exit(SKIPPED)
     if o.keep:
         Keeper(o.keep, release).run()
