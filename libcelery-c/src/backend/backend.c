@@ -7,6 +7,7 @@
 static const struct cel_backend_ops *const builtin[] = {
     &cel_backend_redis,
     &cel_backend_memory,
+    &cel_backend_rpc,
 };
 
 enum { BUILTIN = sizeof builtin / sizeof builtin[0] };

@@ -15,6 +15,8 @@ enum cel_backend_flags {
     CEL_BACKEND_COUNTS = 1 << 2, /* add_chord_part() is atomic: no unlock task needed */
     CEL_BACKEND_THREAD =
         1 << 3, /* its client library blocks: runs on a thread of its own */
+    /* Results go to the queue of whoever sent the task: it must be there before. */
+    CEL_BACKEND_REPLIES = 1 << 4,
 };
 
 /* What is noted about a group before its tasks are published. */
@@ -84,8 +86,9 @@ struct cel_backend;
 struct cel_backend_ops {
     const char *name;
     const char *const *schemes;
-    unsigned flags; /* enum cel_backend_flags */
-    size_t size;    /* bytes of state, struct cel_backend first; zeroed */
+    unsigned flags;        /* enum cel_backend_flags */
+    size_t size;           /* bytes of state, struct cel_backend first; zeroed */
+    const char *no_chords; /* why chords are refused (ensure_chords_allowed); NULL: not */
 
     /* As the slots of the same name in struct cel_transport_ops; settings come from c. */
     celery_status (*init)(struct cel_backend *b, struct cel_url *const *urls, size_t n,
@@ -161,6 +164,11 @@ struct cel_backend {
     void *events_ctx;
     struct cel_loop *loop;
     const struct cel_codec *codec; /* result_serializer; set by cel_backend_new() */
+    /*
+     * CEL_BACKEND_REPLIES: the queue that results come to (app.thread_oid), set before
+     * connect() and borrowed.  NULL: this side only stores.
+     */
+    const char *reply_to;
 };
 
 /* By URL scheme; NULL with err listing what this build has. */

@@ -7,5 +7,6 @@
 
 extern const struct cel_backend_ops cel_backend_redis;
 extern const struct cel_backend_ops cel_backend_memory;
+extern const struct cel_backend_ops cel_backend_rpc;
 
 #endif

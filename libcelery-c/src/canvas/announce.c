@@ -171,10 +171,21 @@ static void send_unlock(struct cel_ctx *x, const struct cel_res *header,
     }
 }
 
+bool cel_chord_allowed(struct cel_ctx *x)
+{
+    if (x->c->no_chords) {
+        cel_ctx_fail(x, CELERY_ENOTSUP, "%s", x->c->no_chords);
+    }
+    return cel_ctx_ok(x);
+}
+
 void cel_chord_announce(struct cel_ctx *x, const struct cel_res *header,
                         const struct cel_sig *body, const struct cel_val *interval,
                         const struct cel_val *max_retries)
 {
+    if (!cel_chord_allowed(x)) {
+        return;
+    }
     if (x->c->backend_counts) {
         save_header(x, header);
     } else {

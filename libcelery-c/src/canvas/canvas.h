@@ -33,6 +33,7 @@ struct cel_canvas {
     const struct cel_node *running_priority; /* delivery_info.priority; or NULL */
     /* The backend counts chord parts itself; otherwise celery.chord_unlock is sent. */
     bool backend_counts;
+    const char *no_chords;     /* why the backend refuses chords; NULL: it does not */
     void (*uuid)(char id[37]); /* NULL: cel_uuid4(); tests count */
 };
 

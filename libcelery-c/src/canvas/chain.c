@@ -180,6 +180,9 @@ static void step(struct cel_ctx *x, struct walk *w)
     add_result(x, w, task, res);
     w->prev_task = task;
     w->prev_res = res;
+    if (task->type == CEL_SIG_CHORD && !cel_chord_allowed(x)) {
+        return;
+    }
     while (task->type == CEL_SIG_CHORD && w->prev_res->parent) {
         w->prev_res = w->prev_res->parent;
     }

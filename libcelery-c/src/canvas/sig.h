@@ -329,6 +329,8 @@ size_t cel_chord_descend(struct cel_ctx *x, const struct cel_val *part);
 bool cel_body_is_led_by_task(const struct cel_sig *body);
 struct cel_list_obj *cel_chord_unrolled(struct cel_ctx *x, const struct cel_sig *chord);
 void cel_chord_strip_links(struct cel_ctx *x, struct cel_sig *sig);
+/* Backend.ensure_chords_allowed(): false, and x has failed. */
+bool cel_chord_allowed(struct cel_ctx *x);
 /* Backend.apply_chord() */
 void cel_chord_announce(struct cel_ctx *x, const struct cel_res *header,
                         const struct cel_sig *body, const struct cel_val *interval,

@@ -36,6 +36,11 @@ bool cel_client_pass(celery_client *client, double deadline)
     return cel_loop_pass(client->loop, left) == CELERY_OK;
 }
 
+bool cel_client_needs_queue(const celery_client *client)
+{
+    return client->backend && client->backend->ops->flags & CEL_BACKEND_REPLIES;
+}
+
 /* A wrong password does not become right by trying again. */
 static bool is_final(const celery_error *err)
 {
@@ -169,6 +174,7 @@ static celery_status open_backend(celery_client *client, celery_error *err)
     if (status < 0) {
         return status;
     }
+    client->backend->reply_to = client->reply_to;
     client->results.loop = client->loop;
     client->results.n_urls = client->n_backend_urls;
     client->results.connect = connect_backend;

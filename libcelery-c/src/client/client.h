@@ -58,6 +58,9 @@ void cel_waiting_done(void *waiting, const celery_error *err, int64_t answer);
 
 /* ---- client.c ---- */
 
+/* The backend gives results only to the queue of who sent the task. */
+bool cel_client_needs_queue(const celery_client *client);
+
 /* One pass of the loop, at most until deadline (loop time); false when that is over. */
 bool cel_client_pass(celery_client *client, double deadline);
 

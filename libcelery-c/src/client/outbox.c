@@ -166,7 +166,8 @@ static void fail_waiting(struct cel_outbox *o, const struct cel_road *road,
         if (n-- == 0) {
             break;
         }
-        if (b->noted == (road == &o->broker)) {
+        if (road == &o->broker ? b->noted
+                               : !b->noted || cel_client_needs_queue(o->client)) {
             cel_batch_fail(b, why);
             cel_batch_check(b);
         }
@@ -223,7 +224,9 @@ static void pump(void *ctx)
     struct cel_outbox *o = ctx;
     double next = INFINITY;
 
-    next = fmin(next, check_road(o, &o->results, !cel_list_empty(&o->noting)));
+    bool queue = cel_client_needs_queue(o->client) && wants_broker(o);
+
+    next = fmin(next, check_road(o, &o->results, queue || !cel_list_empty(&o->noting)));
     next = fmin(next, cel_outbox_note(o));
     next = fmin(next, check_road(o, &o->broker, wants_broker(o)));
     next = fmin(next, cel_outbox_send(o));

@@ -317,9 +317,13 @@ static double wake_resting(struct cel_outbox *o)
     return next;
 }
 
+/* A result that finds no queue is lost, so the queue comes first. */
 static bool can_send(const struct cel_outbox *o)
 {
-    return o->client->broker.state == CEL_UPLINK_UP && o->bytes_flying < FLYING_MAX;
+    const celery_client *client = o->client;
+
+    return client->broker.state == CEL_UPLINK_UP && o->bytes_flying < FLYING_MAX &&
+           (!cel_client_needs_queue(client) || client->results.state == CEL_UPLINK_UP);
 }
 
 double cel_outbox_send(struct cel_outbox *o)

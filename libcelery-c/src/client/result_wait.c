@@ -83,8 +83,13 @@ static celery_status timed_out(const celery_result *r, double timeout, celery_er
         return cel_error_set(err, CELERY_ETIMEOUT, "group %s: %zu of %zu ended in %g s",
                              r->id, r->n_ready, r->n_children, timeout);
     }
-    return cel_error_set(err, CELERY_ETIMEOUT, "task %s: no result in %g s (state %s)",
-                         r->id, timeout, r->state);
+    /* By rpc:// it is still possible that nothing ever will come. */
+    bool elsewhere = cel_client_needs_queue(client) && strcmp(r->state, "PENDING") == 0;
+    return cel_error_set(err, CELERY_ETIMEOUT, "task %s: no result in %g s (state %s)%s",
+                         r->id, timeout, r->state,
+                         elsewhere ? "; rpc:// brings results only to the client that "
+                                     "sent the task"
+                                   : "");
 }
 
 /* Until over() says so; makes one pass at least. */

@@ -27,6 +27,7 @@ static void fill_canvas(struct cel_canvas *c, const celery_client *client)
         .reply_to = cel_slice_of(client->reply_to),
         /* Without a backend a chord is refused by the outbox. */
         .backend_counts = !b || b->ops->flags & CEL_BACKEND_COUNTS,
+        .no_chords = b ? b->ops->no_chords : NULL,
     };
 }
 

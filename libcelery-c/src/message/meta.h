@@ -20,6 +20,10 @@ struct cel_task_meta {
     struct cel_slice group_id;      /* left out when empty */
     struct cel_slice parent_id;
 
+    /* Not in the document: where it goes, for backends that send it.  Empty: nowhere. */
+    struct cel_slice reply_to;
+    struct cel_slice correlation_id; /* empty: task_id */
+
     /* result_extended */
     bool extended;
     struct cel_slice name;

@@ -4,18 +4,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* The backend keeps count of chords, or celery.chord_unlock is sent to look. */
-static bool counts_chords(const struct cel_config *config)
+/* NULL: there is none. */
+static const struct cel_backend_ops *backend_of(const struct cel_config *config)
 {
     const char *url = cel_config_text(config, "result_backend");
     const char *end = url ? strstr(url, "://") : NULL;
     char scheme[64];
     if (!end || (size_t)(end - url) >= sizeof scheme) {
-        return false;
+        return NULL;
     }
     snprintf(scheme, sizeof scheme, "%.*s", (int)(end - url), url);
-    const struct cel_backend_ops *ops = cel_backend_find(scheme, NULL);
-    return ops && (ops->flags & CEL_BACKEND_COUNTS);
+    return cel_backend_find(scheme, NULL);
 }
 
 /* kombu/common.py oid_from(): unique is all it must be. */
@@ -41,12 +40,15 @@ const struct cel_canvas *cel_task_env_canvas(struct cel_task_env *env,
         return NULL;
     }
     make_reply_to(env);
+    const struct cel_backend_ops *backend = backend_of(app->config);
     env->canvas = (struct cel_canvas){
         .app = app,
         .config = app->config,
         .router = env->router,
         .reply_to = cel_slice_of(env->reply_to),
-        .backend_counts = counts_chords(app->config),
+        /* Otherwise celery.chord_unlock is sent to look. */
+        .backend_counts = backend && backend->flags & CEL_BACKEND_COUNTS,
+        .no_chords = backend ? backend->no_chords : NULL,
     };
     return &env->canvas;
 }

@@ -94,7 +94,11 @@ static bool deliver_one(struct cel_memory *m)
     d.queue = q->name;
     d.redelivered = d.envelope->redelivered;
     snprintf(d.why, sizeof d.why, "%.119s", err.message);
+    unsigned connects = m->connects;
     m->base.events->delivered(m->base.events_ctx, &d);
+    if (q->no_ack && m->connects == connects) {
+        cel_memory_slot_ack(&m->base, d.tag, (struct cel_done){0});
+    }
     return true;
 }
 

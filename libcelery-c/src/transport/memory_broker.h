@@ -24,6 +24,7 @@ struct cel_memory_queue {
     size_t count;
     struct cel_list parked; /* newest first */
     size_t n_parked;
+    bool no_ack; /* see struct cel_queue */
 };
 
 struct cel_memory_binding {

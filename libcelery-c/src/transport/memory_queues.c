@@ -46,6 +46,9 @@ void cel_memory_slot_declare(struct cel_transport *t, const struct cel_queue *q,
     }
     pthread_mutex_lock(&m->broker->lock);
     queue = cel_memory_queue(m->broker, cel_slice_of(q->name));
+    if (queue) {
+        queue->no_ack = q->no_ack;
+    }
     if (!queue) {
         status = CELERY_ENOMEM;
     } else if (q->exchange && q->exchange[0]) {

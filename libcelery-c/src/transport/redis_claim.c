@@ -165,7 +165,11 @@ static celery_status deliver(struct arrival *a, struct cel_slice field,
     r->claiming.credit -= r->claiming.credit > 0;
     d.redelivered = h->redelivered = d.envelope->redelivered;
     snprintf(d.why, sizeof d.why, "%.119s", parked ? parked : err.message);
+    unsigned connects = r->connects;
     r->base.events->delivered(r->base.events_ctx, &d);
+    if (a->queue->no_ack && r->connects == connects) {
+        cel_redis_ack(&r->base, d.tag, (struct cel_done){0});
+    }
     return CELERY_OK;
 }
 

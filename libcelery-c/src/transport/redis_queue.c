@@ -125,6 +125,7 @@ void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,
         return;
     }
     queue->type = type;
+    queue->no_ack = q->no_ack;
     s = cel_redis_several_new(r, "declaring a queue", done);
     if (s) {
         if (queue->exchange[0] && !q->no_declare) {

@@ -31,6 +31,7 @@ struct cel_redis_queue {
     char *routing_key;
     enum cel_exchange_type type;
     bool consuming;
+    bool no_ack; /* see struct cel_queue */
 };
 
 /*

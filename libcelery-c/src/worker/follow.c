@@ -79,6 +79,9 @@ const struct cel_canvas *cel_follow_canvas(struct celery_worker *w)
             .router = w->router,
             .reply_to = cel_slice_of(w->reply_to),
             .backend_counts = cel_results_count(w->results),
+            .no_chords = cel_results_enabled(w->results)
+                             ? cel_results_ops(w->results)->no_chords
+                             : NULL,
         };
     }
     return &w->canvas;

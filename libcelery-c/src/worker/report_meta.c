@@ -106,6 +106,8 @@ static void fill_common(struct cel_request *r, struct cel_task_meta *meta)
     meta->children_json = cel_report_children(r, true, CEL_SLICE_NULL);
     meta->group_id = call->group;
     meta->parent_id = call->parent_id;
+    meta->reply_to = r->job.reply_to;
+    meta->correlation_id = r->job.correlation_id;
     meta->date_done_us = INT64_MIN;
     if (!r->job.extended) {
         return;
