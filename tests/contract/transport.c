@@ -479,6 +479,35 @@ static void test_prefetch_is_never_exceeded(void **state)
     free_side(s);
 }
 
+static void test_what_needs_no_ack_is_settled(void **state)
+{
+    struct side *s = new_side();
+    struct cel_queue q = {.name = new_name("replies"),
+                          .exchange = "",
+                          .exchange_type = "direct",
+                          .durable = true,
+                          .no_ack = true};
+    struct answer a;
+
+    q.routing_key = q.name;
+    s->t->ops->declare(s->t, &q, to(&a));
+    done_well(&a);
+    for (int i = 0; i < 10; i++) {
+        publish(s, "", q.name, "m", 0);
+    }
+    consume(s, q.name, 3);
+    await_got(s, 10);
+    settle_down(0.1);
+    s->t->ops->close(s->t);
+    connect_side(s);
+    s->t->ops->declare(s->t, &q, to(&a));
+    done_well(&a);
+    consume(s, q.name, 3);
+    settle_down(0.2);
+    assert_int_equal(s->n_got, 10);
+    free_side(s);
+}
+
 static void test_credit_bounds_what_comes(void **state)
 {
     struct side *s = new_side();
@@ -997,6 +1026,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_messages_keep_their_order),
         cmocka_unit_test(test_low_numbers_of_priority_come_first),
         cmocka_unit_test(test_prefetch_is_never_exceeded),
+        cmocka_unit_test(test_what_needs_no_ack_is_settled),
         cmocka_unit_test(test_credit_bounds_what_comes),
         cmocka_unit_test(test_every_queue_is_served),
         cmocka_unit_test(test_two_consumers_share_a_queue),
