@@ -274,6 +274,8 @@ const struct cel_setting cel_settings[] = {
      "of a chord."},
     {"worker_enable_remote_control", "CELERY_ENABLE_REMOTE_CONTROL", CEL_SETTING_BOOL,
      "true", 0, 0, NULL, "Listen for remote control."},
+    {"worker_remote_control_read_only", NULL, CEL_SETTING_BOOL, "false", 0, 0, NULL,
+     "Answer only the commands of remote control that change nothing."},
     {"worker_hijack_root_logger", "CELERYD_HIJACK_ROOT_LOGGER", CEL_SETTING_BOOL, "true",
      0, 0, NULL, "Python only; of no effect in C."},
     {"worker_log_color", "CELERYD_LOG_COLOR", CEL_SETTING_BOOL, NULL, 0, 0, NULL,

@@ -111,7 +111,7 @@ static void tell_revoked(const struct cel_request *r)
             cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
 }
 
-static void revoke(struct cel_request *r, const char *reason)
+void cel_admit_discard(struct cel_request *r, const char *reason)
 {
     struct cel_outcome outcome;
 
@@ -128,11 +128,7 @@ static const char *forbidden(const struct cel_request *r)
     if (call->expires_us != INT64_MIN && cel_clock_wall_us() > call->expires_us) {
         return "expired";
     }
-    if (cel_ageset_count(r->w->revoked) > 0 &&
-        cel_ageset_has(r->w->revoked, call->id, cel_clock_mono())) {
-        return "revoked";
-    }
-    return NULL;
+    return cel_revoked_has(&r->w->revoked, call, cel_clock_mono()) ? "revoked" : NULL;
 }
 
 static double limit(double from_header, double from_policy)
@@ -151,7 +147,7 @@ static void admit_registered(struct cel_request *r)
     cel_report_log_received(r);
     const char *why = forbidden(r);
     if (why) {
-        revoke(r, why);
+        cel_admit_discard(r, why);
         return;
     }
     cel_schedule_add(r);
@@ -202,7 +198,7 @@ void cel_admit_to_pool(struct cel_request *r)
     const char *why = forbidden(r);
 
     if (why) {
-        revoke(r, why);
+        cel_admit_discard(r, why);
         return;
     }
     if (r->job.redelivered && r->policy->acks_late && !r->asked &&

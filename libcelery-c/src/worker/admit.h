@@ -17,4 +17,7 @@ void cel_admit_to_pool(struct cel_request *r);
  */
 bool cel_admit_to_run(struct cel_request *r);
 
+/* Ends a request that has not started, as expired or revoked.  May free r. */
+void cel_admit_discard(struct cel_request *r, const char *reason);
+
 #endif

@@ -30,6 +30,7 @@ struct cel_link {
     struct cel_url **urls;
     size_t n_urls;
     size_t url;
+    const struct cel_queue *mailbox; /* of broadcasts; or NULL */
     enum link_state state;
     unsigned prefetch;
     int64_t tries;    /* since the last success */
@@ -169,6 +170,20 @@ static void declare(struct cel_link *l, const struct cel_queue_def *def,
     l->transport->ops->declare(l->transport, &q, done);
 }
 
+/* Tasks run without it: what is wrong with it is said and no more. */
+static void on_mailbox(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_link *l = ctx;
+    celery_error why = {0};
+
+    if (err && err->status != CELERY_ECLOSED) {
+        cel_log(CELERY_LOG_ERROR, "pidbox: %s", err->message);
+    } else if (!err &&
+               l->transport->ops->consume(l->transport, l->mailbox->name, &why) < 0) {
+        cel_log(CELERY_LOG_ERROR, "pidbox: %s", why.message);
+    }
+}
+
 static void declare_all(struct cel_link *l)
 {
     size_t n = cel_router_count(l->router);
@@ -176,6 +191,10 @@ static void declare_all(struct cel_link *l)
     l->state = LINK_DECLARING;
     l->declaring = n;
     cel_map_fini(&l->declared);
+    if (l->mailbox) {
+        l->transport->ops->declare(l->transport, l->mailbox,
+                                   (struct cel_done){on_mailbox, l});
+    }
     for (size_t i = 0; i < n && l->state == LINK_DECLARING; i++) {
         declare(l, cel_router_at(l->router, i), (struct cel_done){on_declared, l});
     }
@@ -249,10 +268,23 @@ static void on_lost(void *ctx, const celery_error *why)
     cel_source_rearm(l->retry, cel_loop_now(l->loop) + cel_backoff_next(&l->backoff));
 }
 
+static void on_broadcast(void *ctx, const char *exchange, struct cel_slice routing_key,
+                         struct cel_envelope *give_envelope)
+{
+    struct cel_link *l = ctx;
+
+    if (l->mailbox && strcmp(exchange, l->mailbox->exchange) == 0) {
+        l->events->broadcast(l->ctx, give_envelope);
+    } else {
+        cel_envelope_free(give_envelope);
+    }
+}
+
 static const struct cel_transport_events transport_events = {
     .delivered = on_delivered,
     .lost = on_lost,
     .taken = on_taken,
+    .broadcast = on_broadcast,
 };
 
 /* ---- publishing ---- */
@@ -381,6 +413,14 @@ struct cel_link *cel_link_free(struct cel_link *l)
     free_urls(l);
     cel_free(l);
     return NULL;
+}
+
+bool cel_link_subscribe(struct cel_link *l, const struct cel_queue *queue)
+{
+    bool can = l->transport->ops->flags & CEL_TRANSPORT_FANOUT;
+
+    l->mailbox = can ? queue : NULL;
+    return can;
 }
 
 void cel_link_start(struct cel_link *l, bool purge)

@@ -22,6 +22,8 @@ struct cel_link_events {
     void (*lost)(void *ctx, bool resumes);
     /* Tries are used up, or the broker refused for good: the worker ends with exit code 1. */
     void (*failed)(void *ctx, const celery_error *why);
+    /* A message of the queue of cel_link_subscribe(). */
+    void (*broadcast)(void *ctx, struct cel_envelope *give_envelope);
 };
 
 /* One message to be published with confirmation; embedded, borrowed until done. */
@@ -42,6 +44,12 @@ celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy
                            const struct cel_link_events *events, void *ctx,
                            struct cel_link **ret_link, celery_error *err);
 struct cel_link *cel_link_free(struct cel_link *link);
+
+/*
+ * A fanout queue of this worker's own, declared and consumed on each connection, until it is
+ * closed; before start.  Borrowed.  False: the broker has no broadcasts.
+ */
+bool cel_link_subscribe(struct cel_link *link, const struct cel_queue *queue);
 
 void cel_link_start(struct cel_link *link, bool purge);
 

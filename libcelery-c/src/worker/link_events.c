@@ -3,6 +3,7 @@
 #include "worker/link_events.h"
 #include "base/log.h"
 #include "worker/admit.h"
+#include "worker/control.h"
 #include "worker/redelivered.h"
 #include "worker/request.h"
 #include "worker/shutdown.h"
@@ -103,10 +104,18 @@ static void on_link_failed(void *ctx, const celery_error *why)
     cel_worker_shutdown(w, CEL_SHUTDOWN_COLD);
 }
 
+static void on_broadcast(void *ctx, struct cel_envelope *give_envelope)
+{
+    struct celery_worker *w = ctx;
+
+    cel_control_receive(w->control, give_envelope);
+}
+
 const struct cel_link_events cel_worker_link_events = {
     .delivered = on_delivered,
     .taken = on_taken,
     .ready = on_link_ready,
     .lost = on_link_lost,
     .failed = on_link_failed,
+    .broadcast = on_broadcast,
 };

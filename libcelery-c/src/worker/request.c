@@ -12,6 +12,7 @@
 #include "worker/schedule.h"
 #include "worker/unlock.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 struct cel_request *cel_request_new(struct celery_worker *w,
@@ -266,7 +267,7 @@ static void kill_task(struct cel_request *r)
         p->ops->interrupt(p, &r->job);
     }
     if (p->ops->kill && r->started) {
-        p->ops->kill(p, &r->job, 15 /* SIGTERM */);
+        p->ops->kill(p, &r->job, r->signal ? r->signal : SIGTERM);
     }
 }
 

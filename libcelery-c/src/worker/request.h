@@ -32,6 +32,7 @@ struct cel_request {
     bool asked;        /* what a redelivered message is asked before it runs */
     bool spent;        /* was started too often without an end: it is parked */
     bool returned;     /* goes back to its queue */
+    int signal;        /* that ends it when it is told to stop; 0: SIGTERM */
     int pid;
     char process[CEL_POOL_NAME]; /* that runs it; empty: this one */
     double accepted_at;          /* loop time */

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "config/use_ssl.h"
+#include "worker/control.h"
 #include "worker/identity.h"
 #include "worker/link_events.h"
 #include "worker/redelivered.h"
@@ -13,9 +14,7 @@
 #include "worker/shutdown.h"
 #include "worker/slots.h"
 
-/* Celery's CELERY_WORKER_REVOKES_MAX and _EXPIRES, ..._SUCCESSFUL_MAX and _EXPIRES. */
-#define REVOKES_MAX        50000
-#define REVOKE_EXPIRES     10800.0
+/* Celery's CELERY_WORKER_SUCCESSFUL_MAX and _EXPIRES. */
 #define SUCCESSFUL_MAX     1000
 #define SUCCESSFUL_EXPIRES 10800.0
 
@@ -86,8 +85,7 @@ celery_status cel_worker_prepare(celery_app *app, struct celery_worker **ret_wor
     cel_list_init(&w->suspects);
     cel_list_init(&w->lookups);
     w->hostname = cel_node_name(cel_config_text(app->config, "worker_hostname"));
-    w->revoked = cel_ageset_new(REVOKES_MAX, REVOKE_EXPIRES);
-    status = w->hostname && w->revoked ? CELERY_OK : cel_error_nomem(err);
+    status = w->hostname ? cel_revoked_init(&w->revoked, err) : cel_error_nomem(err);
     if (status == CELERY_OK) {
         status = cel_worker_policy_init(&w->policy, app, err);
     }
@@ -173,6 +171,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
                               &cel_worker_link_events, w, &w->link, err);
     }
     if (status == CELERY_OK) {
+        status = cel_control_new(w, &w->control, err);
+    }
+    if (status == CELERY_OK) {
         cel_redelivered_init(w);
         cel_worker_update_prefetch(w);
         cel_worker_update_credit(w);
@@ -255,6 +256,7 @@ void celery_worker_free(celery_worker *w)
     cel_pool_free(w->pool);
     w->link = cel_link_free(w->link);
     w->results = cel_results_free(w->results);
+    w->control = cel_control_free(w->control);
     free_requests(w);
     cel_schedule_fini(w);
     cel_source_free(w->scale);
@@ -264,7 +266,7 @@ void celery_worker_free(celery_worker *w)
     cel_loop_free(w->loop);
     cel_router_free(w->router);
     cel_worker_policy_fini(&w->policy);
-    cel_ageset_free(w->revoked);
+    cel_revoked_fini(&w->revoked);
     cel_ageset_free(w->successful);
     cel_free(w->hostname);
     cel_free(w);

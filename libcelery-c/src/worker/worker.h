@@ -3,7 +3,6 @@
 #ifndef CEL_WORKER_WORKER_H
 #define CEL_WORKER_WORKER_H
 
-#include "base/ageset.h"
 #include "base/heap.h"
 #include "base/uuid.h"
 #include "canvas/canvas.h"
@@ -11,9 +10,11 @@
 #include "worker/link.h"
 #include "worker/policy.h"
 #include "worker/results.h"
+#include "worker/revoked.h"
 #include <celery/worker.h>
 
 struct cel_bucket;
+struct cel_control;
 struct cel_request;
 
 enum cel_shutdown {
@@ -45,7 +46,9 @@ struct celery_worker {
     struct cel_router *router;
     struct cel_link *link;
     struct cel_results *results;
-    struct cel_canvas canvas; /* where the worker itself applies signatures */
+    struct cel_control *control; /* NULL: no remote control */
+    uint64_t clock;              /* Lamport's, of all workers */
+    struct cel_canvas canvas;    /* where the worker itself applies signatures */
     char reply_to[CEL_UUID_SIZE];
 
     struct cel_list requests; /* all that are not done */
@@ -59,7 +62,7 @@ struct celery_worker {
     struct cel_source *scale;    /* timer: may the pool shrink? */
     struct cel_source *dispatch; /* hook: ready requests to the pool */
     struct cel_bucket **buckets; /* by task index; NULL where there is no rate limit */
-    struct cel_ageset *revoked;
+    struct cel_revoked revoked;
     struct cel_ageset *successful; /* ids; NULL unless worker_deduplicate_... is on */
     struct cel_list lookups;       /* struct cel_ask: its result is being read */
     struct cel_results_listener lookup_listener;
