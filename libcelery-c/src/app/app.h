@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "config/config.h"
+#include "message/queue.h"
 #include "message/task.h"
 #include <celery/app.h>
 
@@ -93,15 +94,6 @@ bool cel_task_option(const celery_app *app, enum cel_tristate own, const char *s
 
 /* ---- queues and routes (celery/app/amqp.py, celery/app/routes.py) ---- */
 
-struct cel_queue_def {
-    char *name;
-    char *exchange;
-    char *exchange_type;
-    char *routing_key;
-    int max_priority; /* -1: unset */
-    const struct cel_node *arguments;
-};
-
 struct cel_router;
 
 /*
@@ -118,12 +110,22 @@ struct cel_router *cel_router_free(struct cel_router *router);
  */
 celery_status cel_router_select(struct cel_router *router, const char *const *select,
                                 const char *const *exclude, celery_error *err);
+
+/* Adds <nodename>.dq2 to them (worker_direct; celery/utils/nodenames.py). */
+celery_status cel_router_add_direct(struct cel_router *router, const char *nodename,
+                                    celery_error *err);
 size_t cel_router_count(const struct cel_router *router);
-const struct cel_queue_def *cel_router_at(const struct cel_router *router, size_t i);
+const struct cel_queue *cel_router_at(const struct cel_router *router, size_t i);
+
+/*
+ * True: messages with an ETA go through native delayed delivery.  The broker is RabbitMQ and
+ * there is a quorum queue (celery/utils/quorum_queues.py detect_quorum_queues).
+ */
+bool cel_router_delays(const struct cel_router *router);
 
 /* Where a task goes; texts are the router's, not NULL. */
 struct cel_route {
-    const struct cel_queue_def *queue;
+    const struct cel_queue *queue;
     struct cel_slice exchange;
     struct cel_slice routing_key;
     int priority; /* -1: unset */

@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Queues and where tasks go (celery/app/amqp.py Queues, celery/app/routes.py Router). */
-#include "app/app.h"
-#include "app/route.h"
+#include "app/router_state.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
-
-struct cel_router {
-    struct cel_arena arena; /* every queue and every text */
-    const struct cel_config *config;
-    struct cel_map by_name;        /* struct cel_queue_def */
-    struct cel_queue_def **queues; /* defined ones, in their order */
-    size_t n_queues, cap;
-    struct cel_queue_def **chosen; /* to be consumed */
-    size_t n_chosen;
-    struct cel_route_table routes;
-};
+#include <strings.h>
 
 /* ---- queues ---- */
 
@@ -31,42 +20,50 @@ static const char *default_queue(const struct cel_router *r)
     return setting_or(r, "task_default_queue", "celery");
 }
 
-static char *keep(struct cel_router *r, struct cel_slice text)
+static void set_defaults(struct cel_router *r)
 {
-    return cel_arena_strndup(&r->arena, text.data, text.len);
+    const char *name = default_queue(r);
+    r->defaults = (struct cel_queue_defaults){
+        .exchange = setting_or(r, "task_default_exchange", name),
+        .exchange_type = setting_or(r, "task_default_exchange_type", "direct"),
+        .routing_key = setting_or(r, "task_default_routing_key", name),
+        .max_priority = cel_config_int(r->config, "task_queue_max_priority", -1),
+    };
 }
 
-static struct cel_queue_def *find_queue(const struct cel_router *r, struct cel_slice name)
+static struct cel_queue *find_queue(const struct cel_router *r, struct cel_slice name)
 {
     return cel_map_get(&r->by_name, name);
 }
 
-static celery_status add_queue(struct cel_router *r, const struct cel_queue_def *like,
-                               struct cel_queue_def **ret, celery_error *err)
+static celery_status make_room(struct cel_router *r, celery_error *err)
 {
-    struct cel_queue_def *q = cel_arena_alloc(&r->arena, sizeof *q);
-    if (q) {
-        *q = *like;
-        if (q->max_priority < 0) {
-            q->max_priority =
-                (int)cel_config_int(r->config, "task_queue_max_priority", -1);
-        }
+    if (r->n_queues < r->cap) {
+        return CELERY_OK;
     }
-    if (r->n_queues == r->cap) {
-        size_t cap = r->cap ? r->cap * 2 : 8;
-        struct cel_queue_def **grown = cel_arena_alloc(&r->arena, cap * sizeof *grown);
-        if (!grown) {
-            return cel_error_nomem(err);
-        }
-        if (r->n_queues > 0) {
-            memcpy(grown, r->queues, r->n_queues * sizeof *grown);
-        }
-        r->queues = grown;
-        r->cap = cap;
+    size_t cap = r->cap ? r->cap * 2 : 8;
+    struct cel_queue **grown = cel_arena_alloc(&r->arena, cap * sizeof *grown);
+    if (!grown) {
+        return cel_error_nomem(err);
     }
+    if (r->n_queues > 0) {
+        memcpy(grown, r->queues, r->n_queues * sizeof *grown);
+    }
+    r->queues = grown;
+    r->cap = cap;
+    return CELERY_OK;
+}
+
+celery_status cel_router_add(struct cel_router *r, const struct cel_queue *like,
+                             struct cel_queue **ret, celery_error *err)
+{
+    struct cel_queue *q = cel_arena_alloc(&r->arena, sizeof *q);
     void *old = NULL;
-    if (!q || !q->name || !q->exchange || !q->exchange_type || !q->routing_key ||
-        cel_map_set(&r->by_name, cel_slice_of(q->name), q, &old) < 0) {
+    if (!q || make_room(r, err) < 0) {
+        return cel_error_nomem(err);
+    }
+    *q = *like;
+    if (cel_map_set(&r->by_name, cel_slice_of(q->name), q, &old) < 0) {
         return cel_error_nomem(err);
     }
     for (size_t i = 0; old && i < r->n_queues; i++) {
@@ -77,6 +74,7 @@ static celery_status add_queue(struct cel_router *r, const struct cel_queue_def 
     if (!old) {
         r->queues[r->n_queues++] = q;
     }
+    r->quorum = r->quorum || cel_queue_is_quorum(q);
     if (ret) {
         *ret = q;
     }
@@ -85,30 +83,34 @@ static celery_status add_queue(struct cel_router *r, const struct cel_queue_def 
 
 /* Queues.new_missing(): exchange and routing key are the queue's name. */
 static celery_status add_missing(struct cel_router *r, struct cel_slice name,
-                                 struct cel_queue_def **ret, celery_error *err)
+                                 struct cel_queue **ret, celery_error *err)
 {
-    struct cel_queue_def q = {.name = keep(r, name), .max_priority = -1};
-    q.exchange = q.routing_key = q.name;
-    q.exchange_type = keep(
-        r,
-        cel_slice_of(setting_or(r, "task_create_missing_queue_exchange_type", "direct")));
-    return add_queue(r, &q, ret, err);
+    struct cel_queue q = {.durable = true};
+    q.name = q.exchange = q.routing_key =
+        cel_arena_strndup(&r->arena, name.data, name.len);
+    q.exchange_type = setting_or(r, "task_create_missing_queue_exchange_type", "direct");
+    if (!q.name || cel_queue_arguments(
+                       &r->arena, setting_or(r, "task_create_missing_queue_type", NULL),
+                       r->defaults.max_priority, &q.arguments, err) < 0) {
+        return cel_error_nomem(err);
+    }
+    return cel_router_add(r, &q, ret, err);
 }
 
 /* The queue of the worker that was told nothing: task_default_queue and its friends. */
 static celery_status add_default(struct cel_router *r, celery_error *err)
 {
-    const char *name = default_queue(r);
-    struct cel_queue_def q = {
-        .name = keep(r, cel_slice_of(name)),
-        .exchange = keep(r, cel_slice_of(setting_or(r, "task_default_exchange", name))),
-        .exchange_type =
-            keep(r, cel_slice_of(setting_or(r, "task_default_exchange_type", "direct"))),
-        .routing_key =
-            keep(r, cel_slice_of(setting_or(r, "task_default_routing_key", name))),
-        .max_priority = -1,
+    struct cel_queue q = {
+        .name = default_queue(r),
+        .exchange = r->defaults.exchange,
+        .exchange_type = r->defaults.exchange_type,
+        .routing_key = r->defaults.routing_key,
+        .durable = true,
     };
-    return add_queue(r, &q, NULL, err);
+    celery_status st =
+        cel_queue_arguments(&r->arena, setting_or(r, "task_default_queue_type", NULL),
+                            r->defaults.max_priority, &q.arguments, err);
+    return st == CELERY_OK ? cel_router_add(r, &q, NULL, err) : st;
 }
 
 /* ---- task_queues ---- */
@@ -124,87 +126,14 @@ static bool is_name(const struct cel_node *n)
     return cel_node_is_string(n) && text.len > 0 && !memchr(text.data, '\0', text.len);
 }
 
-/* A text of a queue's map; absent, null and "" leave what is there. */
-static celery_status read_text(struct cel_router *r, const struct cel_node *map,
-                               const char *key, char **field, celery_error *err)
+static celery_status read_queue(struct cel_router *r,
+                                const struct cel_queue_defaults *defaults,
+                                struct cel_slice name, const struct cel_node *map,
+                                celery_error *err)
 {
-    const struct cel_node *n = cel_node_get(map, cel_slice_of(key));
-    if (!cel_node_truth(n)) {
-        return CELERY_OK;
-    }
-    if (!is_name(n)) {
-        return cel_error_set(err, CELERY_ECONFIG, "task_queues: %s is no text", key);
-    }
-    *field = keep(r, cel_node_text(n));
-    return CELERY_OK;
-}
-
-/* "exchange" is a name, or a map of name and type. */
-static celery_status read_exchange(struct cel_router *r, const struct cel_node *map,
-                                   struct cel_queue_def *q, celery_error *err)
-{
-    const struct cel_node *n = cel_node_get(map, CEL_SLICE("exchange"));
-    bool own = cel_node_truth(n);
-    /* An exchange of its own is direct unless said otherwise, the default one is not. */
-    q->exchange_type = own ? keep(r, CEL_SLICE("direct")) : q->exchange_type;
-    if (own && n->kind == CELERY_KIND_OBJECT) {
-        celery_status st = read_text(r, n, "name", &q->exchange, err);
-        return st < 0 ? st : read_text(r, n, "type", &q->exchange_type, err);
-    }
-    celery_status st = read_text(r, map, "exchange", &q->exchange, err);
-    return st < 0 ? st : read_text(r, map, "exchange_type", &q->exchange_type, err);
-}
-
-static celery_status read_numbers(const struct cel_node *map, struct cel_queue_def *q,
-                                  celery_error *err)
-{
-    const struct cel_node *max = cel_node_get(map, CEL_SLICE("max_priority"));
-    const struct cel_node *args = cel_node_get(map, CEL_SLICE("queue_arguments"));
-    if (!cel_node_is_null(max)) {
-        int64_t value = cel_node_int(max, -1);
-        if (value < 0 || value > 255) {
-            return wrong("max_priority must be between 0 and 255", err);
-        }
-        q->max_priority = (int)value;
-    }
-    if (!cel_node_is_null(args)) {
-        if (args->kind != CELERY_KIND_OBJECT) {
-            return wrong("queue_arguments is no map", err);
-        }
-        q->arguments = args;
-    }
-    return CELERY_OK;
-}
-
-/*
- * One queue as a map.  keyed: it stood under its name in a map, where the routing key is that
- * name (Queues.add_compat); in a list it is the default one (Queues._add).
- */
-static celery_status read_queue(struct cel_router *r, struct cel_slice name,
-                                const struct cel_node *map, bool keyed, celery_error *err)
-{
-    const char *fallback = default_queue(r);
-    const char *key = setting_or(r, "task_default_routing_key", fallback);
-    struct cel_queue_def q = {
-        .name = keep(r, name),
-        .exchange =
-            keep(r, cel_slice_of(setting_or(r, "task_default_exchange", fallback))),
-        .exchange_type =
-            keep(r, cel_slice_of(setting_or(r, "task_default_exchange_type", "direct"))),
-        .routing_key = keep(r, keyed ? name : cel_slice_of(key)),
-        .max_priority = -1,
-    };
-    celery_status st = read_exchange(r, map, &q, err);
-    if (st == CELERY_OK) {
-        st = read_text(r, map, "binding_key", &q.routing_key, err);
-    }
-    if (st == CELERY_OK) {
-        st = read_text(r, map, "routing_key", &q.routing_key, err);
-    }
-    if (st == CELERY_OK) {
-        st = read_numbers(map, &q, err);
-    }
-    return st == CELERY_OK ? add_queue(r, &q, NULL, err) : st;
+    struct cel_queue q;
+    celery_status st = cel_queue_read(&r->arena, defaults, name, map, &q, err);
+    return st == CELERY_OK ? cel_router_add(r, &q, NULL, err) : st;
 }
 
 static celery_status read_listed(struct cel_router *r, const struct cel_node *n,
@@ -214,19 +143,24 @@ static celery_status read_listed(struct cel_router *r, const struct cel_node *n,
         return add_missing(r, cel_node_text(n), NULL, err);
     }
     const struct cel_node *name = cel_node_get(n, CEL_SLICE("name"));
-    return is_name(name) ? read_queue(r, cel_node_text(name), n, false, err)
+    return is_name(name) ? read_queue(r, &r->defaults, cel_node_text(name), n, err)
                          : wrong("a queue without a name", err);
 }
 
+/* Under its name in a map the routing key is that name (Queues.add_compat). */
 static celery_status read_keyed(struct cel_router *r, const struct cel_node *k,
                                 const struct cel_node *v, celery_error *err)
 {
     if (!is_name(k)) {
         return wrong("a queue without a name", err);
     }
-    return v->kind == CELERY_KIND_OBJECT || cel_node_is_null(v)
-               ? read_queue(r, cel_node_text(k), v, true, err)
-               : wrong("a queue must be a map", err);
+    if (v->kind != CELERY_KIND_OBJECT && !cel_node_is_null(v)) {
+        return wrong("a queue must be a map", err);
+    }
+    struct cel_queue_defaults keyed = r->defaults;
+    struct cel_slice name = cel_node_text(k);
+    keyed.routing_key = cel_arena_strndup(&r->arena, name.data, name.len);
+    return keyed.routing_key ? read_queue(r, &keyed, name, v, err) : cel_error_nomem(err);
 }
 
 static celery_status read_queues(struct cel_router *r, const struct cel_node *doc,
@@ -260,6 +194,25 @@ static celery_status read_queues(struct cel_router *r, const struct cel_node *do
 
 /* ---- the router ---- */
 
+/* kombu: transports whose driver_type is amqp.  Without a URL it is amqp://, too. */
+static bool publishes_to_amqp(const struct cel_config *config)
+{
+    static const char *const schemes[] = {"amqp:", "amqps:", "pyamqp:", "librabbitmq:"};
+    const char *url = cel_config_text(config, "broker_write_url");
+    url = url && *url ? url : cel_config_text(config, "broker_url");
+    for (size_t i = 0; url && i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) {
+            return true;
+        }
+    }
+    return !url || !*url;
+}
+
+bool cel_router_delays(const struct cel_router *router)
+{
+    return router->amqp && router->quorum;
+}
+
 celery_status cel_router_new(const struct cel_config *config, struct cel_router **ret,
                              celery_error *err)
 {
@@ -268,6 +221,8 @@ celery_status cel_router_new(const struct cel_config *config, struct cel_router 
         return cel_error_nomem(err);
     }
     r->config = config;
+    r->amqp = publishes_to_amqp(config);
+    set_defaults(r);
     celery_status st = read_queues(r, cel_config_doc(config, "task_queues"), err);
     if (st == CELERY_OK) {
         st = cel_route_table_read(&r->arena, cel_config_doc(config, "task_routes"),
@@ -294,8 +249,8 @@ struct cel_router *cel_router_free(struct cel_router *router)
     return NULL;
 }
 
-static celery_status want_queue(struct cel_router *r, struct cel_slice name,
-                                struct cel_queue_def **ret, celery_error *err)
+celery_status cel_router_want(struct cel_router *r, struct cel_slice name,
+                              struct cel_queue **ret, celery_error *err)
 {
     *ret = find_queue(r, name);
     if (*ret) {
@@ -313,81 +268,13 @@ static celery_status want_queue(struct cel_router *r, struct cel_slice name,
     return add_missing(r, name, ret, err);
 }
 
-static size_t count_texts(const char *const *texts)
-{
-    size_t n = 0;
-    while (texts && texts[n]) {
-        n++;
-    }
-    return n;
-}
-
-static bool has_text(const char *const *texts, const char *text)
-{
-    for (; texts && *texts; texts++) {
-        if (strcmp(*texts, text) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_chosen(struct cel_queue_def *const *chosen, size_t n,
-                      const struct cel_queue_def *q)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (chosen[i] == q) {
-            return true;
-        }
-    }
-    return false;
-}
-
-celery_status cel_router_select(struct cel_router *router, const char *const *select,
-                                const char *const *exclude, celery_error *err)
-{
-    size_t n_select = count_texts(select), n = 0;
-    size_t max = n_select ? n_select : router->n_queues;
-    struct cel_queue_def **chosen =
-        cel_arena_alloc(&router->arena, (max + 1) * sizeof *chosen);
-    if (!chosen) {
-        return cel_error_nomem(err);
-    }
-    for (size_t i = 0; i < max; i++) {
-        struct cel_queue_def *q = n_select ? NULL : router->queues[i];
-        celery_status st = CELERY_OK;
-        if (n_select) {
-            st = want_queue(router, cel_slice_of(select[i]), &q, err);
-        }
-        if (st < 0) {
-            return st;
-        }
-        if (!has_text(exclude, q->name) && !is_chosen(chosen, n, q)) {
-            chosen[n++] = q;
-        }
-    }
-    router->chosen = chosen;
-    router->n_chosen = n;
-    return CELERY_OK;
-}
-
-size_t cel_router_count(const struct cel_router *router)
-{
-    return router->n_chosen;
-}
-
-const struct cel_queue_def *cel_router_at(const struct cel_router *router, size_t i)
-{
-    return i < router->n_chosen ? router->chosen[i] : NULL;
-}
-
 /* ---- routes ---- */
 
 /*
  * send_task_message(): without exchange or key of its own, a message to a direct exchange goes
  * to the queue by name, through the default exchange.
  */
-static void fill_route(struct cel_route *route, const struct cel_queue_def *q,
+static void fill_route(struct cel_route *route, const struct cel_queue *q,
                        const struct cel_route_rule *rule)
 {
     const char *exchange = rule ? rule->exchange : NULL;
@@ -406,11 +293,11 @@ celery_status cel_router_route(struct cel_router *router, struct cel_slice task,
                                celery_error *err)
 {
     const struct cel_route_rule *rule = cel_route_table_find(&router->routes, task);
-    struct cel_queue_def *q;
+    struct cel_queue *q;
     if (!queue) {
         queue = rule && rule->queue ? rule->queue : default_queue(router);
     }
-    celery_status st = want_queue(router, cel_slice_of(queue), &q, err);
+    celery_status st = cel_router_want(router, cel_slice_of(queue), &q, err);
     if (st == CELERY_OK) {
         fill_route(ret_route, q, rule);
     }

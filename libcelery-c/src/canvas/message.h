@@ -9,7 +9,7 @@
 struct cel_message {
     struct cel_envelope *envelope; /* the caller's to free */
     struct cel_slice id;
-    const struct cel_queue_def *queue; /* to declare */
+    const struct cel_queue *queue; /* to declare */
     const char *exchange;
     const char *routing_key;
     bool ignore_result;

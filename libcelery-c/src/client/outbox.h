@@ -52,8 +52,8 @@ struct cel_outbox {
     struct cel_list flying;  /* posts the transport has, oldest first */
     size_t bytes_flying;
 
-    const struct cel_queue_def *declaring; /* for the first of waiting; or NULL */
-    bool declared;                         /* the transport has answered */
+    const struct cel_queue *declaring; /* for the first of waiting; or NULL */
+    bool declared;                     /* the transport has answered */
     double declaring_since;
     celery_error declare_err;
 

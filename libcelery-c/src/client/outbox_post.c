@@ -199,18 +199,10 @@ static celery_status start_declare(struct cel_outbox *o, struct cel_slice name,
     if (status < 0) {
         return status;
     }
-    const struct cel_queue queue = {
-        .name = route.queue->name,
-        .exchange = route.queue->exchange,
-        .exchange_type = route.queue->exchange_type,
-        .routing_key = route.queue->routing_key,
-        .arguments = route.queue->arguments,
-        .durable = true,
-    };
     o->declaring = route.queue;
     o->declared = false;
     o->declaring_since = cel_client_now(o->client);
-    t->ops->declare(t, &queue, (struct cel_done){on_declared, o});
+    t->ops->declare(t, route.queue, (struct cel_done){on_declared, o});
     return CELERY_OK;
 }
 

@@ -33,7 +33,7 @@ static void print_queues(const struct celery_worker *w)
 {
     printf(" -------------- [queues]\n");
     for (size_t i = 0; i < cel_router_count(w->router); i++) {
-        const struct cel_queue_def *q = cel_router_at(w->router, i);
+        const struct cel_queue *q = cel_router_at(w->router, i);
 
         printf("                .> %-16s exchange=%s(%s) key=%s\n", q->name, q->exchange,
                q->exchange_type, q->routing_key);

@@ -154,20 +154,10 @@ static void on_declared(void *ctx, const celery_error *err, int64_t answer)
     }
 }
 
-static void declare(struct cel_link *l, const struct cel_queue_def *def,
-                    struct cel_done done)
+static void declare(struct cel_link *l, const struct cel_queue *q, struct cel_done done)
 {
-    struct cel_queue q = {
-        .name = def->name,
-        .exchange = def->exchange,
-        .exchange_type = def->exchange_type,
-        .routing_key = def->routing_key,
-        .arguments = def->arguments,
-        .durable = true,
-    };
-
-    cel_map_set(&l->declared, cel_slice_of(def->name), l, NULL);
-    l->transport->ops->declare(l->transport, &q, done);
+    cel_map_set(&l->declared, cel_slice_of(q->name), l, NULL);
+    l->transport->ops->declare(l->transport, q, done);
 }
 
 /* Tasks run without it: what is wrong with it is said and no more. */
@@ -318,7 +308,7 @@ static void on_queue_declared(void *ctx, const celery_error *err, int64_t answer
 }
 
 /* Once for each connection, before the first message; the broker keeps their order. */
-static void declare_for(struct cel_link *l, const struct cel_queue_def *queue)
+static void declare_for(struct cel_link *l, const struct cel_queue *queue)
 {
     if (queue && !cel_map_get(&l->declared, cel_slice_of(queue->name))) {
         declare(l, queue, (struct cel_done){on_queue_declared, l});

@@ -30,7 +30,7 @@ struct cel_link_events {
 struct cel_publish {
     struct cel_list node;
     struct cel_envelope *envelope;
-    const struct cel_queue_def *queue; /* made to exist first; NULL: none */
+    const struct cel_queue *queue; /* made to exist first; NULL: none */
     const char *exchange;
     const char *routing_key;
     double deadline; /* loop time */
