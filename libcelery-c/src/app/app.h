@@ -123,6 +123,13 @@ const struct cel_queue *cel_router_at(const struct cel_router *router, size_t i)
  */
 bool cel_router_delays(const struct cel_router *router);
 
+/*
+ * True if what was delivered from this exchange with this key can go the same way with a
+ * delay: it is known that the delayed bindings take the key.
+ */
+bool cel_router_can_delay(const struct cel_router *router, struct cel_slice exchange,
+                          struct cel_slice routing_key);
+
 /* Where a task goes; texts are the router's, not NULL. */
 struct cel_route {
     const struct cel_queue *queue;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "message/delayed.h"
 #include <strings.h>
 
 /* ---- queues ---- */
@@ -211,6 +212,22 @@ static bool publishes_to_amqp(const struct cel_config *config)
 bool cel_router_delays(const struct cel_router *router)
 {
     return router->amqp && router->quorum;
+}
+
+bool cel_router_can_delay(const struct cel_router *router, struct cel_slice exchange,
+                          struct cel_slice routing_key)
+{
+    bool delayed = cel_slice_is(exchange, CEL_DELAYED_DELIVERY);
+    for (size_t i = 0; cel_router_delays(router) && i < router->n_queues; i++) {
+        const struct cel_queue *q = router->queues[i];
+        bool same = delayed || cel_slice_is(exchange, q->exchange);
+        if (same && strcmp(q->exchange_type, "direct") != 0 &&
+            (cel_slice_is(routing_key, q->routing_key) || strpbrk(q->routing_key, "*#") ||
+             strcmp(q->exchange_type, "fanout") == 0)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 celery_status cel_router_new(const struct cel_config *config, struct cel_router **ret,

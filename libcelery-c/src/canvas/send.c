@@ -3,6 +3,7 @@
 #include "canvas/send.h"
 #include "base/clock.h"
 #include "canvas/message.h"
+#include "message/delayed.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -37,9 +38,11 @@ static void set_times(struct cel_sending *s)
 
     if (fabs(countdown) > 0) {
         call->eta_us = s->now + (int64_t)(countdown * 1e6);
+        s->delay = countdown;
     } else {
         int64_t us;
         call->eta = cel_sending_instant(s, "eta", &us);
+        s->delay = call->eta.len ? (double)(us - s->now) * 1e-6 : 0;
     }
     if (cel_sending_is_number(expires)) {
         left = cel_sending_seconds(s, "expires", 0);
@@ -87,6 +90,33 @@ static bool find_route(struct cel_sending *s)
     return true;
 }
 
+/*
+ * celery/app/base.py send_task: native delayed delivery, to the queue by its own routing key.
+ * An exchange of the caller's, and queues of direct exchanges, cannot take part; nor can
+ * what is less than a second away, which upstream fails to send.
+ */
+static void set_delay(struct cel_sending *s)
+{
+    const struct cel_queue *q = s->route.queue;
+    celery_error why = {0};
+    char *key = NULL;
+
+    if (!(s->delay > 0) || !cel_router_delays(s->x->c->router) ||
+        strcmp(q->exchange_type, "direct") == 0 ||
+        (cel_sending_text(s, "exchange").len && !cel_sending_text(s, "queue").len)) {
+        return;
+    }
+    if (cel_delayed_key(s->x->a, s->delay, cel_slice_of(q->routing_key), &key, &why) <
+        0) {
+        cel_ctx_fail(s->x, why.status, "%s", why.message);
+    }
+    if (key) {
+        s->send.exchange = CEL_SLICE(CEL_DELAYED_ENTRY);
+        s->send.routing_key = cel_slice_of(key);
+        s->delayed = true;
+    }
+}
+
 static void set_route(struct cel_sending *s)
 {
     if (!find_route(s)) {
@@ -101,6 +131,7 @@ static void set_route(struct cel_sending *s)
         s->send.exchange = exchange ? cel_slice_of(exchange) : s->send.exchange;
         s->send.routing_key = key ? cel_slice_of(key) : s->send.routing_key;
     }
+    set_delay(s);
 }
 
 static int priority_of(const struct cel_sending *s)
@@ -123,15 +154,18 @@ static int priority_of(const struct cel_sending *s)
     return conf(s)->priority;
 }
 
-/* 1 and 2, or by kombu's names. */
+/* 1 and 2, or by kombu's names; else that of the exchange, which a delayed message loses. */
 static int delivery_mode(const struct cel_sending *s)
 {
     const struct cel_node *n = cel_sending_option(s, "delivery_mode");
+    int own = s->route.queue && !s->delayed ? s->route.queue->delivery_mode : 0;
 
     if (cel_node_is_string(n)) {
         return cel_slice_is(cel_node_text(n), "transient") ? 1 : 2;
     }
-    return n ? (int)cel_sending_int(s, "delivery_mode", 2) : conf(s)->delivery_mode;
+    return n     ? (int)cel_sending_int(s, "delivery_mode", 2)
+           : own ? own
+                 : conf(s)->delivery_mode;
 }
 
 /* ---- headers and embed ---- */

@@ -14,6 +14,8 @@ struct cel_sending {
     struct cel_task_send send;
     struct cel_route route;
     int64_t now;
+    double delay; /* seconds until the ETA; 0: none */
+    bool delayed; /* goes through native delayed delivery */
 };
 
 void cel_sending_wrong(const struct cel_sending *s, const char *key, const char *why);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/iso8601.h"
+#include "message/delayed.h"
 #include "message/task_fields.h"
 #include "pool/task.h"
 
@@ -180,27 +181,63 @@ static celery_status set_call(celery_task *task, struct cel_task_send *send)
                : CELERY_ENOMEM;
 }
 
-/*
- * Where it goes: to where it came from, unless told otherwise.  Through the default exchange
- * the routing key is the name of the queue.
- */
-static celery_status set_route(celery_task *task, struct cel_task_send *send,
-                               struct cel_slice *ret_queue, celery_error *err)
+/* Seconds until the ETA of the message; under 0: none. */
+static double delay_of(const celery_task *task, const struct cel_task_call *call)
+{
+    int64_t us = call->eta_us;
+    bool aware;
+    if (task->countdown > 0) {
+        return task->countdown;
+    }
+    if (us == INT64_MIN &&
+        (!call->eta.len || !cel_iso8601_parse(call->eta, &us, &aware))) {
+        return -1;
+    }
+    return (double)(us - cel_clock_wall_us()) * 1e-6;
+}
+
+/* Through native delayed delivery, if there is a second to wait. */
+static celery_status set_delay(celery_task *task, struct cel_task_send *send,
+                               struct cel_slice routing_key, celery_error *err)
+{
+    char *key = NULL;
+    celery_status st = cel_delayed_key(&task->arena, delay_of(task, &send->call),
+                                       routing_key, &key, err);
+    if (key) {
+        send->exchange = CEL_SLICE(CEL_DELAYED_ENTRY);
+        send->routing_key = cel_slice_of(key);
+    }
+    return st;
+}
+
+/* Back the way it came; a delay that it had is over. */
+static celery_status set_way_back(celery_task *task, struct cel_task_send *send,
+                                  celery_error *err)
 {
     const struct cel_job *job = task->job;
-    struct cel_slice exchange = text_option(task, "exchange", CEL_SLICE_NULL);
-    struct cel_slice key = text_option(task, "routing_key", CEL_SLICE_NULL);
-    const char *queue = name_option(task, "queue", NULL);
-    *ret_queue = CEL_SLICE_NULL;
-    send->exchange = exchange.data ? exchange : job->exchange;
-    send->routing_key = key.data ? key : job->routing_key;
-    if (!queue && (job->exchange.len > 0 || (!exchange.data && !key.data))) {
+    struct cel_slice key = cel_slice_is(job->exchange, CEL_DELAYED_DELIVERY)
+                               ? cel_delayed_strip(job->routing_key)
+                               : job->routing_key;
+    send->routing_key = key;
+    if (job->exchange.len == 0 || delay_of(task, &send->call) < 1) {
         return CELERY_OK;
     }
-    if (!queue) {
-        queue =
-            cel_arena_strndup(&task->arena, job->routing_key.data, job->routing_key.len);
+    const struct cel_canvas *c = cel_task_canvas(task, err);
+    if (!c) {
+        return CELERY_ENOMEM;
     }
+    return cel_router_can_delay(c->router, job->exchange, key)
+               ? set_delay(task, send, key, err)
+               : CELERY_OK;
+}
+
+/* To a queue by its name. */
+static celery_status set_queue(celery_task *task, struct cel_task_send *send,
+                               const char *queue, struct cel_slice *ret_queue,
+                               celery_error *err)
+{
+    struct cel_slice exchange = text_option(task, "exchange", CEL_SLICE_NULL);
+    struct cel_slice key = text_option(task, "routing_key", CEL_SLICE_NULL);
     const struct cel_canvas *c = cel_task_canvas(task, err);
     struct cel_route route;
     celery_status st =
@@ -215,7 +252,36 @@ static celery_status set_route(celery_task *task, struct cel_task_send *send,
     send->exchange = own && exchange.data ? exchange : route.exchange;
     send->routing_key = own && key.data ? key : route.routing_key;
     *ret_queue = cel_slice_of(route.queue->name);
-    return CELERY_OK;
+    return !direct && cel_router_delays(c->router)
+               ? set_delay(task, send, cel_slice_of(route.queue->routing_key), err)
+               : CELERY_OK;
+}
+
+/*
+ * Where it goes: to where it came from, unless told otherwise.  Through the default exchange
+ * the routing key is the name of the queue.
+ */
+static celery_status set_route(celery_task *task, struct cel_task_send *send,
+                               struct cel_slice *ret_queue, celery_error *err)
+{
+    const struct cel_job *job = task->job;
+    struct cel_slice exchange = text_option(task, "exchange", CEL_SLICE_NULL);
+    struct cel_slice key = text_option(task, "routing_key", CEL_SLICE_NULL);
+    const char *queue = name_option(task, "queue", NULL);
+    *ret_queue = CEL_SLICE_NULL;
+    send->exchange = exchange.data ? exchange : job->exchange;
+    send->routing_key = key.data ? key : job->routing_key;
+    if (!queue && !exchange.data && !key.data) {
+        return set_way_back(task, send, err);
+    }
+    if (!queue && job->exchange.len > 0) {
+        return CELERY_OK;
+    }
+    if (!queue) {
+        queue =
+            cel_arena_strndup(&task->arena, job->routing_key.data, job->routing_key.len);
+    }
+    return set_queue(task, send, queue, ret_queue, err);
 }
 
 static celery_status fill(celery_task *task, struct cel_task_send *send,

@@ -26,8 +26,12 @@ static celery_status make_router(struct celery_worker *w, celery_error *err)
     if (status < 0) {
         return status;
     }
-    return cel_router_select(w->router, cel_config_list(c, "worker_queues"),
-                             cel_config_list(c, "worker_exclude_queues"), err);
+    status = cel_router_select(w->router, cel_config_list(c, "worker_queues"),
+                               cel_config_list(c, "worker_exclude_queues"), err);
+    if (status == CELERY_OK && cel_config_bool(c, "worker_direct")) {
+        status = cel_router_add_direct(w->router, w->hostname, err);
+    }
+    return status;
 }
 
 static celery_status make_pool(struct celery_worker *w, celery_error *err)
