@@ -24,6 +24,7 @@ DOORWAYS = {
     r'zstd\.h': ['src/codec/zstd.c'],
     r'brotli/.*': ['src/codec/brotli.c'],
     r'yaml\.h': ['src/codec/yaml.*\\.c'],
+    r'amqp.*\.h|rabbitmq-c/.*': ['src/transport/amqp_table.h'],
     r'uuid/uuid\.h': ['src/base/uuid.c'],
     r'dlfcn\.h': ['src/cli/load.c'],
     r'openssl/.*': ['src/net/.*\\.c', 'src/base/.*\\.c'],

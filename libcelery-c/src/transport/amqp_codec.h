@@ -154,9 +154,11 @@ const char *cel_amqp_method_name(uint32_t id);
 /*
  * Reads a HEADER frame's payload into the envelope; all of it is copied into its arena.
  * Properties without a field of their own are in env->properties ("type", "app_id",
- * "message_id", "user_id", "timestamp", "cluster_id").  CELERY_EMESSAGE: the envelope has
- * what could be read (the body size is always right), the message is to be parked.
- * CELERY_EPROTO: not even the body size could be read.
+ * "message_id", "user_id", "timestamp", "cluster_id"), if there are any.  Times in headers
+ * become kombu's typed datetime, decimals its decimal, text that is no UTF-8 bytes; absent
+ * delivery_mode and priority are 0.  CELERY_EMESSAGE: the envelope has what could be read
+ * (the body size is always right), the message is to be parked.  CELERY_EPROTO: not even the
+ * body size could be read.
  */
 celery_status cel_amqp_header_read(struct cel_slice payload, struct cel_envelope *env,
                                    uint64_t *ret_body_size, celery_error *err);
@@ -164,12 +166,21 @@ celery_status cel_amqp_header_read(struct cel_slice payload, struct cel_envelope
 /*
  * Appends a HEADER frame for a body of that size.  Header values as py-amqp's write_item()
  * types them (amqp/serialization.py): None V, bool t, int I or L, float d, str S, bytes x,
- * list A, dict F; "timestamp" in env->properties is T.  CELERY_ELIMIT: larger than frame_max
- * (a header must fit into one frame).
+ * list A, dict F; and kombu's typed datetime T, decimal D.  "timestamp" in env->properties is
+ * the property.  An envelope that is `written` goes through cel_amqp_plain_envelope() first.
+ * CELERY_ELIMIT: larger than frame_max (a header must fit into one frame).  CELERY_EINVAL: an
+ * integer over 64 bits, a name or property over 255 bytes, deeper than CEL_AMQP_MAX_DEPTH.
  */
 celery_status cel_amqp_header_put(struct cel_buf *out, uint16_t channel,
                                   const struct cel_envelope *env, uint64_t body_size,
                                   uint32_t frame_max, celery_error *err);
+
+/*
+ * What was written as kombu's JSON (env->written) as an envelope with headers, properties
+ * and body, which a content header can be made of.  Free it with cel_envelope_free().
+ */
+celery_status cel_amqp_plain_envelope(const struct cel_envelope *env,
+                                      struct cel_envelope **ret_env, celery_error *err);
 
 /* Nesting of tables that is still read; deeper ones are refused before anything decodes them. */
 #define CEL_AMQP_MAX_DEPTH 32

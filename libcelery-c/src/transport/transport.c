@@ -26,6 +26,12 @@ static bool has_scheme(const struct cel_transport_ops *ops, const char *scheme)
     return false;
 }
 
+static bool is_amqp(const char *scheme)
+{
+    return strcmp(scheme, "amqp") == 0 || strcmp(scheme, "amqps") == 0 ||
+           strcmp(scheme, "pyamqp") == 0;
+}
+
 const struct cel_transport_ops *cel_transport_find(const char *scheme, celery_error *err)
 {
     char known[160];
@@ -35,6 +41,13 @@ const struct cel_transport_ops *cel_transport_find(const char *scheme, celery_er
         if (scheme && has_scheme(transports[i], scheme)) {
             return transports[i];
         }
+    }
+    if (!CEL_AMQP && scheme && is_amqp(scheme)) {
+        cel_error_set(err, CELERY_ECONFIG,
+                      "this build has no transport for %s://; build libcelery-c with "
+                      "librabbitmq and -Damqp=enabled",
+                      scheme);
+        return NULL;
     }
     for (size_t i = 0; i < N_TRANSPORTS; i++) {
         for (const char *const *s = transports[i]->schemes; *s; s++) {
