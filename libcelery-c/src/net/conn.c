@@ -208,9 +208,12 @@ static void break_off(struct cel_conn *c, const celery_error *err)
 static void write_or_finish(struct cel_conn *c)
 {
     celery_error err = {0};
+    bool some = c->out_done < c->out.len;
 
     if (c->state == OPEN && write_out(c, &err) < 0) {
         break_off(c, &err);
+    } else if (c->state == OPEN && some && c->out.len == 0 && c->events->drained) {
+        c->events->drained(c->ctx);
     }
 }
 

@@ -37,6 +37,8 @@ struct cel_conn_events {
      * in here or later.
      */
     void (*closed)(void *ctx, const celery_error *why);
+    /* What was in the outgoing buffer is with the operating system.  May be NULL. */
+    void (*drained)(void *ctx);
 };
 
 /* Starts to connect.  The endpoint's texts are copied.  No event comes from inside. */

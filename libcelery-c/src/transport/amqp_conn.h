@@ -113,7 +113,7 @@ void cel_amqp_tell(struct cel_amqp_channel *channel,
 
 /*
  * basic.get.  fn is called once: with the message, with NULL and no error when the queue is
- * empty, or with an error.
+ * empty, or with an error; with both when the message is malformed, as in delivered().
  */
 struct cel_amqp_got {
     void (*fn)(void *ctx, const celery_error *err, const struct cel_amqp_method *got,
@@ -136,8 +136,9 @@ void cel_amqp_publish(struct cel_amqp_channel *channel, const char *exchange,
                       const struct cel_envelope *envelope, struct cel_done done);
 
 #define CEL_AMQP_MAX_WAITING 100000
+#define CEL_AMQP_MAX_BODY    ((size_t)512 << 20) /* as RabbitMQ */
 
-/* Bytes of bodies and number of publishes that no confirm came for. */
+/* Number of publishes that wait or that no confirm came for. */
 size_t cel_amqp_unconfirmed(const struct cel_amqp_channel *channel);
 
 #endif
