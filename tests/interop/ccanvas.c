@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ccanvas URL COMMAND TEXT: the client's canvases and group results, for a test in Python.
+ * ccanvas URL COMMAND TEXT [BACKEND [SECONDS]]: the client's canvases and group results, for a test in
+ * Python.  Without BACKEND the URL is that of both.
  *
  *   send SIG       sends a signature in dict form; prints its result tuple, then its value
  *   save SIG       sends a group and saves its result; prints its id
  *   restore ID     prints the tuple of a saved group, then the values
  *   wait TUPLE     prints the value of a result
+ *   parts SIG      sends a group; prints the ids and values of its parts as they end
  *   next TUPLE     prints the ids of a group's parts as they end
  *   revoke TUPLE   tells the workers to end these tasks; prints what waiting gives then
  *   forget TUPLE   removes what is stored
@@ -18,6 +20,7 @@
 
 static celery_client *client;
 static celery_error err;
+static double patience = 20;
 
 static void print_tuple(const celery_result *result)
 {
@@ -30,7 +33,7 @@ static void print_tuple(const celery_result *result)
 
 static void print_value(celery_result *result)
 {
-    json_t *value = celery_result_wait(result, 20, &err);
+    json_t *value = celery_result_wait(result, patience, &err);
     char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
 
     if (text) {
@@ -59,9 +62,23 @@ static void print_next(celery_result *group)
 {
     celery_result *part;
 
-    while ((part = celery_result_next(group, 20, &err)) != NULL) {
+    while ((part = celery_result_next(group, patience, &err)) != NULL) {
         printf("%s\n", celery_result_id(part));
     }
+}
+
+static void send_parts(const char *text)
+{
+    celery_sig *sig = celery_sig_loads(text, strlen(text), &err);
+    celery_result *group = celery_send_sig(client, sig, &err);
+    celery_result *part;
+
+    while (group && (part = celery_result_next(group, patience, &err)) != NULL) {
+        printf("%s ", celery_result_id(part));
+        print_value(part);
+    }
+    celery_result_free(group);
+    celery_sig_free(sig);
 }
 
 static void use(const char *command, celery_result *result)
@@ -151,16 +168,19 @@ static void builds(void)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: ccanvas URL COMMAND TEXT\n");
+        fprintf(stderr, "usage: ccanvas URL COMMAND TEXT [BACKEND [SECONDS]]\n");
         return 2;
     }
     const char *command = argv[2], *text = argv[3];
+    patience = argc > 5 ? strtod(argv[5], NULL) : patience;
     if (strcmp(command, "builds") == 0) {
         builds();
     } else {
-        client = celery_client_open(argv[1], argv[1], &err);
+        client = celery_client_open(argv[1], argc > 4 ? argv[4] : argv[1], &err);
     }
-    if (strcmp(command, "send") == 0 || strcmp(command, "save") == 0) {
+    if (strcmp(command, "parts") == 0) {
+        send_parts(text);
+    } else if (strcmp(command, "send") == 0 || strcmp(command, "save") == 0) {
         send(text, strcmp(command, "save") == 0);
     } else if (strcmp(command, "restore") == 0) {
         use(command, celery_result_restore(client, text, &err));

@@ -22,7 +22,9 @@ VERSIONS = ['5.3.6', '5.4.0', '5.5.1', '5.6.3', '5.7.0']
 # What depends on Celery's version; the newest and Debian's run everything.
 DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running'],
-             ['test_canvas_client.py'], ['test_redis.py', 'Keys']]
+             ['test_canvas_client.py'], ['test_redis.py', 'Keys'],
+             ['test_rpc.py', 'RedisPython', 'RedisMessages', 'RedisCOnPython', 'RabbitPython',
+              'RabbitMessages', 'RabbitCOnPython']]
 # What each version ran with in its time: pip would put the newest beside an old Celery.
 BESIDE = {
     '5.3.6': ['kombu==5.3.7', 'redis<6'],

@@ -118,9 +118,9 @@ static celery_outcome wait_for(celery_task *task)
         return CELERY_FAILED;
     }
     celery_sig *sig = load(doc, &err);
-    const char *id = celery_task_send(task, sig, &err);
-    celery_client *client = id ? celery_task_client(task, &err) : NULL;
-    celery_result *result = client ? celery_result_new(client, id, &err) : NULL;
+    celery_client *client = celery_task_client(task, &err);
+    const char *id = client ? celery_task_send(task, sig, &err) : NULL;
+    celery_result *result = id ? celery_result_new(client, id, &err) : NULL;
     json_t *value = result ? celery_result_wait(result, 20, &err) : NULL;
 
     celery_sig_free(sig);

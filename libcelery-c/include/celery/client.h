@@ -23,6 +23,11 @@ typedef struct celery_result celery_result;
 /*
  * Opens a client.  backend_url may be NULL: then results cannot be read.  Connects within
  * broker_connection_timeout; CELERY_ECONNECT, CELERY_EAUTH, CELERY_ECONFIG.
+ *
+ * "rpc://": results come as messages to a queue of this client, over the broker.  Only tasks
+ * that it sent itself have results here, and only while it is open; a result is kept in
+ * memory until it is forgotten or others need the room.  Chords and saved groups are
+ * CELERY_ENOTSUP.
  */
 CELERY_API celery_client *celery_client_open(const char *broker_url,
                                              const char *backend_url, celery_error *err);

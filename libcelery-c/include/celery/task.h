@@ -158,7 +158,8 @@ CELERY_API const celery_value *celery_task_sent(const celery_task *task);
 /*
  * A client on the settings of the app, to read, wait for and forget results.  It belongs to the
  * thread or process that runs the task, is opened by the first call and kept for the tasks that
- * follow: do not close it, and free its results before the task ends.  NULL with err.
+ * follow: do not close it, and free its results before the task ends.  NULL with err.  With
+ * rpc:// results, ask for it before sending what is to be waited for: there must be a queue.
  *
  * Waiting for the result of another task keeps a slot of the pool from running it: Celery
  * refuses that (celery.result.assert_will_not_block), C code has to know.

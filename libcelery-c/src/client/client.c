@@ -210,7 +210,7 @@ static void make_reply_to(celery_client *client)
 }
 
 static celery_client *open_client(const celery_app *app, struct cel_config *give_config,
-                                  celery_error *err)
+                                  const char *reply_to, celery_error *err)
 {
     celery_client *client = cel_calloc(1, sizeof *client);
     if (!client) {
@@ -222,7 +222,11 @@ static celery_client *open_client(const celery_app *app, struct cel_config *give
     client->own_config = give_config;
     client->config = app ? app->config : give_config;
     cel_list_init(&client->groups);
-    make_reply_to(client);
+    if (reply_to) {
+        snprintf(client->reply_to, sizeof client->reply_to, "%s", reply_to);
+    } else {
+        make_reply_to(client);
+    }
     celery_status status = cel_loop_new(&client->loop, err);
     if (status == CELERY_OK) {
         status = cel_router_new(client->config, &client->router, err);
@@ -267,10 +271,11 @@ celery_client *celery_client_open(const char *broker_url, const char *backend_ur
         cel_config_free(config);
         return NULL;
     }
-    return open_client(NULL, config, err);
+    return open_client(NULL, config, NULL, err);
 }
 
-celery_client *celery_client_open_app(celery_app *app, celery_error *err)
+celery_client *cel_client_open_as(celery_app *app, const char *reply_to,
+                                  celery_error *err)
 {
     if (!app) {
         return NULL;
@@ -282,7 +287,12 @@ celery_client *celery_client_open_app(celery_app *app, celery_error *err)
     if (cel_app_freeze(app, err) < 0) {
         return NULL;
     }
-    return open_client(app, NULL, err);
+    return open_client(app, NULL, reply_to, err);
+}
+
+celery_client *celery_client_open_app(celery_app *app, celery_error *err)
+{
+    return cel_client_open_as(app, NULL, err);
 }
 
 void celery_client_close(celery_client *client)

@@ -58,6 +58,10 @@ void cel_waiting_done(void *waiting, const celery_error *err, int64_t answer);
 
 /* ---- client.c ---- */
 
+/* celery_client_open_app() with this reply_to: replies to what others sent come here, too. */
+celery_client *cel_client_open_as(celery_app *app, const char *reply_to,
+                                  celery_error *err);
+
 /* The backend gives results only to the queue of who sent the task. */
 bool cel_client_needs_queue(const celery_client *client);
 

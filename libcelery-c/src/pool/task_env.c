@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pool/task_env.h"
 #include "backend/backend.h"
+#include "client/client.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -56,8 +57,9 @@ const struct cel_canvas *cel_task_env_canvas(struct cel_task_env *env,
 celery_client *cel_task_env_client(struct cel_task_env *env, celery_app *app,
                                    celery_error *err)
 {
-    if (!env->client) {
-        env->client = celery_client_open_app(app, err);
+    /* It can wait for what the task sent, so both have the same queue of replies. */
+    if (!env->client && cel_task_env_canvas(env, app, err)) {
+        env->client = cel_client_open_as(app, env->reply_to, err);
     }
     return env->client;
 }
