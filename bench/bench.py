@@ -20,6 +20,7 @@ import sys
 import chart
 import flows
 import measure
+import rabbits
 from measure import Kind
 
 lib = measure.lib
@@ -114,15 +115,7 @@ def run_scenario(bench, name, workers, what, runs, seconds, table, report):
             results[w].append(got)
             print('  %s: %d/%d %-20s %9.0f tasks/s' % (name, turn + 1, runs, w, got['rate']),
                   flush=True)
-    report['drain'][name] = {w: summarise(r) for w, r in results.items() if r}
-
-
-def summarise(runs):
-    middle = {key: statistics.median(r[key] for r in runs if key in r)
-              for key in runs[0]}
-    rates = sorted(r['rate'] for r in runs)
-    return dict(middle, n=len(runs), low=rates[0], high=rates[-1],
-                rates=[round(r) for r in rates])
+    report['drain'][name] = {w: measure.summarise(r) for w, r in results.items() if r}
 
 
 def single_figures(bench, table, quick, report):
@@ -195,6 +188,7 @@ def main():
             print('%s' % name, flush=True)
             run_scenario(bench, name, workers, what, runs, seconds, table, report)
         flows.measure_all(bench, table, runs, a.only, report)
+        rabbits.measure_all(bench, table, runs, seconds, a.only, report)
         if not a.only or a.only == 'single':
             print('idle, start, calendar', flush=True)
             single_figures(bench, table, a.quick, report)

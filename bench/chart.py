@@ -6,6 +6,7 @@ import math
 import os
 
 import flows
+import rabbits
 
 PY = 'celery prefork'
 POOLS = ('c prefork', 'c threads', 'c solo')
@@ -68,7 +69,7 @@ def goals(report):
     below('c prefork, 2 children, peak: under 5 MB PSS',
           drain.get(m64, {}).get('c prefork', {}).get('pss_mb'), 5, '%.1f MB')
     below('calendar of 10,000 events: under 15 ms', report.get('calendar_ms'), 15, '%.1f ms')
-    return rows + flows.goals(report)
+    return rows + flows.goals(report) + rabbits.goals(report)
 
 
 # ---- Markdown ----
@@ -104,6 +105,7 @@ def markdown(report):
                 number(r.get('bytes_in')), number(r.get('bytes_out'))]))
         lines.append('')
     lines += flows.markdown(report)
+    lines += rabbits.markdown(report)
     if report['latency']:
         lines += ['## Idle and start', '',
                   '| worker | round trip p50 µs | p99 µs | exec to ready ms | '

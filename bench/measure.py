@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -302,6 +303,15 @@ class Bench:
 
     def close(self):
         self.redis.stop()
+
+
+def summarise(runs):
+    """Medians of the runs of one worker, and how far they lay apart."""
+    middle = {key: statistics.median(r[key] for r in runs if key in r)
+              for key in runs[0]}
+    rates = sorted(r['rate'] for r in runs)
+    return dict(middle, n=len(runs), low=rates[0], high=rates[-1],
+                rates=[round(r) for r in rates])
 
 
 def cpu(pids, with_children_of=None):
