@@ -155,7 +155,7 @@ const char *cel_amqp_method_name(uint32_t id);
  * Reads a HEADER frame's payload into the envelope; all of it is copied into its arena.
  * Properties without a field of their own are in env->properties ("type", "app_id",
  * "message_id", "user_id", "timestamp", "cluster_id"), if there are any.  Times in headers
- * become kombu's typed datetime, decimals its decimal, text that is no UTF-8 bytes; absent
+ * become kombu's typed datetime, decimals its decimal, text that is no WTF-8 bytes; absent
  * delivery_mode and priority are 0.  CELERY_EMESSAGE: the envelope has what could be read
  * (the body size is always right), the message is to be parked.  CELERY_EPROTO: not even the
  * body size could be read.

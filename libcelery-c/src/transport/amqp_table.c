@@ -29,7 +29,23 @@ static struct cel_node *new_text(struct reader *r, celery_kind kind,
     return n;
 }
 
-/* Text stays where it is; what is no UTF-8 is bytes (amqp/serialization.py _read_item). */
+/* py-amqp writes lone surrogates, which a repr of arguments may have (surrogatepass). */
+static bool is_text(struct cel_slice text)
+{
+    size_t at = 0;
+
+    if (cel_utf8_valid(text)) {
+        return true;
+    }
+    while (at < text.len) {
+        if (cel_utf8_next(text, &at) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Text stays where it is; what is no text is bytes (amqp/serialization.py _read_item). */
 static struct cel_node *read_text(struct reader *r, amqp_bytes_t bytes)
 {
     struct cel_slice text = cel_amqp_slice(bytes);
@@ -37,7 +53,7 @@ static struct cel_node *read_text(struct reader *r, amqp_bytes_t bytes)
 
     if (n && cel_doc_plain(text.data, text.len)) {
         n->flags |= CEL_NODE_PLAIN;
-    } else if (n && !cel_utf8_valid(text)) {
+    } else if (n && !is_text(text)) {
         n->kind = CELERY_KIND_BYTES;
     }
     return n;
