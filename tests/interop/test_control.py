@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -210,6 +211,166 @@ class Ending(lib.Case):
             {'error': 'PermissionError("this worker\'s remote control only reads")'}])
         self.assertEqual(r.get(timeout=10), 3)
         self.assertEqual(w.stop(), 0)
+
+
+def flat(value, path=''):
+    """A reply as one map from dotted paths to plain values; empty containers stay."""
+    items = (value.items() if isinstance(value, dict) else
+             enumerate(value) if isinstance(value, list) else ())
+    found = {}
+    for key, inner in items:
+        found.update(flat(inner, '%s.%s' % (path, key) if path else str(key)))
+    return found or {path: value}
+
+
+def listed_differences():
+    with open(os.path.join(lib.HERE, 'control_differs.txt')) as f:
+        for line in f:
+            if line.strip() and not line.startswith('#'):
+                command, field, why = (part.strip() for part in line.split('|'))
+                yield command, re.compile(
+                    re.escape(field).replace(r'\*', '[^.]+') + r'\Z'), why
+
+
+class Beside(lib.Case):
+    """A C worker and a Python worker in the same situation: their replies field by field."""
+
+    pool = 'prefork'
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.differs = list(listed_differences())
+        cls.workers = {}
+        for kind in 'c', 'python':
+            cls.workers[kind] = lib.Worker(
+                cls.broker, cls.backend, kind=kind, name=kind, queues=kind, concurrency=1,
+                pool=cls.pool)
+            cls.addClassCleanup(cls.workers[kind].kill9)
+        lib.wait_for('both answer', lambda: len(cls.app.control.ping(timeout=0.5)) == 2)
+
+    @classmethod
+    def tearDownClass(cls):
+        for w in cls.workers.values():
+            w.stop()
+
+    def both(self, command, **arguments):
+        kinds = {node(kind): kind for kind in self.workers}
+        replies = self.app.control.broadcast(
+            command, arguments, destination=list(kinds), reply=True, timeout=10, limit=2)
+        self.assertEqual(len(replies), 2, (command, replies))
+        return {kinds[k]: v for reply in replies for k, v in reply.items()}
+
+    def may_differ(self, command, path):
+        return any(c in ('*', command) and field.match(path) for c, field, _ in self.differs)
+
+    def same(self, command, **arguments):
+        replies = self.both(command, **arguments)
+        left, right = (flat(replies[kind]) for kind in ('c', 'python'))
+        wrong = []
+        for path in sorted(set(left) | set(right)):
+            a, b = left.get(path, 'absent'), right.get(path, 'absent')
+            if (a != b or type(a) is not type(b)) and not self.may_differ(command, path):
+                wrong.append('%s %s: C %r, Python %r' % (command, path, a, b))
+        self.assertEqual(wrong, [])
+        return replies['c']
+
+    def test_situation(self):
+        tasks = {}
+        for kind in self.workers:
+            tasks[kind] = [
+                self.app.send_task('t.sleep', (2,), queue=kind, priority=3),
+                self.app.send_task('t.add', ({'a': [1, None]}, 'x'), queue=kind),
+                self.app.send_task('t.kw', (1,), {'b': 2.5}, queue=kind, countdown=600,
+                                   shadow='other.name')]
+        time.sleep(1)
+        self.assertEqual(len(self.same('active')), 1)
+        self.assertEqual(len(self.same('active', safe=True)), 1)
+        self.assertEqual(len(self.same('reserved')), 1)
+        self.assertEqual(len(self.same('scheduled')), 1)
+        ids = {kind: tasks[kind][0].id for kind in tasks}
+        replies = self.both('query_task', ids=list(ids.values()) + ['nobody'])
+        for kind in ids:
+            self.assertEqual(list(replies[kind]), [ids[kind]])
+            self.assertEqual(replies[kind][ids[kind]][0], 'active')
+        self.assertEqual(flat(replies['c'][ids['c']]).keys(),
+                         flat(replies['python'][ids['python']]).keys())
+        for kind in tasks:
+            tasks[kind][0].get(timeout=20)
+            tasks[kind][1].get(timeout=20, propagate=False)
+        self.same('stats')
+        self.app.control.revoke([t[2].id for t in tasks.values()])
+        ids = {kind: set(reply) for kind, reply in self.both('revoked').items()}
+        self.assertEqual(ids['c'], ids['python'])
+        self.assertLessEqual({t[2].id for t in tasks.values()}, ids['c'])
+
+    def test_same(self):
+        for command in ('ping', 'clock', 'active_queues', 'memsample', 'stats'):
+            self.same(command)
+        self.assertEqual(self.same('dump_active'), [])
+
+    def test_registered(self):
+        both = self.both('registered')
+        shared = set(both['c']) & set(both['python'])
+        self.assertIn('t.add', shared)
+        self.assertEqual([n for n in both['c'] if n.startswith('celery.')], [])
+        items = ['name', 'max_retries', 'acks_late', 'ignore_result', 'serializer',
+                 'rate_limit', 'default_retry_delay', 'track_started', 'nosuch',
+                 'reject_on_worker_lost', 'time_limit', 'soft_time_limit', 'priority',
+                 'store_errors_even_if_ignored', 'expires']
+        lines = {kind: {line.split(' ')[0]: line for line in reply} for kind, reply in
+                 self.both('registered', taskinfoitems=items, builtins=True).items()}
+        self.assertIn('celery.chain', lines['c'])
+        for name in {line.split(' ')[0] for line in shared}:
+            self.assertEqual(lines['c'][name], lines['python'][name])
+
+    def test_wrong(self):
+        self.same('nosuch')
+        self.same('ping', other=1)
+        self.same('report', other=1)
+        self.same('query_task', ids=[])
+        self.same('query_task', ids='nobody')
+        self.same('revoke', task_id=[])
+        self.same('revoke', task_id='nobody', terminate=True)
+
+    def test_conf(self):
+        both = self.both('conf')
+        self.assertEqual(both['c']['broker_url'], self.broker)
+        self.assertEqual(both['c']['result_backend'], self.backend)
+        defaults = self.both('conf', with_defaults=True)
+        missing = {k for k in defaults['python'] if k.startswith(('task_', 'worker_', 'result_'))
+                   } - set(defaults['c'])
+        self.assertEqual(missing, set())
+
+    def test_hello(self):
+        self.app.control.revoke('sync1')
+        for kind, reply in self.both('hello', from_node='other@host', revoked={
+                'sync2': [time.monotonic(), 'sync2']}).items():
+            self.assertIn('sync1', reply['revoked'], kind)
+            self.assertIn('sync2', reply['revoked'], kind)
+            self.assertIsInstance(reply['clock'], int)
+        self.assertIn('sync2', self.both('revoked')['c'])
+
+
+class Secrets(lib.Case):
+    redis_args = ('--requirepass', 'Xsecret0')
+
+    def test_none_is_told(self):
+        url = 'redis://:Xsecret0@127.0.0.1:%d/' % self.redis.port
+        app = lib.celery_app(url + '0', url + '1')
+        self.addCleanup(app.close)
+        self.start(broker=url + '0', backend=url + '1', conf={
+            'broker_read_url': url + '0;redis://u:Xsecret1@127.0.0.1:1/0',
+            'broker_transport_options': {'sentinel_kwargs': {'password': 'Xsecret2'}},
+            'redis_password': 'Xsecret3', 'security_key': 'Xsecret4'})
+        lib.wait_for('it answers', lambda: app.control.ping(timeout=0.3))
+        for command in 'conf', 'report', 'stats':
+            for arguments in ({}, {'with_defaults': True})[:2 if command == 'conf' else 1]:
+                [reply] = app.control.broadcast(command, arguments, reply=True, timeout=5,
+                                                limit=1)
+                text = json.dumps(reply)
+                self.assertNotIn('Xsecret', text)
+                self.assertNotIn('"error"', text[:60])
 
 
 if __name__ == '__main__':

@@ -461,6 +461,11 @@ void cel_link_set_prefetch(struct cel_link *l, unsigned count)
     }
 }
 
+unsigned cel_link_prefetch(const struct cel_link *l)
+{
+    return l->prefetch;
+}
+
 bool cel_link_set_credit(struct cel_link *l, unsigned count)
 {
     if (!l->transport->ops->set_credit) {
@@ -473,6 +478,16 @@ bool cel_link_set_credit(struct cel_link *l, unsigned count)
 const struct cel_url *cel_link_url(const struct cel_link *l)
 {
     return l->n_urls == 1 ? l->urls[0] : NULL;
+}
+
+size_t cel_link_count_urls(const struct cel_link *l)
+{
+    return l->n_urls;
+}
+
+const struct cel_url *cel_link_url_at(const struct cel_link *l, size_t i)
+{
+    return l->urls[(l->url + i) % l->n_urls];
 }
 
 struct cel_transport *cel_link_transport(struct cel_link *l)

@@ -60,6 +60,7 @@ void cel_link_stop_consuming(struct cel_link *link);
 void cel_link_close(struct cel_link *link);
 
 void cel_link_set_prefetch(struct cel_link *link, unsigned count);
+unsigned cel_link_prefetch(const struct cel_link *link);
 
 /* So many more messages, besides the prefetch count; false: this broker cannot do that. */
 bool cel_link_set_credit(struct cel_link *link, unsigned count);
@@ -68,6 +69,9 @@ void cel_link_publish(struct cel_link *link, struct cel_publish *publish);
 
 /* Of the broker, when there is only one; otherwise NULL. */
 const struct cel_url *cel_link_url(const struct cel_link *link);
+/* The failover list, from the one that is used now. */
+size_t cel_link_count_urls(const struct cel_link *link);
+const struct cel_url *cel_link_url_at(const struct cel_link *link, size_t i);
 struct cel_transport *cel_link_transport(struct cel_link *link);
 bool cel_link_connected(const struct cel_link *link);
 const char *cel_link_name(const struct cel_link *link); /* URL without password */

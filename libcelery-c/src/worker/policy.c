@@ -128,6 +128,9 @@ celery_status cel_worker_policy_init(struct cel_worker_policy *p, const celery_a
 
 void cel_worker_policy_fini(struct cel_worker_policy *p)
 {
+    for (size_t i = 0; p->tasks && i < p->n_tasks; i++) {
+        cel_free(p->tasks[i].rate_limit);
+    }
     cel_free(p->tasks);
     *p = (struct cel_worker_policy){0};
 }

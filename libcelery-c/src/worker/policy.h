@@ -19,6 +19,8 @@ struct cel_task_policy {
     double time_limit;      /* seconds; 0: none */
     double soft_time_limit; /* seconds; 0: none */
     double rate;            /* starts per second; 0: no limit */
+    char *rate_limit;       /* as told at run time; NULL: as it was registered */
+    uint64_t total;         /* starts */
     double average;         /* recent run time in seconds, for the automatic prefetch */
 };
 

@@ -239,6 +239,7 @@ static void start(struct cel_request *r)
     struct cel_transport *t = cel_link_transport(r->w->link);
 
     r->started = true;
+    r->w->policy.tasks[r->job.task->index].total++;
     r->accepted_at = cel_loop_now(r->w->loop);
     if (!r->policy->acks_late && !r->void_tag) {
         r->acknowledged = true;

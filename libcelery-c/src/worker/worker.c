@@ -161,6 +161,7 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = cel_schedule_init(w, err);
     }
     if (status == CELERY_OK) {
+        w->began_at = cel_loop_now(w->loop);
         w->pool->loop = w->loop;
         status = w->pool->ops->start(w->pool, err);
     }

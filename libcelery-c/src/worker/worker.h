@@ -74,6 +74,7 @@ struct celery_worker {
     struct cel_source *tick; /* timer: watchdog, shutdown deadlines */
     volatile int stop_asked;
     enum cel_shutdown shutdown;
+    double began_at;    /* loop time */
     double shutdown_at; /* loop time when the present kind of shutdown began */
     double idle_since;  /* loop time since when no task runs during a shutdown */
     int exit_code;
