@@ -4,7 +4,9 @@ Celery application of the Python side, waiting with deadlines, and the closing l
 
 Environment: CELERY_BUILD (the meson build folder; default build/), CELERY_C (the celery-c
 to test), TEST_WORKER (c or python: which worker is under test; python proves the tests
-themselves), CELERY_TEST_QUICK (leave out what is slow).
+themselves), CELERY_TEST_QUICK (leave out what is slow), CELERY_TEST_BROKER (redis or amqp),
+CELERY_TEST_RESULTS (redis, or rpc with RabbitMQ), CELERY_TEST_RABBIT_VERSION (see
+support/rabbit.py).
 """
 
 import atexit
@@ -25,12 +27,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get('CELERY_BUILD', os.path.join(ROOT, 'build'))
 KIND = os.environ.get('TEST_WORKER', 'c')
+BROKER = os.environ.get('CELERY_TEST_BROKER', 'redis')
+RESULTS = os.environ.get('CELERY_TEST_RESULTS', 'redis')
 QUICK = bool(os.environ.get('CELERY_TEST_QUICK'))
 SANITIZED = bool(re.search(r'/(asan|tsan)$', BUILD.rstrip('/')))
 # Everything takes longer under a sanitizer or on a busy machine.
 PATIENCE = 4.0 if SANITIZED else 2.0
 
 sys.path.insert(0, HERE)
+
+import brokers  # noqa: E402
 
 SANITIZER = re.compile(
     r'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: ')
@@ -380,11 +386,6 @@ def leftover_keys(redis_client):
             and not ('.celery-c.lease.' in k and 0 < redis_client.ttl(k) <= 45)]
 
 
-def leftover_messages(redis_client):
-    """What waits in the default queue, or is held by a worker."""
-    return redis_client.lrange('celery', 0, -1) + redis_client.hkeys('unacked')
-
-
 def need_worker():
     if KIND == 'c':
         if not CELERY_C:
@@ -393,25 +394,63 @@ def need_worker():
             raise unittest.SkipTest('interop_tasks.so is not built in %s' % BUILD)
 
 
+redis_only = unittest.skipUnless(BROKER == 'redis', 'a matter of Redis as broker')
+amqp_only = unittest.skipUnless(BROKER == 'amqp', 'a matter of RabbitMQ')
+stored_only = unittest.skipUnless(RESULTS == 'redis', 'results are messages')
+
+
 class Case(unittest.TestCase):
-    """One Redis for each class, one worker for each class that wants one."""
+    """A broker and a place for results for each class, one worker for each class that
+    wants one.  `queues` is what can be asked of either broker; `db0` is None with
+    RabbitMQ, `db1` with results in messages."""
 
     worker_options = None  # dict: start a worker for the class
     redis_args = ()
+    brokers = ('redis', 'amqp')
+    results = ('redis', 'rpc')
 
     @classmethod
     def setUpClass(cls):
+        if BROKER not in cls.brokers:
+            raise unittest.SkipTest('not with broker ' + BROKER)
+        if RESULTS not in cls.results:
+            raise unittest.SkipTest('not with results ' + RESULTS)
         need_worker()
-        cls.redis = Redis(*cls.redis_args)
-        cls.addClassCleanup(cls.redis.stop)
-        cls.broker, cls.backend = cls.redis.url(0), cls.redis.url(1)
-        cls.db0, cls.db1 = cls.redis.client(0), cls.redis.client(1)
+        cls.redis = cls.db0 = cls.db1 = None
+        if BROKER == 'redis' or RESULTS == 'redis':
+            cls.redis = Redis(*cls.redis_args)
+            cls.addClassCleanup(cls.redis.stop)
+        if BROKER == 'amqp':
+            cls.rabbit = cls.new_rabbit()
+            cls.broker = cls.rabbit.url()
+            cls.queues = brokers.AmqpQueues(cls.rabbit)
+            cls.addClassCleanup(cls.queues.stop)
+        else:
+            cls.broker = cls.redis.url(0)
+            cls.db0 = cls.redis.client(0)
+            cls.queues = brokers.RedisQueues(cls.db0)
+        if RESULTS == 'rpc':
+            cls.backend = 'rpc://'
+        else:
+            cls.backend = cls.redis.url(1)
+            cls.db1 = cls.redis.client(1)
         cls.app = celery_app(cls.broker, cls.backend)
         cls.addClassCleanup(cls.app.close)
         cls.worker = None
         if cls.worker_options is not None:
             cls.worker = Worker(cls.broker, cls.backend, **cls.worker_options)
             cls.addClassCleanup(cls.worker.kill9)
+
+    @classmethod
+    def new_rabbit(cls):
+        """A virtual host of its own, gone after the class."""
+        import rabbit
+        try:
+            found = rabbit.Shared()
+        except rabbit.Failed as exc:
+            raise unittest.SkipTest(str(exc))
+        cls.addClassCleanup(found.stop)
+        return found
 
     @classmethod
     def tearDownClass(cls):

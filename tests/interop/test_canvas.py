@@ -92,9 +92,10 @@ BAD = {
 
 
 class Pair(lib.Case):
-    """The worker under test on databases 0 and 1, a Python worker on 2 and 3."""
+    """The worker under test and a Python worker, each with a broker and results of its own."""
 
     maxDiff = None
+    results = ('redis',)
     pool = None
 
     @classmethod
@@ -102,7 +103,8 @@ class Pair(lib.Case):
         super().setUpClass()
         cls.ours = lib.Worker(cls.broker, cls.backend, pool=cls.pool, wait=False)
         cls.addClassCleanup(cls.ours.kill9)
-        urls = cls.redis.url(2), cls.redis.url(3)
+        urls = (cls.new_rabbit().url() if lib.BROKER == 'amqp' else cls.redis.url(2),
+                cls.redis.url(3))
         cls.theirs = lib.Worker(*urls, kind='python', wait=False)
         cls.addClassCleanup(cls.theirs.kill9)
         cls.their_app = lib.celery_app(*urls)
@@ -259,12 +261,23 @@ class Unlock(Pair):
 class Alone(lib.Case):
     """Workers that start when the messages are there."""
 
+    results = ('redis',)
+
     def setUp(self):
-        self.db0.flushdb()
+        self.queues.clear()
         self.db1.flushdb()
 
     def messages(self):
-        return [json.loads(text) for text in self.db0.lrange('celery', 0, -1)]
+        """What waits, the oldest first; it still does afterwards."""
+        found = []
+        while True:
+            message = self.queues.take('celery')
+            if message is None:
+                break
+            found.append(message)
+        for message in found:
+            self.queues.put('celery', message)
+        return found
 
     def push(self, message, **embed):
         """Once more under a tag of its own, with other embedded signatures."""
@@ -274,7 +287,7 @@ class Alone(lib.Case):
             body = json.loads(base64.b64decode(message['body']))
             body[2].update(embed)
             message['body'] = base64.b64encode(json.dumps(body).encode()).decode()
-        self.db0.lpush('celery', json.dumps(message))
+        self.queues.put('celery', message)
 
     def counted(self, path):
         with open(path) as f:
@@ -296,7 +309,7 @@ class Once(Alone):
             self.push(message)
         self.start()
         result.get(timeout=15 * lib.PATIENCE)
-        lib.wait_for('all are done', lambda: not lib.leftover_messages(self.db0), 20)
+        lib.wait_for('all are done', lambda: not self.queues.left(), 20)
         time.sleep(0.3)
         self.assertEqual(self.counted(path), ['body'])
         # A copy that is read after the chord's end may be of its next run: it is counted for
@@ -316,10 +329,10 @@ class Once(Alone):
         self.start(conf={'task_acks_late': True})
         time.sleep(1.5)
         self.assertEqual(self.counted(path), [])
-        self.assertEqual(len(lib.leftover_messages(self.db0)), 1)
+        self.assertEqual(self.queues.left(), 1)
         result.get(timeout=15 * lib.PATIENCE)
         self.assertEqual(self.counted(path), ['body'])
-        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 20)
+        lib.wait_for('the part is settled', lambda: not self.queues.left(), 20)
 
     def test_a_chord_that_is_over_is_over(self):
         path = lib.tmpname('.count')
@@ -329,7 +342,7 @@ class Once(Alone):
         self.start()
         result.get(timeout=15 * lib.PATIENCE)
         self.push(part)
-        lib.wait_for('it is settled', lambda: not lib.leftover_messages(self.db0), 20)
+        lib.wait_for('it is settled', lambda: not self.queues.left(), 20)
         time.sleep(0.3)
         self.assertEqual(self.counted(path), ['body'])
 
@@ -411,7 +424,7 @@ class BadInput(Alone):
     def one(self, name='t.add', args=(1, 2), **options):
         """A message that nobody has taken yet, and its result."""
         result = self.app.send_task(name, args, queue='aside', **options)
-        return json.loads(self.db0.rpop('aside')), result
+        return self.queues.take('aside'), result
 
     def test_signatures_that_are_none(self):
         good = {'task': 't.ident', 'args': [], 'kwargs': {}, 'options': {'task_id': None},
@@ -436,7 +449,7 @@ class BadInput(Alone):
                 self.assertEqual(self.app.AsyncResult(told).get(timeout=10 * lib.PATIENCE),
                                  result.id)
         self.assertEqual(self.call('t.add', 1, 1), 2)
-        lib.wait_for('nothing is left', lambda: not lib.leftover_messages(self.db0), 10)
+        lib.wait_for('nothing is left', lambda: not self.queues.left(), 10)
 
     def test_a_body_that_is_none(self):
         self.start()
@@ -445,7 +458,7 @@ class BadInput(Alone):
         self.db1.set('celery-taskset-meta-g-1.s', 1)
         self.push(message, chord={'task': 7})
         self.assertEqual(result.get(timeout=10 * lib.PATIENCE), 3)
-        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+        lib.wait_for('the part is settled', lambda: not self.queues.left(), 10)
         self.assertEqual(self.call('t.add', 1, 1), 2)
 
     def test_keys_that_are_nothing_of_the_kind(self):
@@ -456,13 +469,13 @@ class BadInput(Alone):
         self.db1.set('celery-taskset-meta-g-2.s', 'many')
         self.push(message)
         self.assertEqual(result.get(timeout=10 * lib.PATIENCE), 3)
-        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+        lib.wait_for('the part is settled', lambda: not self.queues.left(), 10)
         message, result = self.one(group_id='g-3', group_index=0, chord=body)
         self.db1.set('celery-taskset-meta-g-3.j', 'a text')
         self.push(message)
         with self.assertRaisesRegex(Exception, 'Join error'):
             self.app.AsyncResult('body-1').get(timeout=10 * lib.PATIENCE)
-        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+        lib.wait_for('the part is settled', lambda: not self.queues.left(), 10)
 
     def test_sizes_that_disagree(self):
         """A chord of which more is expected stays open; nobody else is disturbed."""
@@ -472,7 +485,7 @@ class BadInput(Alone):
         self.db1.set('celery-taskset-meta-g-4.s', 2)
         self.push(message)
         self.assertEqual(result.get(timeout=10 * lib.PATIENCE), 3)
-        lib.wait_for('the part is settled', lambda: not lib.leftover_messages(self.db0), 10)
+        lib.wait_for('the part is settled', lambda: not self.queues.left(), 10)
         lib.wait_for('it is counted',
                      lambda: self.db1.zcard('celery-taskset-meta-g-4.j') == 1)
         self.assertIsNone(lib.document(self.db1, 'body-2'))

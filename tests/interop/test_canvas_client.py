@@ -23,6 +23,8 @@ def tool(url, command, text='-'):
 
 
 class OnPython(lib.Case):
+    brokers = ('redis',)
+
     @classmethod
     def setUpClass(cls):
         if not TOOL or not test_examples.WORKER:

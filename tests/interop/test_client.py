@@ -136,10 +136,10 @@ class Client(lib.Case):
         args, kwargs = '[1, "x"]', '{"k": null}'
         options = {'queue': 'nobody', 'priority': 2}
         self.run_client('t.add', args, kwargs, options, timeout=0)
-        c = json.loads(self.db0.rpop('nobody') or self.db0.rpop('nobody\x06\x160'))
+        c = self.queues.take('nobody')
         self.app.send_task('t.add', tuple(json.loads(args)), json.loads(kwargs), queue='nobody',
                            priority=2)
-        p = json.loads(self.db0.rpop('nobody'))
+        p = self.queues.take('nobody')
         self.assertEqual(list(c), list(p))
         for part in ('headers', 'properties'):
             missing = [k for k in p[part] if k not in c[part]]

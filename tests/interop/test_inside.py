@@ -179,7 +179,7 @@ class Children(Flow):
             aside = 'aside-' + queue
             sig = self.app.signature('t.noop', queue=aside)
             r = self.app.send_task('t.spawn', ([sig],), queue=queue, root_id='the-root')
-            m = json.loads(lib.wait_for('message', lambda: self.db0.lpop(aside), 20))
+            m = lib.wait_for('message', lambda: self.queues.take(aside), 20)
             self.assertEqual((m['headers']['parent_id'], m['headers']['root_id']),
                              (r.id, 'the-root'))
 

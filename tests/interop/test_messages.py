@@ -72,17 +72,18 @@ class Messages(lib.Case):
 
     def test_only_task_and_id(self):
         """Every other header may be absent."""
-        message = json.loads(self.raw('t.add', (4, 5)))
+        message = self.raw('t.add', (4, 5))
         message['headers'] = {k: message['headers'][k] for k in ('task', 'id')}
-        self.db0.lpush('celery', json.dumps(message))
+        self.queues.put('celery', message)
         got = self.app.AsyncResult(message['headers']['id']).get(timeout=20)
         self.assertEqual(got, 9)
 
     def raw(self, name, args=(), **options):
         r = self.app.send_task(name, args, queue='nobody', **options)
-        raw = self.db0.rpop('nobody')
+        raw = self.queues.take('nobody')
         self.assertIsNotNone(raw)
-        return raw.decode().replace('"nobody"', '"celery"').replace(r.id, str(uuid.uuid4()))
+        text = json.dumps(raw).replace('"nobody"', '"celery"')
+        return json.loads(text.replace(r.id, str(uuid.uuid4())))
 
     def test_typed_values(self):
         if lib.celery_version() < (5, 3):
@@ -150,11 +151,10 @@ class Refused(lib.Case):
         if lib.KIND == 'c':
             with self.assertRaises(Exception):
                 r.get(timeout=20)
-            doc = json.loads(lib.document(self.db1, r.id))
-            self.assertEqual(doc['status'], 'FAILURE')
-            self.assertIn('pickle', json.dumps(doc['result']))
-            lib.wait_for('pickle is kept', lambda: r.id.encode() in (
-                self.db0.lindex('celery.celery-c.dead', 0) or b''), 10)
+            self.assertEqual(r.state, 'FAILURE')
+            self.assertIn('pickle', str(r.result))
+            lib.wait_for('pickle is kept',
+                         lambda: self.queues.has('celery.celery-c.dead', r.id), 10)
             self.assertRegex(self.worker.output(), r'(?i)pickle.*(serializer|json)')
         else:
             self.worker.wait_output('pickle', 20)
@@ -184,11 +184,14 @@ class OtherResults(lib.Case):
 
 
 class Order(lib.Case):
+    results = ('redis',)
+
     def order(self, results):
         done = [(r.get(timeout=30), json.loads(lib.document(self.db1, r.id))['date_done'])
                 for r in results]
         return [name for name, date in sorted(done, key=lambda d: d[1])]
 
+    @lib.redis_only
     def test_priorities_before_age(self):
         sent = [self.app.send_task('t.ident', (p,), priority=p) for p in (9, 6, 3, 0, 9, 0)]
         self.start(concurrency=1, pool='solo')
@@ -199,6 +202,7 @@ class Order(lib.Case):
         self.start(concurrency=1)
         self.assertEqual(self.order(sent), list(range(40)))
 
+    @lib.redis_only
     def test_priority_steps_option(self):
         options = {'priority_steps': [0, 5], 'sep': ':'}
         app = lib.celery_app(self.broker, self.backend, broker_transport_options=options)

@@ -29,7 +29,7 @@ class Acknowledged(Settled):
         for queue in self.each():
             r, path = self.runs(queue, 1)
             self.wait_state(r, 'FAILURE', timeout=20 * lib.PATIENCE)
-            lib.wait_for('settled', lambda: not self.db0.hlen('unacked'), 20)
+            lib.wait_for('settled', lambda: not self.queues.held(), 20)
             self.assertEqual(open(path).read(), 'x')
 
 
@@ -62,7 +62,7 @@ class Ignored(Reference):
             r = self.app.send_task(name, args, queue=queue, **options)
             done = self.app.send_task('t.fail', queue=queue)  # two slots: look a little longer
             lib.wait_for('an error is stored', lambda: lib.document(self.db1, done.id), 20)
-            lib.wait_for('all is over', lambda: not self.db0.hlen('unacked'), 20)
+            lib.wait_for('all is over', lambda: not self.queues.held(), 20)
             worker = self.ours if queue == 'ours' else self.theirs
             worker.wait_output('%s[%s] ' % (name, r.id))
             worker.wait_output(self.ends % r.id)
@@ -113,7 +113,7 @@ class Lost(Reference):
             self.assert_same_document('t.crash_again', (9,), mask=self.mask)
         r = self.app.send_task('t.crash_again', (9,), queue='ours')
         self.wait_state(r, 'FAILURE', timeout=20 * lib.PATIENCE)
-        lib.wait_for('settled', lambda: not self.db0.hlen('unacked'), 20)
+        lib.wait_for('settled', lambda: not self.queues.held(), 20)
 
 
 class Inside(lib.Case):

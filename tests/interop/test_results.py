@@ -19,6 +19,7 @@ class Reference(lib.Case):
 
     conf = {}
     maxDiff = None
+    results = ('redis',)
 
     @classmethod
     def setUpClass(cls):
@@ -289,6 +290,7 @@ class Exceptions(lib.Case):
         self.assertEqual(r.get(timeout=20), 'done')
         self.assertEqual(r.state, 'SUCCESS')
 
+    @lib.stored_only
     def test_forget(self):
         r = self.app.send_task('t.add', (1, 2))
         r.get(timeout=20)

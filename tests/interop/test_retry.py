@@ -37,12 +37,7 @@ class Messages(Reference):
             self.skipTest('older ones lose custom headers and the like')
 
     def message(self, result, queue):
-        def pop():
-            for priority in ('', '\x06\x163', '\x06\x166', '\x06\x169'):
-                text = self.db0.lpop(queue + priority)
-                if text:
-                    return text
-        m = json.loads(lib.wait_for('retry in ' + queue, pop, 20))
+        m = lib.wait_for('retry in ' + queue, lambda: self.queues.take(queue), 20)
         m['body'] = base64.b64decode(m['body']).decode()
         m['properties'].pop('delivery_tag')
         m['properties'].pop('origin', None)  # Python's options leak into the properties
@@ -61,7 +56,7 @@ class Messages(Reference):
         for whose in ('ours', 'theirs'):
             aside = 'aside-' + whose
             options = dict(options, queue=aside)
-            self.db0.delete(aside)
+            self.queues.drop(aside)
             r = self.app.send_task('t.retry_with', (options,) + args, kwargs, queue=whose, **sent)
             messages.append(self.message(r, aside))
         if lib.celery_version() < (5, 7):  # later: the caller's, kept
