@@ -139,6 +139,7 @@ static celery_status open_broker(celery_client *client, celery_error *err)
     cel_transport_set_up(client->transport, client->config);
     client->broker.loop = client->loop;
     client->broker.n_urls = client->n_broker_urls;
+    client->broker.strategy = cel_config_text(client->config, "broker_failover_strategy");
     client->broker.connect = connect_transport;
     client->broker.up = on_broker_changed;
     client->broker.failed = on_broker_changed;

@@ -54,6 +54,7 @@ struct cel_outbox {
 
     const struct cel_queue *declaring; /* for the first of waiting; or NULL */
     bool declared;                     /* the transport has answered */
+    bool delaying;                     /* it is native delayed delivery to that queue */
     double declaring_since;
     celery_error declare_err;
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "client/client.h"
 #include "client/outbox.h"
+#include "message/delayed.h"
 #include <math.h>
 
 /* A broker that confirms nothing for so long is given up, whatever its connection says. */
@@ -185,10 +186,38 @@ static void on_declared(void *ctx, const celery_error *err, int64_t answer)
     cel_outbox_poke(o);
 }
 
+/* It waits at the broker: what brings it to its queue then has to exist. */
+static bool is_delayed(const struct cel_outbox *o, const struct cel_post *p)
+{
+    return strcmp(p->exchange, CEL_DELAYED_ENTRY) == 0 &&
+           o->client->transport->ops->declare_delayed;
+}
+
+/* In client->declared a queue has the client, or the outbox when its delays are declared too. */
+static bool is_declared(const struct cel_outbox *o, const struct cel_post *p)
+{
+    const void *what = cel_map_get(&o->client->declared, p->queue);
+
+    return what == o || (what && !is_delayed(o, p));
+}
+
+static void call_declare(struct cel_outbox *o, const struct cel_queue *queue)
+{
+    struct cel_transport *t = o->client->transport;
+    const char *type =
+        cel_config_text(o->client->config, "broker_native_delayed_delivery_queue_type");
+    const struct cel_done done = {on_declared, o};
+
+    if (o->delaying) {
+        t->ops->declare_delayed(t, type && *type ? type : "quorum", queue, 1, done);
+    } else {
+        t->ops->declare(t, queue, done);
+    }
+}
+
 static celery_status start_declare(struct cel_outbox *o, struct cel_slice name,
                                    celery_error *err)
 {
-    struct cel_transport *t = o->client->transport;
     char *text = cel_strndup(name.data, name.len);
     struct cel_route route = {0};
     celery_status status =
@@ -202,7 +231,8 @@ static celery_status start_declare(struct cel_outbox *o, struct cel_slice name,
     o->declaring = route.queue;
     o->declared = false;
     o->declaring_since = cel_client_now(o->client);
-    t->ops->declare(t, route.queue, (struct cel_done){on_declared, o});
+    o->delaying = cel_map_get(&o->client->declared, name) != NULL;
+    call_declare(o, route.queue);
     return CELERY_OK;
 }
 
@@ -216,11 +246,14 @@ static celery_status end_declare(struct cel_outbox *o, celery_error *err)
         /* Declaring twice is harmless. */
         return cel_error_set(err, CELERY_ECLOSED, "%s", o->declare_err.message);
     }
-    if (o->declare_err.status < 0) {
+    /* Who may not declare delayed delivery can still use what is there. */
+    bool fails = !o->delaying || celery_error_retriable(&o->declare_err);
+    if (o->declare_err.status < 0 && fails) {
         *err = o->declare_err;
         return err->status;
     }
-    if (cel_map_set(&o->client->declared, name, o->client, NULL) < 0) {
+    void *what = o->delaying ? (void *)o : (void *)o->client;
+    if (cel_map_set(&o->client->declared, name, what, NULL) < 0) {
         return cel_error_nomem(err);
     }
     return CELERY_OK;
@@ -233,7 +266,7 @@ static celery_status end_declare(struct cel_outbox *o, celery_error *err)
 static celery_status declare(struct cel_outbox *o, const struct cel_post *p,
                              celery_error *err)
 {
-    while (p->queue.len > 0 && !cel_map_get(&o->client->declared, p->queue)) {
+    while (p->queue.len > 0 && !is_declared(o, p)) {
         celery_error why = {0};
         celery_status status =
             o->declaring ? CELERY_OK : start_declare(o, p->queue, &why);

@@ -10,7 +10,7 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
     }
     if (!err) {
         link->state = CEL_UPLINK_UP;
-        link->tried = 0;
+        cel_failover_works(&link->urls);
         cel_backoff_reset(&link->backoff);
         if (link->up) {
             link->up(link->ctx);
@@ -20,9 +20,7 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
     double wait = 0;
     link->state = CEL_UPLINK_DOWN;
     link->last = *err;
-    link->url_index = (link->url_index + 1) % link->n_urls;
-    if (++link->tried >= link->n_urls) {
-        link->tried = 0;
+    if (cel_failover_next(&link->urls)) {
         link->rounds++;
         wait = cel_backoff_next(&link->backoff);
     }
@@ -37,13 +35,14 @@ static void try_now(void *ctx)
     struct cel_uplink *link = ctx;
     if (link->state == CEL_UPLINK_DOWN) {
         link->state = CEL_UPLINK_CONNECTING;
-        link->connect(link->ctx, link->url_index, (struct cel_done){on_connected, link});
+        link->connect(link->ctx, link->urls.at, (struct cel_done){on_connected, link});
     }
 }
 
 celery_status cel_uplink_start(struct cel_uplink *link, celery_error *err)
 {
     link->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.2, 5.0);
+    cel_failover_init(&link->urls, link->n_urls, link->strategy);
     if (cel_loop_add_timer(link->loop, &link->timer, 0, try_now, link) < 0) {
         return cel_error_nomem(err);
     }

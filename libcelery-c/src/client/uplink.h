@@ -6,6 +6,7 @@
 #include "loop/done.h"
 #include "loop/loop.h"
 #include "net/backoff.h"
+#include "net/failover.h"
 #include <stddef.h>
 
 enum cel_uplink_state {
@@ -18,14 +19,14 @@ enum cel_uplink_state {
 struct cel_uplink {
     struct cel_loop *loop;
     size_t n_urls;
+    const char *strategy; /* broker_failover_strategy; NULL: round-robin */
     void (*connect)(void *ctx, size_t url_index, struct cel_done done);
     void (*up)(void *ctx);     /* may be NULL */
     void (*failed)(void *ctx); /* an attempt did; may be NULL */
     void *ctx;
 
     enum cel_uplink_state state;
-    size_t url_index;
-    size_t tried;    /* URLs of this round */
+    struct cel_failover urls;
     unsigned rounds; /* that failed, ever */
     struct cel_backoff backoff;
     struct cel_source *timer;

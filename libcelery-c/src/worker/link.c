@@ -1,46 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "worker/link.h"
+#include "worker/link_state.h"
 
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/uuid.h"
-#include "net/backoff.h"
-
-enum link_state {
-    LINK_IDLE,
-    LINK_CONNECTING,
-    LINK_DECLARING,
-    LINK_CONSUMING,
-    LINK_STOPPED, /* connected, takes no more messages */
-    LINK_CLOSED,
-};
-
-struct cel_link {
-    struct cel_loop *loop;
-    const struct cel_worker_policy *policy;
-    struct cel_router *router;
-    struct cel_transport *transport;
-    const struct cel_link_events *events;
-    void *ctx;
-    struct cel_source *retry; /* timer: connect again */
-    struct cel_list waiting;  /* struct cel_publish for which there is no connection */
-    struct cel_map declared;  /* names of queues, on this connection */
-    struct cel_backoff backoff;
-    struct cel_url **urls;
-    size_t n_urls;
-    size_t url;
-    const struct cel_queue *mailbox; /* of broadcasts; or NULL */
-    enum link_state state;
-    unsigned prefetch;
-    int64_t tries;    /* since the last success */
-    size_t declaring; /* answers to come */
-    bool was_ready;   /* consumed at least once */
-    bool purge;       /* --purge: before the first consume */
-    bool stopping;    /* takes no more messages, also after a reconnection */
-    double stable_since;
-    char name[200];
-};
 
 static void connect_now(void *ctx);
 
@@ -63,26 +26,43 @@ static bool retry_allowed(const struct cel_link *l)
                      l->tries <= l->policy->connection_max_retries);
 }
 
-static void connect_later(struct cel_link *l, const celery_error *why)
+/*
+ * What no waiting cures, as Celery sees it: refused logins, queues that are not what is
+ * declared (amqp/exceptions.py IrrecoverableChannelError).  A worker that has been at work
+ * goes on trying: the broker's users and queues may be on their way back.
+ */
+static bool is_hopeless(const struct cel_link *l, const celery_error *why)
 {
+    bool resumes = l->transport->ops->flags & CEL_TRANSPORT_RESUMES;
+
+    return !l->was_ready && !l->policy->channel_error_retry && !resumes &&
+           (why->status == CELERY_EAUTH || why->status == CELERY_ECONFIG ||
+            why->status == CELERY_ENOTSUP);
+}
+
+void cel_link_connect_later(struct cel_link *l, const celery_error *why)
+{
+    bool all = cel_failover_next(&l->failover);
+    double wait = all ? cel_backoff_next(&l->backoff) : 0;
+
     l->state = LINK_IDLE;
     l->tries++;
-    if (!retry_allowed(l)) {
+    l->hopeful = l->hopeful || !is_hopeless(l, why);
+    if (!retry_allowed(l) || (all && !l->hopeful)) {
         l->events->failed(l->ctx, why);
         return;
     }
-    double wait = cel_backoff_next(&l->backoff);
+    l->hopeful = l->hopeful && !all;
     cel_log(CELERY_LOG_ERROR,
             "consumer: Cannot connect to %s: %s.\nTrying again in %.2f seconds... "
             "(%lld/%lld)\n",
             l->name, why->message, wait, (long long)l->tries,
             (long long)l->policy->connection_max_retries);
-    l->url = (l->url + 1) % l->n_urls;
-    cel_url_text(l->urls[l->url], l->name, sizeof l->name);
+    cel_url_text(l->urls[l->failover.at], l->name, sizeof l->name);
     cel_source_rearm(l->retry, cel_loop_now(l->loop) + wait);
 }
 
-static void consume_all(struct cel_link *l)
+void cel_link_consume_all(struct cel_link *l)
 {
     celery_error err = {0};
     struct cel_list *it;
@@ -93,100 +73,19 @@ static void consume_all(struct cel_link *l)
 
         if (l->transport->ops->consume(l->transport, queue, &err) < 0) {
             l->transport->ops->close(l->transport);
-            connect_later(l, &err);
+            cel_link_connect_later(l, &err);
             return;
         }
     }
     l->state = l->stopping ? LINK_STOPPED : LINK_CONSUMING;
     l->was_ready = true;
     l->tries = 0;
+    cel_failover_works(&l->failover);
     l->stable_since = cel_loop_now(l->loop);
     l->events->ready(l->ctx);
     while ((it = cel_list_first(&l->waiting))) {
         cel_list_remove(it);
         cel_link_publish(l, cel_container_of(it, struct cel_publish, node));
-    }
-}
-
-static void on_purged(void *ctx, const celery_error *err, int64_t answer)
-{
-    struct cel_link *l = ctx;
-
-    if (!err) {
-        cel_log(CELERY_LOG_WARNING, "purge: Erased %lld message%s from the queues.",
-                (long long)answer, answer == 1 ? "" : "s");
-    } else if (l->transport) {
-        cel_log(CELERY_LOG_ERROR, "purge: %s", err->message);
-    }
-}
-
-static void purge_all(struct cel_link *l)
-{
-    l->purge = false;
-    for (size_t i = 0; i < cel_router_count(l->router); i++) {
-        const char *queue = cel_router_at(l->router, i)->name;
-
-        if (l->transport->ops->purge) {
-            l->transport->ops->purge(l->transport, queue,
-                                     (struct cel_done){on_purged, l});
-        }
-    }
-}
-
-static void on_declared(void *ctx, const celery_error *err, int64_t answer)
-{
-    struct cel_link *l = ctx;
-
-    if (l->state != LINK_DECLARING) {
-        return;
-    }
-    if (err) {
-        celery_error why = *err;
-        l->transport->ops->close(l->transport);
-        connect_later(l, &why);
-        return;
-    }
-    if (--l->declaring == 0) {
-        if (l->purge) {
-            purge_all(l);
-        }
-        consume_all(l);
-    }
-}
-
-static void declare(struct cel_link *l, const struct cel_queue *q, struct cel_done done)
-{
-    cel_map_set(&l->declared, cel_slice_of(q->name), l, NULL);
-    l->transport->ops->declare(l->transport, q, done);
-}
-
-/* Tasks run without it: what is wrong with it is said and no more. */
-static void on_mailbox(void *ctx, const celery_error *err, int64_t answer)
-{
-    struct cel_link *l = ctx;
-    celery_error why = {0};
-
-    if (err && err->status != CELERY_ECLOSED) {
-        cel_log(CELERY_LOG_ERROR, "pidbox: %s", err->message);
-    } else if (!err &&
-               l->transport->ops->consume(l->transport, l->mailbox->name, &why) < 0) {
-        cel_log(CELERY_LOG_ERROR, "pidbox: %s", why.message);
-    }
-}
-
-static void declare_all(struct cel_link *l)
-{
-    size_t n = cel_router_count(l->router);
-
-    l->state = LINK_DECLARING;
-    l->declaring = n;
-    cel_map_fini(&l->declared);
-    if (l->mailbox) {
-        l->transport->ops->declare(l->transport, l->mailbox,
-                                   (struct cel_done){on_mailbox, l});
-    }
-    for (size_t i = 0; i < n && l->state == LINK_DECLARING; i++) {
-        declare(l, cel_router_at(l->router, i), (struct cel_done){on_declared, l});
     }
 }
 
@@ -198,11 +97,11 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
         return;
     }
     if (err) {
-        connect_later(l, err);
+        cel_link_connect_later(l, err);
         return;
     }
     cel_log(CELERY_LOG_INFO, "Connected to %s", l->name);
-    declare_all(l);
+    cel_link_declare_all(l);
 }
 
 static void connect_now(void *ctx)
@@ -213,7 +112,8 @@ static void connect_now(void *ctx)
         return;
     }
     l->state = LINK_CONNECTING;
-    l->transport->ops->connect(l->transport, l->url, (struct cel_done){on_connected, l});
+    l->transport->ops->connect(l->transport, l->failover.at,
+                               (struct cel_done){on_connected, l});
 }
 
 /* ---- events of the transport ---- */
@@ -241,6 +141,7 @@ static void on_lost(void *ctx, const celery_error *why)
         return;
     }
     l->state = LINK_IDLE;
+    cel_link_declare_void(l);
     /* A minute of stable work forgives what went before. */
     if (cel_loop_now(l->loop) - l->stable_since > 60) {
         cel_backoff_reset(&l->backoff);
@@ -297,29 +198,11 @@ static void on_published(void *ctx, const celery_error *err, int64_t answer)
     cel_list_append(&l->waiting, &p->node);
 }
 
-static void on_queue_declared(void *ctx, const celery_error *err, int64_t answer)
-{
-    struct cel_link *l = ctx;
-
-    if (err) {
-        cel_log(CELERY_LOG_ERROR, "A queue could not be declared: %s", err->message);
-        cel_map_fini(&l->declared); /* the next message tries again */
-    }
-}
-
-/* Once for each connection, before the first message; the broker keeps their order. */
-static void declare_for(struct cel_link *l, const struct cel_queue *queue)
-{
-    if (queue && !cel_map_get(&l->declared, cel_slice_of(queue->name))) {
-        declare(l, queue, (struct cel_done){on_queue_declared, l});
-    }
-}
-
 void cel_link_publish(struct cel_link *l, struct cel_publish *p)
 {
     p->link = l;
     if (l->state == LINK_CONSUMING || l->state == LINK_STOPPED) {
-        declare_for(l, p->queue);
+        cel_link_declare_for(l, p);
         l->transport->ops->publish(l->transport, p->exchange, p->routing_key, p->envelope,
                                    (struct cel_done){on_published, p});
         return;
@@ -344,10 +227,8 @@ static celery_status read_urls(struct cel_link *l, const struct cel_config *conf
     if (status < 0) {
         return status;
     }
-    if (strategy && strcmp(strategy, "shuffle") == 0) {
-        l->url = (size_t)(cel_random_double() * (double)l->n_urls) % l->n_urls;
-    }
-    cel_url_text(l->urls[l->url], l->name, sizeof l->name);
+    cel_failover_init(&l->failover, l->n_urls, strategy);
+    cel_url_text(l->urls[l->failover.at], l->name, sizeof l->name);
     return CELERY_OK;
 }
 
@@ -384,6 +265,10 @@ celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy
         goto failed;
     }
     cel_source_disarm(l->retry);
+    status = cel_link_declare_init(l, config, err);
+    if (status < 0) {
+        goto failed;
+    }
     *ret_link = l;
     return CELERY_OK;
 failed:
@@ -399,7 +284,7 @@ struct cel_link *cel_link_free(struct cel_link *l)
     cel_link_close(l);
     cel_transport_free(l->transport);
     cel_source_free(l->retry);
-    cel_map_fini(&l->declared);
+    cel_link_declare_fini(l);
     free_urls(l);
     cel_free(l);
     return NULL;
@@ -448,6 +333,9 @@ void cel_link_close(struct cel_link *l)
     }
     if (l->retry) {
         cel_source_disarm(l->retry);
+    }
+    if (l->again) {
+        cel_source_disarm(l->again);
     }
 }
 

@@ -62,6 +62,7 @@ static void prefetch_policy(struct cel_worker_policy *p, const struct cel_config
 static void connection_policy(struct cel_worker_policy *p, const struct cel_config *c)
 {
     p->connection_retry = cel_config_bool(c, "broker_connection_retry");
+    p->channel_error_retry = cel_config_bool(c, "broker_channel_error_retry");
     p->connection_retry_on_startup =
         cel_config_is_set(c, "broker_connection_retry_on_startup")
             ? cel_config_bool(c, "broker_connection_retry_on_startup")

@@ -43,6 +43,7 @@ struct cel_worker_policy {
     double shutdown_timeout; /* worker_shutdown_timeout; 0: wait for running tasks */
     bool connection_retry;
     bool connection_retry_on_startup;
+    bool channel_error_retry;       /* broker_channel_error_retry */
     int64_t connection_max_retries; /* 0: no limit */
     struct cel_call_limits limits;
     struct cel_task_policy *tasks; /* by cel_task_def.index */

@@ -20,7 +20,8 @@ static struct {
     size_t n;
     struct cel_done note[MAX];
     size_t n_notes;
-    size_t n_declared;
+    size_t n_declared, n_delayed;
+    celery_status delayed; /* the answer */
 } seen;
 
 static void fake_publish(struct cel_transport *t, const char *exchange,
@@ -44,6 +45,20 @@ static void fake_declare(struct cel_transport *t, const struct cel_queue *q,
     cel_done(done, NULL, 0);
 }
 
+static void fake_declare_delayed(struct cel_transport *t, const char *queue_type,
+                                 const struct cel_queue *queues, size_t n,
+                                 struct cel_done done)
+{
+    celery_error err = {0};
+    cel_error_set(&err, seen.delayed, "as told");
+    assert_string_equal(queue_type, "quorum");
+    assert_int_equal(n, 1);
+    assert_string_equal(queues[0].name, "q");
+    assert_int_equal(seen.n_declared, 1);
+    seen.n_delayed++;
+    cel_done(done, seen.delayed < 0 ? &err : NULL, 0);
+}
+
 static void fake_note(struct cel_backend *b, const struct cel_group_note *note,
                       struct cel_done done)
 {
@@ -65,7 +80,8 @@ struct fixture {
 static int setup(void **state)
 {
     struct fixture *f = test_calloc(1, sizeof *f);
-    seen.n = seen.n_notes = seen.n_declared = 0;
+    seen.n = seen.n_notes = seen.n_declared = seen.n_delayed = 0;
+    seen.delayed = CELERY_OK;
     f->client = celery_client_open("memory://outbox", "cache+memory://", &f->err);
     if (!f->client) {
         fail_msg("%s", f->err.message);
@@ -74,6 +90,7 @@ static int setup(void **state)
     f->transport = *f->transport_ops;
     f->transport.publish = fake_publish;
     f->transport.declare = fake_declare;
+    f->transport.declare_delayed = fake_declare_delayed;
     f->client->transport->ops = &f->transport;
     f->backend_ops = f->client->backend->ops;
     f->backend = *f->backend_ops;
@@ -101,16 +118,22 @@ static void on_end(void *ctx, const celery_error *err, int64_t answer)
     f->err = err ? *err : (celery_error){0};
 }
 
-static void add_message(struct cel_effects *list, const char *text)
+static void add_message_to(struct cel_effects *list, const char *exchange,
+                           const char *text)
 {
     const struct cel_effect e = {.kind = CEL_EFFECT_PUBLISH,
                                  .id = CEL_SLICE("an-id"),
                                  .number = 3,
                                  .json = cel_slice_of(text),
                                  .queue = CEL_SLICE("q"),
-                                 .exchange = CEL_SLICE("ex"),
+                                 .exchange = cel_slice_of(exchange),
                                  .routing_key = CEL_SLICE("key")};
     assert_int_equal(cel_effects_add(list, &e), CELERY_OK);
+}
+
+static void add_message(struct cel_effects *list, const char *text)
+{
+    add_message_to(list, "ex", text);
 }
 
 static void add_batch(struct fixture *f, struct cel_effects *list)
@@ -299,6 +322,45 @@ static void test_closing_ends_every_batch(void **state)
 
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* Once, behind the queue, before the first message that waits. */
+static void test_delayed_delivery_is_declared_when_it_is_needed(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_effects list = {0}, more = {0};
+    add_message(&list, "one");
+    add_batch(f, &list);
+    step(f);
+    assert_int_equal(seen.n_declared, 1);
+    assert_int_equal(seen.n_delayed, 0);
+    add_message_to(&more, "celery_delayed_27", "two");
+    add_message_to(&more, "celery_delayed_27", "three");
+    add_batch(f, &more);
+    step(f);
+    assert_int_equal(seen.n, 3);
+    assert_int_equal(seen.n_declared, 1);
+    assert_int_equal(seen.n_delayed, 1);
+    for (size_t i = 0; i < 3; i++) {
+        answer(i, CELERY_OK);
+    }
+    step(f);
+    assert_int_equal(f->ended, 2);
+}
+
+static void test_who_may_not_declare_delayed_delivery_sends_all_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_effects list = {0};
+    seen.delayed = CELERY_EAUTH;
+    add_message_to(&list, "celery_delayed_27", "one");
+    add_batch(f, &list);
+    step(f);
+    assert_int_equal(seen.n_delayed, 1);
+    assert_int_equal(seen.n, 1);
+    answer(0, CELERY_OK);
+    step(f);
+    assert_int_equal(f->err.status, CELERY_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +372,11 @@ int main(void)
         WITH_CLIENT(test_a_refused_note_fails_the_batch),
         WITH_CLIENT(test_notes_need_a_backend),
         WITH_CLIENT(test_closing_ends_every_batch),
+        cmocka_unit_test_setup_teardown(
+            test_delayed_delivery_is_declared_when_it_is_needed, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_who_may_not_declare_delayed_delivery_sends_all_the_same, setup,
+            teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
