@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""TaskOverflow with a worker in C: starts a private Redis, the Flask application and
-ical-worker, makes tasks over HTTP, waits for their calendar, prints it and stops all."""
+"""TaskOverflow with a worker in C: starts a private Redis or RabbitMQ, the Flask application
+and ical-worker, makes tasks over HTTP, waits for their calendar, prints it and stops all."""
 
 import argparse
 import ctypes
@@ -142,6 +142,7 @@ class Demo:
     def __init__(self, options):
         self.options = options
         self.processes = []
+        self.rabbit = None
         self.dir = tempfile.mkdtemp(prefix='taskoverflow-')
 
     def start(self, *args, **kwargs):
@@ -152,9 +153,29 @@ class Demo:
     def stop(self):
         for process in reversed(self.processes):
             process.stop()
+        if self.rabbit:
+            self.rabbit.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def start_broker(self):
+        """The URLs of the broker and of the results."""
+        if self.options.broker == 'redis':
+            url = self.start_redis()
+            return url, url
+        results = 'rpc://' if self.options.results == 'rpc' else self.start_redis()
+        return self.start_rabbit(), results
+
+    def start_rabbit(self):
+        sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
+        import rabbit
+        say('starting a private RabbitMQ')
+        try:
+            self.rabbit = rabbit.Rabbit()
+        except rabbit.Failed as error:
+            raise Failed(str(error)) from None
+        return self.rabbit.url()
+
+    def start_redis(self):
         port = free_port()
         redis = shutil.which('redis-server') or '/usr/bin/redis-server'
         process = self.start('redis', [
@@ -162,15 +183,18 @@ class Demo:
         wait_for('redis', lambda: process.alive() and accepts(port))
         return 'redis://127.0.0.1:%d/0' % port
 
-    def environment(self, broker):
-        return dict(os.environ, CELERY_BROKER_URL=broker, CELERY_RESULT_BACKEND=broker,
+    def environment(self, broker, results):
+        return dict(os.environ, CELERY_BROKER_URL=broker, CELERY_RESULT_BACKEND=results,
                     SQLALCHEMY_DATABASE_URI='sqlite:///' + self.dir + '/todo.db',
                     PYTHONDONTWRITEBYTECODE='1', PYTHONUNBUFFERED='1')
 
     def start_app(self, env):
         port = free_port(self.options.port)
-        process = self.start('flask', [
-            sys.executable, '-m', 'flask', '--app', 'todo', 'run', '--port', str(port)], env)
+        argv = [sys.executable, '-m', 'flask', '--app', 'todo', 'run', '--port', str(port)]
+        if env['CELERY_RESULT_BACKEND'] == 'rpc://':
+            # Celery sends results to the thread that asked (celery/app/base.py thread_oid).
+            argv.append('--without-threads')
+        process = self.start('flask', argv, env)
         wait_for('flask', lambda: process.alive() and accepts(port))
         return 'http://127.0.0.1:%d' % port
 
@@ -211,8 +235,7 @@ class Demo:
         return text
 
     def run(self):
-        broker = self.start_broker()
-        env = self.environment(broker)
+        env = self.environment(*self.start_broker())
         site = self.start_app(env)
         self.start_worker(env)
         calendar = self.make_calendar(site)
@@ -252,13 +275,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--serve', action='store_true', help='stay up for the browser')
     parser.add_argument('--python', action='store_true', help='a Python Celery worker')
-    parser.add_argument('--broker', choices=['redis'], default='redis')
+    parser.add_argument('--broker', choices=['redis', 'amqp'], default='redis')
+    parser.add_argument('--results', choices=['redis', 'rpc'], default='redis',
+                        help='rpc: with --broker amqp')
     parser.add_argument('--build', default=os.path.join(ROOT, 'build'), metavar='DIR',
                         help='the meson build folder')
     parser.add_argument('--port', type=int, default=0,
                         help='of the web application (default: a free one; 6400 with --serve)')
     parser.add_argument('--timeout', type=float, default=60, help='for the calendar')
     options = parser.parse_args()
+    if options.results == 'rpc' and options.broker != 'amqp':
+        parser.error('--results rpc needs --broker amqp')
     options.build = os.path.abspath(options.build)
     if options.serve and options.port == 0:
         options.port = 6400

@@ -21,9 +21,10 @@ class Api(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         python = lib.KIND == 'python'
-        cls.demo = demo.Demo(argparse.Namespace(build=lib.BUILD, python=python, port=0))
+        cls.demo = demo.Demo(argparse.Namespace(
+            build=lib.BUILD, python=python, port=0, broker=lib.BROKER, results=lib.RESULTS))
         cls.addClassCleanup(cls.demo.stop)
-        cls.env = cls.demo.environment(cls.demo.start_broker())
+        cls.env = cls.demo.environment(*cls.demo.start_broker())
         cls.env['ICAL_PRESET'] = 'seed'
         cls.url = cls.demo.start_app(cls.env) + '/api/v1/todos'
 

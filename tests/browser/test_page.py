@@ -33,10 +33,10 @@ class Page(unittest.TestCase):
         os.makedirs(cls.downloads)
         os.makedirs(SHOTS, exist_ok=True)
         python = lib.KIND == 'python'
-        cls.demo = demo.Demo(argparse.Namespace(build=lib.BUILD, python=python, port=0))
+        cls.demo = demo.Demo(argparse.Namespace(
+            build=lib.BUILD, python=python, port=0, broker=lib.BROKER, results=lib.RESULTS))
         cls.addClassCleanup(cls.demo.stop)
-        broker = cls.demo.start_broker()
-        env = cls.demo.environment(broker)
+        env = cls.demo.environment(*cls.demo.start_broker())
         env.update(ICAL_PRESET='seed', ICAL_GENERATION_DELAY_SECONDS='0.5')
         cls.site = cls.demo.start_app(env)
         cls.demo.start_worker(env)

@@ -4,7 +4,7 @@ thread, bounds every test, starts afresh after one that failed, and writes what 
 
 Loaded with -p, so before the suite's conftest.py imports the fixture that is replaced here.
 Environment: CONFORMANCE_JOB, a JSON file {"worker": argv, "pool", "conf", "report", "shard":
-[i, n], "tests": [...] or null, "control": [...], "timeout", "broker", "log"}.  The report gets
+[i, n], "tests": [...] or null, "control": [...], "timeout", "redis", "log"}.  The report gets
 a line {"collected": [...]} and one for each test.
 """
 
@@ -42,7 +42,7 @@ class SuiteWorker:
 
     def __init__(self, app):
         self.app = app
-        self.redis = redis.Redis.from_url(JOB['broker'])
+        self.redis = redis.Redis.from_url(JOB['redis'])
         self.process = None
         self.controlled = False
 
@@ -94,6 +94,7 @@ class SuiteWorker:
     def restart(self):
         self.kill()
         self.redis.flushall()
+        self.app.control.purge()  # where the broker is not Redis
         self.start()
 
     def stop(self):

@@ -4,6 +4,7 @@
 process of its own as the yardstick; both counts side by side.
 
     run.py [--celery VERSION]... [--pool prefork|threads]... [--worker c|python|both]
+           [--broker redis|amqp] [--results redis|rpc]
            [-k EXPR] [--shards N] [--limit SECONDS] [--quick]
 
 Fails when a test neither passes with the C worker nor is named in not_applicable.txt, when
@@ -26,6 +27,7 @@ sys.path.insert(0, HERE)
 
 import suite  # noqa: E402  (makes tests/interop importable)
 import lib  # noqa: E402
+import rabbit  # noqa: E402  (of tests/support, which lib makes importable)
 
 C_WORKER = os.path.join(lib.BUILD, 'tests', 'conformance', 'celery-suite-worker')
 OUT = os.path.join(lib.BUILD, 'conformance')
@@ -40,7 +42,7 @@ LEFT = ('skipped', 'xfailed')  # what the suite itself says it does not expect
 
 # ---- the list ----
 
-Listed = collections.namedtuple('Listed', 'line pattern versions pools reason')
+Listed = collections.namedtuple('Listed', 'line pattern versions pools over reason')
 
 
 def read_list():
@@ -49,20 +51,40 @@ def read_list():
         for number, line in enumerate(f, 1):
             if not line.strip() or line.startswith('#'):
                 continue
-            name, versions, pools, reason = (part.strip() for part in line.split('|', 3))
+            name, versions, pools, over, reason = (
+                part.strip() for part in line.split('|', 4))
             # Parameters stand in brackets: only the star has a meaning here.
             pattern = re.compile('t/integration/' + '.*'.join(
                 map(re.escape, name.split('*'))) + r'(\[.*\])?')
-            entries.append(Listed(number, pattern, versions, pools, reason))
+            entries.append(Listed(number, pattern, versions, pools, over, reason))
     return [e for e in entries if e.reason]
 
 
-def listed(entries, test, version, pool):
+def fits(entry, version, pool, over):
+    return (entry.versions in ('*', version) and entry.pools in ('*', pool) and
+            entry.over in ('*', over, over.partition('+')[0]))
+
+
+def listed(entries, test, version, pool, over):
     for e in entries:
-        if (e.versions in ('*', version) and e.pools in ('*', pool) and
-                e.pattern.fullmatch(test)):
+        if fits(e, version, pool, over) and e.pattern.fullmatch(test):
             return e
     return None
+
+
+class Servers:
+    """What one session needs: a Redis always, for the tasks of the suite count there."""
+
+    def __init__(self, options):
+        self.redis = lib.Redis()
+        self.rabbit = rabbit.Shared() if options.broker == 'amqp' else None
+        self.broker = self.rabbit.url() if self.rabbit else self.redis.url(0)
+        self.backend = 'rpc://' if options.results == 'rpc' else self.redis.url(0)
+
+    def stop(self):
+        self.redis.stop()
+        if self.rabbit:
+            self.rabbit.stop()
 
 
 # ---- one run: a worker kind, a version, a pool ----
@@ -73,49 +95,50 @@ class Run:
         self.control = [e.pattern.pattern for e in entries
                         if e.reason.startswith('remote control')]
         self.python, self.folder = python, folder
-        self.name = '%s-%s-%s%s' % (version, pool, kind, '-selected' if options.k else '')
+        self.name = '%s-%s-%s-%s%s' % (version, options.over, pool, kind,
+                                       '-selected' if options.k else '')
         self.seen = {}
         self.again = set()
 
-    def environ(self, redis, job):
+    def environ(self, servers, job):
         env = lib.env_of_workers()
         env.update(
-            CONFORMANCE_JOB=job, TEST_BROKER=redis.url(0), TEST_BACKEND=redis.url(0),
-            REDIS_HOST='127.0.0.1', REDIS_PORT=str(redis.port),
+            CONFORMANCE_JOB=job, TEST_BROKER=servers.broker, TEST_BACKEND=servers.backend,
+            REDIS_HOST='127.0.0.1', REDIS_PORT=str(servers.redis.port),
             PYTHONPATH=self.folder + os.pathsep + HERE, PYTHONDONTWRITEBYTECODE='1',
             CELERY_SKIP_CHECKS='1', TMPDIR=lib.tmpdir(),
             PATH=os.path.dirname(self.python) + os.pathsep + os.environ['PATH'],
-            CONFORMANCE_CONF=json.dumps(self.conf(redis)))
+            CONFORMANCE_CONF=json.dumps(self.conf(servers)))
         return env
 
-    def conf(self, redis):
+    def conf(self, servers):
         """What celery_config and TestApp of upstream set, as far as it reaches a worker."""
-        conf = {'broker_url': redis.url(0), 'result_backend': redis.url(0),
+        conf = {'broker_url': servers.broker, 'result_backend': servers.backend,
                 'result_extended': True, 'accept_content': ['json'], 'enable_utc': True,
                 'timezone': 'UTC', 'broker_heartbeat': 0}
         if self.version != '5.6.3':
             conf['task_create_missing_queues'] = False
         return conf
 
-    def worker(self, redis):
+    def worker(self, servers):
         if self.kind == 'python':
             return [self.python, os.path.join(HERE, 'pyworker.py')]
         path = lib.tmpname('.json')
         with open(path, 'w') as f:
-            json.dump(self.conf(redis), f)
+            json.dump(self.conf(servers), f)
         return [C_WORKER, '--config', path]
 
     def session(self, label, shard, tests, limit):
-        """One pytest with a Redis and a worker of its own; what it reported."""
-        redis = lib.Redis()
+        """One pytest with servers and a worker of its own; what it reported."""
+        servers = Servers(self.options)
         report = lib.tmpname('.jsonl')
         log = os.path.join(OUT, '%s-%s' % (self.name, label))
         job = lib.tmpname('.json')
         with open(job, 'w') as f:
-            json.dump({'worker': self.worker(redis), 'pool': self.pool, 'report': report,
+            json.dump({'worker': self.worker(servers), 'pool': self.pool, 'report': report,
                        'shard': shard, 'tests': tests, 'timeout': TIMEOUT,
                        'control': self.control,
-                       'broker': redis.url(0), 'log': log + '.worker.log'}, f)
+                       'redis': servers.redis.url(0), 'log': log + '.worker.log'}, f)
         argv = [self.python, '-m', 'pytest', '-p', 'celery.contrib.pytest',
                 '-p', 'conformance_plugin', '-q',
                 '-o', 'addopts=--strict-markers', '-p', 'no:cacheprovider',
@@ -126,13 +149,13 @@ class Run:
         open(log + '.worker.log', 'w').close()
         with open(log + '.log', 'wb') as out:
             process = lib.spawn(argv, stdout=out, stderr=subprocess.STDOUT,
-                                cwd=self.folder, env=self.environ(redis, job))
+                                cwd=self.folder, env=self.environ(servers, job))
             try:
                 process.wait(limit)
             except subprocess.TimeoutExpired:
                 print('%s: not done within %d s, see %s.log' % (self.name, limit, log))
                 self.end(process)
-        redis.stop()
+        servers.stop()
         seen = {}
         with open(report) as f:
             for entry in map(json.loads, f):
@@ -200,7 +223,7 @@ def side_by_side(runs):
         '%8d' % len(r.again) for r in runs)))
 
 
-def judge(runs, entries, version, pool):
+def judge(runs, entries, version, pool, over):
     """Prints what is wrong; (listed, wrong)."""
     by_kind = {r.kind: r for r in runs}
     c, python = by_kind.get('c'), by_kind.get('python')
@@ -211,7 +234,7 @@ def judge(runs, entries, version, pool):
     for test in tests:
         mine = c.outcome(test)
         theirs = python.outcome(test) if python else None
-        entry = listed(entries, test, version, pool)
+        entry = listed(entries, test, version, pool, over)
         good = mine in GOOD or mine in LEFT and theirs in (None, mine)
         if entry and mine in GOOD and theirs in GOOD:
             print('LISTED BUT PASSED by both: %s (line %d)' % (test, entry.line))
@@ -230,8 +253,7 @@ def unused(entries, runs):
     """Entries of the list that name no test of a version that was run whole."""
     wrong = 0
     for e in entries:
-        mine = [r for r in runs if e.versions in ('*', r.version) and
-                e.pools in ('*', r.pool)]
+        mine = [r for r in runs if fits(e, r.version, r.pool, r.options.over)]
         names = {t for r in mine for t in r.seen}
         if mine and not any(e.pattern.fullmatch(n) for n in names):
             print('NAMES NO TEST: line %d of not_applicable.txt' % e.line)
@@ -244,18 +266,29 @@ def parse(argv):
     p.add_argument('--celery', action='append', choices=suite.VERSIONS)
     p.add_argument('--pool', action='append', choices=['prefork', 'threads'])
     p.add_argument('--worker', default='both', choices=['c', 'python', 'both'])
+    p.add_argument('--broker', default='redis', choices=['redis', 'amqp'])
+    p.add_argument('--results', default='redis', choices=['redis', 'rpc'])
     p.add_argument('-k', metavar='EXPR', help="pytest's choice of tests")
     p.add_argument('--shards', type=int, default=3, help='workers at once of a kind')
     p.add_argument('--limit', type=int, default=1800, help='seconds for one shard')
     p.add_argument('--quick', action='store_true',
                    help='a selection with the C worker alone: one version in each pool')
-    return p.parse_args(argv)
+    options = p.parse_args(argv)
+    if options.results == 'rpc' and options.broker != 'amqp':
+        p.error('--results rpc needs --broker amqp')
+    # As not_applicable.txt names it.
+    options.over = options.broker
+    if options.broker == 'amqp':
+        options.over += '+' + options.results
+    return options
 
 
 def plan(options):
     """Which versions with which pools."""
     if options.quick:
         options.worker, options.k, options.shards = 'c', options.k or QUICK, 4
+        if options.broker == 'amqp':
+            return [(suite.VERSIONS[-1], 'prefork')]
         return list(zip(suite.VERSIONS, ['threads', 'prefork']))
     return [(version, pool) for version in options.celery or suite.VERSIONS
             for pool in options.pool or ['prefork', 'threads']]
@@ -274,6 +307,8 @@ def main(argv):
     signal.signal(signal.SIGINT, stop)
     options = parse(argv)
     pairs = plan(options)
+    if options.broker == 'amqp' and not rabbit.installed():
+        return 77
     kinds = ['python', 'c'] if options.worker == 'both' else [options.worker]
     os.makedirs(OUT, exist_ok=True)
     entries, every = read_list(), []
@@ -285,9 +320,9 @@ def main(argv):
         with concurrent.futures.ThreadPoolExecutor(len(kinds)) as threads:
             runs = list(threads.map(lambda kind: Run(
                 options, entries, version, pool, kind, python, folder).all(), kinds))
-        print('\n==> Celery %s, pool %s' % (version, pool))
+        print('\n==> Celery %s, %s, pool %s' % (version, options.over, pool))
         side_by_side(runs)
-        excused, wrong = judge(runs, entries, version, pool)
+        excused, wrong = judge(runs, entries, version, pool, options.over)
         print('%-42s %8d' % ('not applicable (listed)', excused), flush=True)
         every += runs
         totals['passed'] += runs[-1].count(*GOOD)
