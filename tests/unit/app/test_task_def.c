@@ -35,7 +35,7 @@ static void set(const char *option, const char *value)
 {
     celery_error err = {0};
     if (cel_task_def_set(def, option, value, &err) != CELERY_OK) {
-        fail_msg("%s=%s: %s", option, value, err.message);
+        fail_msg("%s=%s: %s", option, value ? value : "NULL", err.message);
     }
 }
 

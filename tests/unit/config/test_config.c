@@ -30,7 +30,7 @@ static void set(const char *name, const char *value)
 {
     celery_error err = {0};
     if (cel_config_set(c, name, value, CEL_FROM_API, &err) != CELERY_OK) {
-        fail_msg("%s=%s: %s", name, value, err.message);
+        fail_msg("%s=%s: %s", name, value ? value : "NULL", err.message);
     }
 }
 
