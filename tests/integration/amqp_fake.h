@@ -63,6 +63,7 @@ struct client {
     struct cel_amqp_channel *ch;
     int opened, closed, ch_closed, delivered, cancelled, blocked, got;
     bool is_blocked;
+    bool any_names; /* deliveries need not be "ctag", "ex", "rk" */
     celery_error why;
     celery_error ch_why;
     celery_error malformed;

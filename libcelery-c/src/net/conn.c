@@ -332,6 +332,7 @@ static celery_status set_name(struct cel_conn *c, const struct cel_endpoint *e,
         c->host = cel_strdup(e->host);
     }
     c->name = cel_buf_steal(&name);
+    cel_buf_fini(&name);
     return c->name && (e->unix_path || c->host) ? CELERY_OK : cel_error_nomem(err);
 }
 

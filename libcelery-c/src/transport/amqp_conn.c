@@ -323,6 +323,7 @@ static char *name_of(const struct cel_amqp_params *p, bool *failed)
     }
     cel_buf_addf(&b, v6 ? "[%.80s]:%d" : "%.80s:%d", p->host, p->port);
     char *text = cel_buf_steal(&b);
+    cel_buf_fini(&b);
     *failed = *failed || !text;
     return text;
 }
