@@ -375,7 +375,7 @@ size_t cel_link_count_urls(const struct cel_link *l)
 
 const struct cel_url *cel_link_url_at(const struct cel_link *l, size_t i)
 {
-    return l->urls[(l->url + i) % l->n_urls];
+    return l->urls[(l->failover.at + i) % l->n_urls];
 }
 
 struct cel_transport *cel_link_transport(struct cel_link *l)
