@@ -82,14 +82,15 @@ static celery_status put_headers(struct cel_envelope *env, celery_error *err)
     return CELERY_OK;
 }
 
-/* The transport has to know what kind of exchange it is; nothing of it is bound. */
+/* As kombu/pidbox.py Mailbox._get_exchange; nothing is bound to it. */
 static void declare_exchange(celery_client *client, const char *exchange)
 {
     const struct cel_queue queue = {.name = exchange,
                                     .exchange = exchange,
                                     .exchange_type = "fanout",
                                     .routing_key = "",
-                                    .no_declare = true};
+                                    .exchange_transient = true,
+                                    .exchange_only = true};
     client->transport->ops->declare(client->transport, &queue, (struct cel_done){0});
 }
 

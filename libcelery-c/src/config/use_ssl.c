@@ -93,15 +93,24 @@ static celery_status set_scheme(struct cel_url *url, const char *setting,
                                 celery_error *err)
 {
     /* A sentinel's URL says nothing of TLS but by its options. */
-    if (strcmp(url->scheme, "rediss") == 0 || strcmp(url->scheme, "sentinel") == 0) {
-        return CELERY_OK;
+    static const struct {
+        const char *from;
+        const char *to;
+    } schemes[] = {
+        {"redis", "rediss"}, {"rediss", "rediss"}, {"amqp", "amqps"},
+        {"pyamqp", "amqps"}, {"amqps", "amqps"},   {"sentinel", "sentinel"},
+    };
+    const char *to = NULL;
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        to = strcmp(url->scheme, schemes[i].from) == 0 ? schemes[i].to : to;
     }
-    if (strcmp(url->scheme, "redis") != 0) {
+    if (!to) {
         return cel_error_set(err, CELERY_ECONFIG,
-                             "%s: TLS goes with redis:// and rediss://, not with %s://",
+                             "%s: TLS goes with redis:// and amqp://, not with %s://",
                              setting, url->scheme);
     }
-    char *scheme = cel_strdup("rediss");
+    char *scheme = cel_strdup(to);
     if (!scheme) {
         return cel_error_nomem(err);
     }

@@ -7,7 +7,7 @@
 #include "codec/doc.h"
 
 /*
- * Turns redis:// URLs into rediss:// ones with the options of value: true, or an object of
+ * Turns redis:// URLs into rediss:// ones, amqp:// into amqps://, with the options of value: true, or an object of
  * ssl_cert_reqs, ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_check_hostname.  What a URL
  * says itself wins.  Nothing happens for NULL, null, false and {}.  setting: its name.
  */

@@ -75,7 +75,7 @@ static struct cel_binding first_binding(const struct cel_queue *q)
 bool cel_queue_step(const struct cel_queue *q, size_t i, struct cel_queue_step *ret)
 {
     struct cel_binding b = first_binding(q);
-    if (q->no_declare) {
+    if (q->no_declare || (q->exchange_only && i > 0)) {
         return false;
     }
     if (can_declare(b.exchange, b.exchange_no_declare) && i-- == 0) {

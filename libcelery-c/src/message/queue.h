@@ -38,7 +38,8 @@ struct cel_queue {
     bool exchange_auto_delete;
     bool exchange_passive; /* it must be there, nothing is made */
     bool exchange_no_declare;
-    int delivery_mode;                         /* of what is sent to it; 0: unset */
+    bool exchange_only; /* for who sends to a fanout: nothing is bound to it */
+    int delivery_mode;  /* of what is sent to it; 0: unset */
     const struct cel_node *exchange_arguments; /* or NULL */
     const struct cel_node *binding_arguments;  /* or NULL */
     const struct cel_node *consumer_arguments; /* of basic.consume; or NULL */

@@ -129,7 +129,8 @@ void cel_memory_slot_count_start(struct cel_transport *t, uint64_t tag, int64_t 
 }
 
 void cel_memory_slot_bury(struct cel_transport *t, const char *queue,
-                          struct cel_slice raw, const char *reason, struct cel_done done)
+                          const struct cel_envelope *envelope, const char *reason,
+                          struct cel_done done)
 {
     struct cel_memory *m = cel_memory_of(t);
     struct cel_memory_message *message;
@@ -139,7 +140,7 @@ void cel_memory_slot_bury(struct cel_transport *t, const char *queue,
     if (cel_memory_closed(m, done)) {
         return;
     }
-    message = cel_memory_message(raw, 0);
+    message = cel_memory_message(envelope->raw, 0);
     pthread_mutex_lock(&m->broker->lock);
     q = message ? cel_memory_queue(m->broker, cel_slice_of(queue)) : NULL;
     if (q) {

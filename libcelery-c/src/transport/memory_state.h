@@ -64,7 +64,8 @@ void cel_memory_slot_park(struct cel_transport *t, uint64_t tag, const char *rea
 void cel_memory_slot_count_start(struct cel_transport *t, uint64_t tag, int64_t most,
                                  struct cel_done done);
 void cel_memory_slot_bury(struct cel_transport *t, const char *queue,
-                          struct cel_slice raw, const char *reason, struct cel_done done);
+                          const struct cel_envelope *envelope, const char *reason,
+                          struct cel_done done);
 
 /* ---- memory_queues.c ---- */
 

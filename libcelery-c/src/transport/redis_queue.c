@@ -128,7 +128,7 @@ void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,
     queue->no_ack = q->no_ack;
     s = cel_redis_several_new(r, "declaring a queue", done);
     if (s) {
-        if (queue->exchange[0] && !q->no_declare) {
+        if (queue->exchange[0] && !q->no_declare && !q->exchange_only) {
             bind(r, queue, s);
         }
         cel_redis_several_end(s);
@@ -204,8 +204,9 @@ void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done
 
 /* ---- dead letters ---- */
 
-void cel_redis_bury(struct cel_transport *t, const char *queue, struct cel_slice raw,
-                    const char *reason, struct cel_done done)
+void cel_redis_bury(struct cel_transport *t, const char *queue,
+                    const struct cel_envelope *envelope, const char *reason,
+                    struct cel_done done)
 {
     struct cel_redis_transport *r = cel_redis_transport(t);
     struct cel_redis_queue *q = cel_redis_find_queue(r, queue);
@@ -215,8 +216,8 @@ void cel_redis_bury(struct cel_transport *t, const char *queue, struct cel_slice
     if (cel_redis_closed(r, done)) {
         return;
     }
-    if (!q ||
-        cel_redis_dead_write(&entry, cel_slice_of(reason), cel_slice_of(queue), raw)) {
+    if (!q || cel_redis_dead_write(&entry, cel_slice_of(reason), cel_slice_of(queue),
+                                   envelope->raw)) {
         cel_buf_fini(&entry);
         cel_redis_done_nomem(done);
         return;

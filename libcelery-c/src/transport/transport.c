@@ -4,15 +4,26 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "config/use_ssl.h"
+#include "transport/amqp.h"
 #include "transport/memory.h"
 #include "transport/redis.h"
 
 static const struct cel_transport_ops *const transports[] = {
     &cel_transport_redis,
+#if CEL_AMQP
+    &cel_transport_amqp,
+#endif
     &cel_transport_memory,
 };
 
-static const char *const names[] = {"redis", "memory", NULL};
+static const char *const names[] = {
+    "redis",
+#if CEL_AMQP
+    "amqp",
+#endif
+    "memory",
+    NULL,
+};
 
 enum { N_TRANSPORTS = sizeof transports / sizeof *transports };
 

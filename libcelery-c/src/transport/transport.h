@@ -30,11 +30,13 @@ enum cel_transport_flags {
 
 /* A message taken from a queue and not settled yet. */
 struct cel_delivery {
-    struct cel_envelope *envelope; /* owned; always there, also for a malformed message */
-    const char *queue;             /* borrowed from the consumer's queue table; or NULL */
-    uint64_t tag;                  /* what ack() and reject() name it by; never 0 */
+    struct cel_envelope
+        *envelope;     /* owned, and kept until the delivery is settled: it may
+                                      have to be published again; there if malformed, too */
+    const char *queue; /* borrowed from the consumer's queue table; or NULL */
+    uint64_t tag;      /* what ack() and reject() name it by; never 0 */
     bool redelivered;
-    bool malformed; /* the envelope could not be read; envelope->raw has the bytes */
+    bool malformed; /* the envelope could not be read; its raw or body has the bytes */
     char why[120];  /* if malformed */
 };
 
@@ -200,11 +202,13 @@ struct cel_transport_ops {
                         struct cel_done done);
 
     /*
-     * Writes the bytes of a message that was settled already to the dead-letter list of its
-     * queue.  NULL: it is dropped.
+     * Writes a message that was settled already to the dead-letter list of its queue: its raw
+     * bytes, or headers and body where there are none.  Borrows the envelope until done is
+     * called.  NULL: it is dropped.
      */
-    void (*bury)(struct cel_transport *t, const char *queue, struct cel_slice raw,
-                 const char *reason, struct cel_done done);
+    void (*bury)(struct cel_transport *t, const char *queue,
+                 const struct cel_envelope *envelope, const char *reason,
+                 struct cel_done done);
 
     /* Remove all messages of a queue; answer: how many.  NULL: CELERY_ENOTSUP. */
     void (*purge)(struct cel_transport *t, const char *queue, struct cel_done done);

@@ -157,7 +157,7 @@ static void bury(struct cel_request *r)
     char why[200];
 
     r->w->counts.parked++;
-    t->ops->bury(t, r->queue, r->envelope->raw, park_reason(r, why, sizeof why),
+    t->ops->bury(t, r->queue, r->envelope, park_reason(r, why, sizeof why),
                  (struct cel_done){on_settled, r});
 }
 

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transport/amqp_consume.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "net/backoff.h"
+#include "transport/amqp_declare.h"
+#include "transport/amqp_deliver.h"
+#include "transport/amqp_hold.h"
+#include "transport/amqp_settle.h"
+#include <stdio.h>
+
+enum { MAX_TRIES = 8, PREFETCH_MAX = 65535 };
+
+/* Seconds without trouble that forgive what went before. */
+#define STABLE 10.0
+
+/* Seconds between two changes of a consumer's prefetch count. */
+#define CHANGE_EVERY 1.0
+
+/* ---- consumers ---- */
+
+static void free_consumer(struct cel_amqp_transport *a, struct cel_amqp_consumer *c)
+{
+    struct cel_list *it, *tmp;
+
+    cel_list_foreach(it, tmp, &a->consuming.consumers) {
+        struct cel_amqp_consumer *next =
+            cel_container_of(it, struct cel_amqp_consumer, node);
+
+        next->replaced = next->replaced == c ? NULL : next->replaced;
+    }
+    if (a->consuming.latest == c) {
+        a->consuming.latest = NULL;
+    }
+    if (c->queue->consumer == c) {
+        c->queue->consumer = NULL;
+    }
+    cel_list_remove(&c->node);
+    cel_free(c);
+}
+
+struct cel_amqp_consumer *cel_amqp_find_consumer(struct cel_amqp_transport *a,
+                                                 struct cel_slice tag)
+{
+    struct cel_amqp_consumer *latest = a->consuming.latest;
+    struct cel_list *it, *tmp;
+
+    if (latest && cel_slice_is(tag, latest->tag)) {
+        return latest;
+    }
+    cel_list_foreach(it, tmp, &a->consuming.consumers) {
+        struct cel_amqp_consumer *c =
+            cel_container_of(it, struct cel_amqp_consumer, node);
+
+        if (cel_slice_is(tag, c->tag)) {
+            a->consuming.latest = c;
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static struct cel_amqp_consumer *new_consumer(struct cel_amqp_transport *a,
+                                              struct cel_amqp_queue *q)
+{
+    struct cel_amqp_consumer *c = cel_calloc(1, sizeof *c);
+
+    if (c) {
+        c->a = a;
+        c->queue = q;
+        snprintf(c->tag, sizeof c->tag, "celery-c-%u", ++a->consuming.numbers);
+        cel_list_append(&a->consuming.consumers, &c->node);
+    }
+    return c;
+}
+
+static void on_cancelled_by_us(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_amqp_consumer *c = ctx;
+
+    c->cancelling = false;
+    if (!err) {
+        free_consumer(c->a, c);
+    }
+}
+
+static void cancel_consumer(struct cel_amqp_transport *a, struct cel_amqp_consumer *c)
+{
+    const struct cel_amqp_method m = {
+        .id = CEL_AMQP_BASIC_CANCEL,
+        .consumer_tag = cel_slice_of(c->tag),
+    };
+
+    if (c->queue->consumer == c) {
+        c->queue->consumer = NULL;
+    }
+    c->cancelling = true;
+    cel_amqp_call(a->consuming.channel, &m, (struct cel_done){on_cancelled_by_us, c});
+}
+
+static unsigned wanted_count(const struct cel_amqp_transport *a)
+{
+    unsigned n = a->consuming.prefetch;
+
+    return n == 0 ? CEL_AMQP_UNLIMITED : n > PREFETCH_MAX ? PREFETCH_MAX : n;
+}
+
+static void on_consumed(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_amqp_consumer *c = ctx;
+    struct cel_amqp_transport *a = c->a;
+    struct cel_amqp_queue *q = c->queue;
+
+    c->starting = false;
+    if (c->nest) {
+        celery_error why = err ? *err : (celery_error){0};
+
+        if (err) {
+            free_consumer(a, c);
+        }
+        cel_amqp_nest_opened(a, q, err ? &why : NULL);
+        return;
+    }
+    if (err) { /* the channel was closed because of it: on_channel_closed() follows */
+        a->consuming.failure = *err;
+        return;
+    }
+    if (c->replaced) {
+        cancel_consumer(a, c->replaced);
+        c->replaced = NULL;
+    }
+}
+
+static void send_consume(struct cel_amqp_transport *a, struct cel_amqp_consumer *c,
+                         const char *queue)
+{
+    const struct cel_amqp_method qos = {.id = CEL_AMQP_BASIC_QOS, .count = c->count};
+    const struct cel_amqp_method consume = {
+        .id = CEL_AMQP_BASIC_CONSUME,
+        .queue = cel_slice_of(queue),
+        .consumer_tag = cel_slice_of(c->tag),
+        .bits = c->no_ack ? CEL_AMQP_NO_ACK : 0u,
+        .table = c->nest ? NULL : c->queue->def.consumer_arguments,
+    };
+
+    c->starting = true;
+    cel_amqp_call(a->consuming.channel, &qos, (struct cel_done){0});
+    cel_amqp_call(a->consuming.channel, &consume, (struct cel_done){on_consumed, c});
+}
+
+static bool start_consumer(struct cel_amqp_transport *a, struct cel_amqp_queue *q)
+{
+    struct cel_amqp_consumer *c = new_consumer(a, q);
+
+    if (!c) {
+        return false;
+    }
+    c->count = wanted_count(a);
+    c->broadcasts = q->fanout && q->def.no_ack && a->base.events->broadcast;
+    c->no_ack = q->def.no_ack;
+    c->replaced = q->consumer;
+    q->consumer = c;
+    send_consume(a, c, q->name);
+    return true;
+}
+
+void cel_amqp_consume_nest(struct cel_amqp_transport *a, struct cel_amqp_queue *q,
+                           const char *name)
+{
+    struct cel_amqp_consumer *c = a->consuming.channel ? new_consumer(a, q) : NULL;
+    celery_error err = {0};
+
+    if (!c) {
+        cel_error_set(&err, CELERY_ECLOSED, "no channel for it");
+        cel_amqp_nest_opened(a, q, &err);
+        return;
+    }
+    c->nest = true;
+    send_consume(a, c, name);
+}
+
+/* ---- how many ---- */
+
+/* Small steps are not worth a new consumer. */
+static bool differs(unsigned now, unsigned wanted)
+{
+    unsigned difference = now > wanted ? now - wanted : wanted - now;
+
+    return difference > 0 && (difference > now / 4 || now < 4);
+}
+
+/* RabbitMQ heeds basic.qos only for consumers that begin after it. */
+static void on_change(void *ctx)
+{
+    struct cel_amqp_transport *a = ctx;
+    unsigned count = wanted_count(a);
+    struct cel_list *it, *tmp;
+
+    if (!a->consuming.channel) {
+        return;
+    }
+    cel_list_foreach(it, tmp, &a->queues) {
+        struct cel_amqp_queue *q = cel_container_of(it, struct cel_amqp_queue, node);
+        struct cel_amqp_consumer *c = q->consumer;
+
+        if (!c || c->no_ack || !differs(c->count, count)) {
+            continue;
+        }
+        a->consuming.changed_at = cel_loop_now(a->base.loop);
+        if (c->starting) {
+            cel_source_rearm(a->consuming.change, a->consuming.changed_at + CHANGE_EVERY);
+        } else {
+            start_consumer(a, q);
+        }
+    }
+}
+
+celery_status cel_amqp_set_prefetch(struct cel_transport *t, unsigned count)
+{
+    struct cel_amqp_transport *a = cel_amqp_transport(t);
+
+    a->consuming.prefetch = count;
+    if (a->connected && a->consuming.change) {
+        cel_source_rearm(a->consuming.change, a->consuming.changed_at + CHANGE_EVERY);
+    }
+    return CELERY_OK;
+}
+
+/* ---- consuming again ---- */
+
+static void give_up(struct cel_amqp_transport *a, const celery_error *why)
+{
+    celery_error copy = *why;
+
+    if (copy.status == CELERY_OK) {
+        cel_error_set(&copy, CELERY_ECLOSED, "consumers could not be started again");
+    }
+    cel_amqp_abandon(a, &copy);
+}
+
+static void consume_later(struct cel_amqp_transport *a)
+{
+    double now = cel_loop_now(a->base.loop), wait;
+
+    if (now - a->consuming.tried_at > STABLE) {
+        a->consuming.tries = 0;
+    }
+    a->consuming.tried_at = now;
+    if (a->consuming.tries >= MAX_TRIES) {
+        give_up(a, &a->consuming.failure);
+        return;
+    }
+    wait = a->consuming.tries == 0
+               ? 0
+               : cel_random_double() * 0.05 * (double)(1u << a->consuming.tries);
+    a->consuming.tries++;
+    a->consuming.retrying = true;
+    cel_source_rearm(a->consuming.retry, now + wait);
+}
+
+struct restoring {
+    struct cel_amqp_transport *a;
+    struct cel_amqp_queue *queue;
+};
+
+static void on_restored(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct restoring r = *(struct restoring *)ctx;
+
+    cel_free(ctx);
+    r.queue->restoring = false;
+    if (!r.a->connected || !r.queue->wanted || r.queue->consumer) {
+        return;
+    }
+    if (err) {
+        r.a->consuming.failure = *err;
+        consume_later(r.a);
+    } else if (!r.a->consuming.channel || !start_consumer(r.a, r.queue)) {
+        consume_later(r.a);
+    }
+}
+
+static void restore(struct cel_amqp_transport *a, struct cel_amqp_queue *q)
+{
+    struct restoring *r = cel_alloc(sizeof *r);
+
+    if (!r) {
+        consume_later(a);
+        return;
+    }
+    *r = (struct restoring){a, q};
+    q->restoring = true;
+    cel_amqp_redeclare(a, q, (struct cel_done){on_restored, r});
+}
+
+static celery_status open_channel(struct cel_amqp_transport *a, celery_error *err);
+
+static void consume_again(struct cel_amqp_transport *a)
+{
+    struct cel_list *it, *tmp;
+    celery_error err = {0};
+
+    if (!a->connected) {
+        return;
+    }
+    if (!a->consuming.channel && open_channel(a, &err) < 0) {
+        give_up(a, &err);
+        return;
+    }
+    cel_list_foreach(it, tmp, &a->queues) {
+        struct cel_amqp_queue *q = cel_container_of(it, struct cel_amqp_queue, node);
+
+        if (q->wanted && !q->consumer && !q->restoring) {
+            restore(a, q);
+        }
+    }
+}
+
+static void on_retry(void *ctx)
+{
+    struct cel_amqp_transport *a = ctx;
+
+    a->consuming.retrying = false;
+    consume_again(a);
+}
+
+/* ---- events of the channel ---- */
+
+static void drop_consumers(struct cel_amqp_transport *a)
+{
+    struct cel_list *first;
+
+    while ((first = cel_list_first(&a->consuming.consumers)) != NULL) {
+        free_consumer(a, cel_container_of(first, struct cel_amqp_consumer, node));
+    }
+}
+
+static void on_channel_closed(void *ctx, const celery_error *why)
+{
+    struct cel_amqp_transport *a = ctx;
+    unsigned connects = a->connects;
+
+    cel_log(CELERY_LOG_WARNING,
+            "consumer: the broker closed the channel: %s.  Messages that were "
+            "unacknowledged go back to their queues, and consuming begins again",
+            why->message);
+    a->consuming.failure = *why;
+    a->consuming.channel = cel_amqp_channel_free(a->consuming.channel);
+    drop_consumers(a);
+    cel_amqp_settle_void(a, true);
+    if (a->connects == connects && a->connected) {
+        consume_later(a);
+    }
+}
+
+/* What came from there is settled with nobody, but what goes back needs a queue. */
+static void mark_orphans(struct cel_amqp_transport *a, const struct cel_amqp_queue *q)
+{
+    struct cel_amqp_held *h;
+    uint64_t tag;
+
+    for (size_t at = 0; (h = cel_hold_next(&a->hold, &at, &tag)) != NULL;) {
+        h->orphan = h->orphan || (h->queue == q && !h->nested);
+    }
+}
+
+static void on_cancelled(void *ctx, struct cel_slice consumer_tag)
+{
+    struct cel_amqp_transport *a = ctx;
+    struct cel_amqp_consumer *c = cel_amqp_find_consumer(a, consumer_tag);
+    struct cel_amqp_queue *q;
+    bool nest;
+
+    if (!c || c->cancelling) {
+        return;
+    }
+    q = c->queue;
+    nest = c->nest;
+    free_consumer(a, c);
+    if (nest) {
+        q->nest = CEL_AMQP_NEST_NONE;
+        return;
+    }
+    cel_log(CELERY_LOG_WARNING,
+            "consumer: queue %s was deleted, or is not available: it is declared and "
+            "consumed from again",
+            q->name);
+    mark_orphans(a, q);
+    cel_amqp_forget_declared(q);
+    if (q->wanted) {
+        cel_error_set(&a->consuming.failure, CELERY_ECLOSED,
+                      "the broker ends the consumer of %s", q->name);
+        consume_later(a);
+    }
+}
+
+static const struct cel_amqp_channel_events events = {
+    .delivered = cel_amqp_deliver,
+    .cancelled = on_cancelled,
+    .closed = on_channel_closed,
+};
+
+static celery_status open_channel(struct cel_amqp_transport *a, celery_error *err)
+{
+    struct cel_loop *loop = a->base.loop;
+
+    if (!a->consuming.change) {
+        if (cel_loop_add_timer(loop, &a->consuming.change, 0, on_change, a) < 0) {
+            return cel_error_nomem(err);
+        }
+        cel_source_disarm(a->consuming.change);
+    }
+    if (!a->consuming.retry) {
+        if (cel_loop_add_timer(loop, &a->consuming.retry, 0, on_retry, a) < 0) {
+            return cel_error_nomem(err);
+        }
+        cel_source_disarm(a->consuming.retry);
+    }
+    return cel_amqp_channel_open(a->conn, &events, a, &a->consuming.channel, err);
+}
+
+/* ---- the interface ---- */
+
+celery_status cel_amqp_consume(struct cel_transport *t, const char *queue,
+                               celery_error *err)
+{
+    struct cel_amqp_transport *a = cel_amqp_transport(t);
+    struct cel_amqp_queue *q;
+
+    if (!a->connected) {
+        return cel_error_set(err, CELERY_ECLOSED, "not connected to the broker");
+    }
+    q = cel_amqp_find_queue(a, queue);
+    if (!q) {
+        return cel_error_nomem(err);
+    }
+    q->wanted = true;
+    if (!a->consuming.channel && !a->consuming.retrying) {
+        celery_status status = open_channel(a, err);
+
+        if (status < 0) {
+            return status;
+        }
+    }
+    if (!q->consumer && !q->restoring && a->consuming.channel && !start_consumer(a, q)) {
+        return cel_error_nomem(err);
+    }
+    return CELERY_OK;
+}
+
+celery_status cel_amqp_cancel(struct cel_transport *t, const char *queue,
+                              celery_error *err)
+{
+    struct cel_amqp_transport *a = cel_amqp_transport(t);
+    struct cel_amqp_queue *q = cel_amqp_known_queue(a, cel_slice_of(queue));
+    struct cel_list *it, *tmp;
+
+    if (!q || !q->wanted) {
+        return CELERY_OK;
+    }
+    q->wanted = false;
+    cel_list_foreach(it, tmp, &a->consuming.consumers) {
+        struct cel_amqp_consumer *c =
+            cel_container_of(it, struct cel_amqp_consumer, node);
+
+        if (c->queue == q && !c->nest) {
+            c->silent = true;
+            c->replaced = NULL;
+            if (!c->cancelling) {
+                cancel_consumer(a, c);
+            }
+        }
+    }
+    return CELERY_OK;
+}
+
+void cel_amqp_consume_reset(struct cel_amqp_transport *a)
+{
+    struct cel_list *it, *tmp;
+
+    a->consuming.channel = NULL;
+    a->consuming.tries = 0;
+    a->consuming.retrying = false;
+    a->consuming.changed_at = 0;
+    if (a->consuming.change) {
+        cel_source_disarm(a->consuming.change);
+    }
+    if (a->consuming.retry) {
+        cel_source_disarm(a->consuming.retry);
+    }
+    drop_consumers(a);
+    cel_list_foreach(it, tmp, &a->queues) {
+        struct cel_amqp_queue *q = cel_container_of(it, struct cel_amqp_queue, node);
+
+        q->wanted = q->restoring = false;
+        cel_amqp_forget_declared(q);
+    }
+}
+
+void cel_amqp_consume_fini(struct cel_amqp_transport *a)
+{
+    a->consuming.change = cel_source_free(a->consuming.change);
+    a->consuming.retry = cel_source_free(a->consuming.retry);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A message to be published once more, with headers of our own. */
+#ifndef CEL_TRANSPORT_AMQP_COPY_H
+#define CEL_TRANSPORT_AMQP_COPY_H
+
+#include "message/envelope.h"
+
+/* Starts of a message that never ended, besides the one it is held for. */
+#define CEL_AMQP_STARTS "x-celery-c-starts"
+
+/* Names a copy that we take up ourselves. */
+#define CEL_AMQP_COPY "x-celery-c-copy"
+
+/* Of a dead letter: why, when (seconds since 1970), and which queue it was in. */
+#define CEL_AMQP_DEAD_REASON "x-celery-c-dead-reason"
+#define CEL_AMQP_DEAD_TIME   "x-celery-c-dead-time"
+#define CEL_AMQP_DEAD_QUEUE  "x-celery-c-dead-queue"
+
+/* Properties and body are those of env, which must outlive it; NULL: out of memory. */
+struct cel_envelope *cel_amqp_copy(const struct cel_envelope *env);
+
+/* Sets a header of a copy.  False: out of memory. */
+bool cel_amqp_copy_int(struct cel_envelope *copy, const char *name, int64_t value);
+bool cel_amqp_copy_text(struct cel_envelope *copy, const char *name,
+                        struct cel_slice value);
+bool cel_amqp_copy_node(struct cel_envelope *copy, const char *name,
+                        struct cel_node *value);
+
+/* It was delivered before, as Redis' messages say it (kombu redis.py _do_restore_message). */
+bool cel_amqp_copy_redelivered(struct cel_envelope *copy);
+
+#endif
