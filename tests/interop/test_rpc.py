@@ -368,6 +368,9 @@ class RedisMessages(Messages, OnRedis):
             text['body'] = 'BODY'
             texts.append(json.dumps(text).replace(key, 'QUEUE'))
         self.assertEqual(texts[0], texts[1])
+        # Python's list stays for ever; ours goes when nobody reads it for result_expires.
+        self.assertTrue(86300000 < self.db0.pttl('raw-other') <= 86400000)
+        self.assertEqual(self.db0.pttl('raw-theirs'), -1)
 
 
 class RedisC(CClient, OnRedis):

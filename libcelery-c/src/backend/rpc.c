@@ -22,15 +22,14 @@ void cel_rpc_refuse(struct cel_done done, celery_status status, const char *text
 /* RPCBackend.binding: expires=result_expires, by kombu x-expires in milliseconds. */
 static celery_status make_arguments(struct cel_rpc *b)
 {
-    double expires = cel_config_double(b->config, "result_expires", 0);
     struct cel_arena *a = &b->arena;
 
-    if (expires <= 0) {
+    if (b->expires_ms <= 0) {
         return CELERY_OK;
     }
     b->arguments = cel_node_new(a, CELERY_KIND_OBJECT);
     return b->arguments ? cel_node_put(a, b->arguments, CEL_SLICE("x-expires"),
-                                       cel_node_new_int(a, (int64_t)(expires * 1000)))
+                                       cel_node_new_int(a, b->expires_ms))
                         : CELERY_ENOMEM;
 }
 
@@ -198,6 +197,7 @@ static celery_status rpc_init(struct cel_backend *base, struct cel_url *const *u
     }
     b->config = c;
     b->delivery_mode = cel_config_bool(c, "result_persistent") ? 2 : 1;
+    b->expires_ms = (int64_t)(cel_config_double(c, "result_expires", 0) * 1000);
     b->limits.max_body =
         (size_t)cel_config_int(c, "worker_max_message_bytes", CEL_TRANSPORT_MAX_MESSAGE);
     b->limits.accept = cel_config_list(c, cel_config_is_set(c, "result_accept_content")

@@ -37,6 +37,7 @@ struct cel_rpc {
     struct cel_done on_connected;
 
     int delivery_mode;
+    int64_t expires_ms; /* result_expires; 0: never */
     struct cel_buf doc; /* the document that is written */
     struct cel_arena arena;
     struct cel_node *arguments; /* of the reply queue; in arena */

@@ -50,6 +50,7 @@ static struct flight *make_flight(const struct cel_rpc *b,
     env->routing_key = keep(&env->arena, meta->reply_to);
     env->delivery_mode = b->delivery_mode;
     env->optional = true;
+    env->unread_ms = b->expires_ms;
     if (!env->body.data || !env->correlation_id.data || !env->routing_key.data) {
         cel_envelope_free(env);
         return NULL;

@@ -11,6 +11,7 @@ struct publishing {
     struct cel_redis_several *several;
     struct cel_buf text;
     int priority;
+    int64_t unread_ms;
 };
 
 static bool is_consumed(const struct cel_redis_transport *r, struct cel_slice queue)
@@ -46,6 +47,13 @@ static void on_route(void *ctx, const struct cel_slice *queues, size_t n,
         cel_redis_args_adds(&r->args, key);
         cel_redis_args_add(&r->args, cel_buf_slice(&p->text));
         cel_redis_several_send(s);
+        if (p->unread_ms > 0) { /* whoever reads the last one removes the key anyway */
+            cel_redis_args_clear(&r->args);
+            cel_redis_args_adds(&r->args, "PEXPIRE");
+            cel_redis_args_adds(&r->args, key);
+            cel_redis_args_add_int(&r->args, p->unread_ms);
+            cel_redis_several_send(s);
+        }
         if (is_consumed(r, queues[i])) {
             cel_redis_wait_own(r);
         }
@@ -130,6 +138,7 @@ void cel_redis_publish(struct cel_transport *t, const char *exchange,
         return;
     }
     p->priority = envelope->priority;
+    p->unread_ms = envelope->unread_ms;
     p->several = cel_redis_several_new(r, "publishing", done);
     if (!p->several) {
         cel_free(p);
