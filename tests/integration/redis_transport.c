@@ -242,10 +242,10 @@ static void consume(struct side *s, const char *queue, unsigned prefetch)
     assert_int_equal(s->t->ops->consume(s->t, queue, NULL), CELERY_OK);
 }
 
-static void publish(struct side *s, const char *queue, const char *body, int priority)
+static void start_publish(struct side *s, const char *queue, const char *body,
+                          int priority, struct answer *a)
 {
     struct cel_envelope *env = cel_envelope_new();
-    struct answer a;
 
     env->content_type = CEL_SLICE("application/json");
     env->content_encoding = CEL_SLICE("utf-8");
@@ -254,9 +254,24 @@ static void publish(struct side *s, const char *queue, const char *body, int pri
     env->routing_key = cel_slice_of(queue);
     env->delivery_mode = 2;
     env->priority = priority;
-    s->t->ops->publish(s->t, "", queue, env, to(&a));
-    assert_int_equal(await(&a)->status, CELERY_OK);
+    s->t->ops->publish(s->t, "", queue, env, to(a));
     cel_envelope_free(env);
+}
+
+static void publish(struct side *s, const char *queue, const char *body, int priority)
+{
+    struct answer a;
+
+    start_publish(s, queue, body, priority, &a);
+    assert_int_equal(await(&a)->status, CELERY_OK);
+}
+
+static void connect_again(struct side *s)
+{
+    struct answer a;
+
+    s->t->ops->connect(s->t, 0, to(&a));
+    assert_int_equal(await(&a)->status, CELERY_OK);
 }
 
 static int64_t ack(struct side *s, uint64_t tag)
@@ -585,6 +600,128 @@ static void test_two_messages_with_one_tag_are_both_delivered(void **state)
     assert_nothing_left();
 }
 
+/* ---- what is sent to an empty queue that the sender reads ---- */
+
+static struct side *reader_of(const char *queue)
+{
+    struct side *s = new_side(NULL);
+
+    consume(s, queue, 4);
+    settle_down(0.2); /* it waits */
+    return s;
+}
+
+static void test_a_message_for_ourselves_is_held_at_once(void **state)
+{
+    struct side *s = reader_of("q");
+    char held[4096];
+
+    ASK("CONFIG RESETSTAT");
+    publish(s, "q", "one", 3);
+    await_got(s, 1);
+    assert_null(strstr(ASK("INFO commandstats")->text[0], "cmdstat_lpush"));
+    snprintf(held, sizeof held, "[%.*s, \"\", \"q\"]", (int)s->got[0].envelope->raw.len,
+             s->got[0].envelope->raw.data);
+    assert_string_equal(ASK("HVALS unacked")->text[0], held);
+    assert_true(
+        cel_slice_is(s->got[0].envelope->delivery_tag, ASK("HKEYS unacked")->text[0]));
+    assert_int_equal(ASK("EXISTS q")->number, 0);
+    ack_all(s);
+    publish(s, "other", "two", 0); /* which nobody reads */
+    assert_int_equal(ASK("LLEN other")->number, 1);
+    ASK("DEL other");
+    free_side(s);
+    assert_nothing_left();
+}
+
+static void test_what_waits_goes_before_a_message_for_ourselves(void **state)
+{
+    struct side *s = reader_of("q");
+    struct cel_slice raw;
+    struct answer a;
+
+    publish(s, "q", "early", 0);
+    await_got(s, 1);
+    raw = s->got[0].envelope->raw;
+    assert_int_equal(ack(s, s->got[0].tag), 1);
+    /* Both come while nobody may write, and have their turn in this order. */
+    ASK("CLIENT PAUSE 300 WRITE");
+    cel_redis_commandf(probe, NULL, NULL, "LPUSH q %b", &raw);
+    settle_down(0.05);
+    start_publish(s, "q", "late", 9, &a);
+    assert_int_equal(await(&a)->status, CELERY_OK);
+    await_got(s, 3);
+    assert_true(cel_slice_is(s->got[1].envelope->body, "early"));
+    assert_true(cel_slice_is(s->got[2].envelope->body, "late"));
+    assert_int_equal(ack(s, s->got[1].tag), 1);
+    assert_int_equal(ack(s, s->got[2].tag), 1);
+    free_side(s);
+    assert_nothing_left();
+}
+
+static void test_a_message_for_ourselves_with_a_tag_that_is_held(void **state)
+{
+    struct side *s = reader_of("q");
+    struct cel_envelope *again = NULL;
+    struct answer a;
+
+    publish(s, "q", "one", 0);
+    await_got(s, 1);
+    assert_int_equal(cel_envelope_read(s->got[0].envelope->raw, &again, NULL), CELERY_OK);
+    again->written = true;
+    s->t->ops->publish(s->t, "", "q", again, to(&a));
+    assert_int_equal(await(&a)->status, CELERY_OK);
+    await_got(s, 2);
+    assert_int_equal(ASK("HLEN unacked")->number, 2);
+    assert_int_equal(ASK("ZCARD unacked_index")->number, 2);
+    cel_envelope_free(again);
+    ack_all(s);
+    free_side(s);
+    assert_nothing_left();
+}
+
+static void test_an_unanswered_message_for_ourselves_comes_back(void **state)
+{
+    struct side *s = reader_of("q");
+    struct answer a;
+
+    redis_server_signal(server, SIGSTOP);
+    start_publish(s, "q", "m", 0, &a);
+    settle_down(0.1);
+    s->t->ops->close(s->t); /* it is in the server's hands */
+    assert_true(a.done);
+    assert_true(a.status < 0);
+    redis_server_signal(server, SIGCONT);
+    connect_again(s);
+    settle_down(0.2);
+    assert_int_equal(ASK("HLEN unacked")->number, 1);
+    consume(s, "q", 4);
+    await_got(s, 1);
+    assert_true(s->got[0].redelivered);
+    ack_all(s);
+    free_side(s);
+    assert_nothing_left();
+}
+
+static void test_a_full_server_refuses_a_message_for_ourselves(void **state)
+{
+    struct side *s = reader_of("q");
+    struct answer a;
+
+    ASK("CONFIG SET maxmemory 1");
+    start_publish(s, "q", "m", 0, &a);
+    assert_int_equal(await(&a)->status, CELERY_ESYSTEM);
+    ASK("CONFIG SET maxmemory 0");
+    settle_down(0.1);
+    assert_int_equal(s->n_got, 0);
+    assert_int_equal(s->lost, 0);
+    publish(s, "q", "m", 0);
+    await_got(s, 1);
+    ack_all(s);
+    free_side(s);
+    assert_nothing_left();
+}
+
 static void test_a_failed_registration_puts_back(void **state)
 {
     struct side *s = new_side(NULL);
@@ -868,14 +1005,6 @@ static void test_without_reports_queues_are_polled(void **state)
 }
 
 /* ---- breaking ---- */
-
-static void connect_again(struct side *s)
-{
-    struct answer a;
-
-    s->t->ops->connect(s->t, 0, to(&a));
-    assert_int_equal(await(&a)->status, CELERY_OK);
-}
 
 static void test_a_killed_connection_is_told_once(void **state)
 {
@@ -1251,6 +1380,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_counted_starts_leave_no_key),
         cmocka_unit_test(test_a_deferred_message_comes_back_in_time),
         cmocka_unit_test(test_two_messages_with_one_tag_are_both_delivered),
+        cmocka_unit_test(test_a_message_for_ourselves_is_held_at_once),
+        cmocka_unit_test(test_what_waits_goes_before_a_message_for_ourselves),
+        cmocka_unit_test(test_a_message_for_ourselves_with_a_tag_that_is_held),
+        cmocka_unit_test(test_an_unanswered_message_for_ourselves_comes_back),
+        cmocka_unit_test(test_a_full_server_refuses_a_message_for_ourselves),
         cmocka_unit_test(test_a_failed_registration_puts_back),
         cmocka_unit_test(test_a_full_server_still_gives_and_registers),
         cmocka_unit_test(test_a_too_large_message_is_parked_unread),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/base64.h"
+#include "base/base64_simd.h"
 #include <pthread.h>
 
 static const char alphabet[] =
@@ -37,6 +38,10 @@ void cel_base64_encode(const void *bytes, size_t len, char *ret_text)
     need_tables();
     const unsigned char *in = bytes;
     char *out = ret_text;
+    size_t done = cel_base64_encode_simd(in, len, out);
+    in += done;
+    len -= done;
+    out += done / 3 * 4;
     for (; len >= 6; len -= 6, in += 6, out += 8) {
         uint64_t group = (uint64_t)in[0] << 40 | (uint64_t)in[1] << 32 |
                          (uint64_t)in[2] << 24 | (uint64_t)in[3] << 16 |
@@ -112,6 +117,10 @@ bool cel_base64_decode(struct cel_slice text, char *ret_bytes, size_t *ret_len)
     const unsigned char *in = (const unsigned char *)text.data;
     unsigned char *out = (unsigned char *)ret_bytes;
     size_t left = text.len;
+    size_t done = cel_base64_decode_simd(in, left, out);
+    in += done;
+    left -= done;
+    out += done / 4 * 3;
     /* Four characters at a time up to the first that needs thought. */
     for (; left >= 4; left -= 4, in += 4, out += 3) {
         uint32_t group =

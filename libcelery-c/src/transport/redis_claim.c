@@ -2,11 +2,10 @@
 #include "transport/redis_claim.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "message/envelope_json.h"
+#include "transport/redis_deliver.h"
 #include "transport/redis_score.h"
 #include "transport/redis_settle.h"
 #include "transport/redis_wait.h"
-#include <stdio.h>
 
 /*
  * Of one claim: messages, bytes after which it stops popping, and bytes it should bring.  More
@@ -95,104 +94,6 @@ void cel_redis_claim_remove_queue(struct cel_redis_transport *r,
 
 /* ---- what came ---- */
 
-/* kombu's bytes end with ..."delivery_tag": "<tag>"}}; the claim script saw to it. */
-static struct cel_slice tail_tag(struct cel_slice raw)
-{
-    size_t end, at;
-
-    if (raw.len < 4 || memcmp(raw.data + raw.len - 3, "\"}}", 3) != 0) {
-        return CEL_SLICE_NULL;
-    }
-    end = raw.len - 3;
-    at = end;
-    while (at > 0 && raw.data[at - 1] != '"') {
-        at--;
-    }
-    return cel_slice(raw.data + at, end - at);
-}
-
-static celery_status set_field(struct cel_redis_held *h, struct cel_slice field)
-{
-    if (field.len < sizeof h->field) {
-        memcpy(h->field, field.data, field.len);
-        h->field[field.len] = 0;
-        return CELERY_OK;
-    }
-    h->long_field = cel_strndup(field.data, field.len);
-    return h->long_field ? CELERY_OK : CELERY_ENOMEM;
-}
-
-/* What is common to the messages of one answer. */
-struct arrival {
-    struct cel_redis_transport *r;
-    struct cel_redis_score *score;
-    struct cel_redis_queue *queue;
-    size_t step;
-};
-
-static celery_status deliver(struct arrival *a, struct cel_slice field,
-                             struct cel_slice raw, const char *parked)
-{
-    struct cel_redis_transport *r = a->r;
-    struct cel_delivery d = {.queue = a->queue->name};
-    celery_error err = {0};
-    struct cel_redis_held *h;
-
-    if (!parked && !a->score) {
-        return CELERY_EPROTO;
-    }
-    d.malformed = cel_envelope_read(raw, &d.envelope, &err) < 0 || parked;
-    h = d.envelope ? cel_hold_add(&r->hold, &d.tag) : NULL;
-    if (!h) {
-        cel_envelope_free(d.envelope);
-        return CELERY_ENOMEM;
-    }
-    h->queue = a->queue;
-    h->step = (uint8_t)a->step;
-    h->raw_len = raw.len;
-    h->state = parked ? CEL_REDIS_PARKED : CEL_REDIS_HELD;
-    if (!parked) {
-        if (set_field(h, field) < 0) {
-            cel_hold_remove(&r->hold, d.tag);
-            cel_envelope_free(d.envelope);
-            return CELERY_ENOMEM;
-        }
-        h->score = a->score;
-        a->score->count++;
-    }
-    h->counted = true;
-    r->claiming.n_held++;
-    r->claiming.credit -= r->claiming.credit > 0;
-    d.redelivered = h->redelivered = d.envelope->redelivered;
-    snprintf(d.why, sizeof d.why, "%.119s", parked ? parked : err.message);
-    unsigned connects = r->connects;
-    r->base.events->delivered(r->base.events_ctx, &d);
-    if (a->queue->no_ack && r->connects == connects) {
-        cel_redis_ack(&r->base, d.tag, (struct cel_done){0});
-    }
-    return CELERY_OK;
-}
-
-/* One element of the answer that is a message; see the script for its forms. */
-static celery_status deliver_reply(struct arrival *a, const struct cel_resp *reply)
-{
-    struct cel_slice field, raw;
-    char why[100];
-
-    if (cel_resp_kind(reply) == CEL_RESP_STRING) {
-        raw = cel_resp_text(reply);
-        return deliver(a, tail_tag(raw), raw, NULL);
-    }
-    field = cel_resp_text(cel_resp_at(reply, 0));
-    raw = cel_resp_text(cel_resp_at(reply, 1));
-    if (cel_resp_size(reply) == 2) {
-        return deliver(a, field, raw, NULL);
-    }
-    field = cel_resp_text(cel_resp_at(reply, 2));
-    snprintf(why, sizeof why, "%.*s", (int)(field.len < 99 ? field.len : 99), field.data);
-    return deliver(a, CEL_SLICE_NULL, raw, why);
-}
-
 /* How large messages are lately: asking for many large ones at once would flood both sides. */
 static void note_size(struct cel_redis_claiming *c, const struct cel_resp *reply)
 {
@@ -205,7 +106,7 @@ static void note_size(struct cel_redis_claiming *c, const struct cel_resp *reply
 static size_t deliver_all(struct cel_redis_transport *r, const struct cel_redis_claim *c,
                           const struct cel_resp *reply, struct cel_redis_score *score)
 {
-    struct arrival a = {r, score, NULL, 0};
+    struct cel_redis_arrival a = {r, score, NULL, 0};
     unsigned connects = r->connects;
     size_t got = 0;
 
@@ -224,7 +125,7 @@ static size_t deliver_all(struct cel_redis_transport *r, const struct cel_redis_
         }
         note_size(&r->claiming, entry);
         got++;
-        if (!a.queue || deliver_reply(&a, entry) < 0) {
+        if (!a.queue || cel_redis_deliver_reply(&a, entry) < 0) {
             cel_redis_abandon_text(r, CELERY_ENOMEM, "taking messages");
             break;
         }
@@ -303,23 +204,27 @@ static bool copy_order(struct cel_redis_transport *r, struct cel_redis_claim *cl
     return true;
 }
 
-/*
- * A score whose lease may have run out is not used again: a worker that restores what it
- * stood for may be about to.
- */
-static const char *current_score(const struct cel_redis_transport *r, double age)
+const char *cel_redis_claim_score(const struct cel_redis_transport *r)
 {
+    double age = cel_loop_now(r->base.loop) - r->claiming.lease_at;
+
     return r->claiming.score && age < (double)cel_redis_lease(r) ? r->claiming.score->text
                                                                  : "";
 }
 
-static void claim_words(struct cel_redis_transport *r, struct cel_redis_claim *claim)
+bool cel_redis_claim_leases(const struct cel_redis_transport *r)
 {
     double age = cel_loop_now(r->base.loop) - r->claiming.lease_at;
+
+    return age > LEASE_FRESH * (double)cel_redis_lease(r);
+}
+
+static void claim_words(struct cel_redis_transport *r, struct cel_redis_claim *claim)
+{
     size_t chunk = MAX_BYTES / (r->claiming.largest + 1);
     struct cel_redis_args *a = &r->args;
 
-    claim->leased = age > LEASE_FRESH * (double)cel_redis_lease(r);
+    claim->leased = cel_redis_claim_leases(r);
     cel_redis_args_clear(a);
     cel_redis_args_adds(a, r->keys.unacked);
     cel_redis_args_adds(a, r->keys.unacked_index);
@@ -342,7 +247,7 @@ static void claim_words(struct cel_redis_transport *r, struct cel_redis_claim *c
     cel_redis_args_add_int(a, claim->leased ? cel_redis_lease(r) : 0);
     cel_redis_args_add_int(a, (int64_t)claim->n_queues);
     cel_redis_args_adds(a, cel_redis_version(r->main) >= 60200 ? "1" : "0");
-    cel_redis_args_adds(a, current_score(r, age));
+    cel_redis_args_adds(a, cel_redis_claim_score(r));
     for (size_t i = 0; i < claim->n_queues; i++) {
         cel_redis_args_adds(a, claim->queues[i]->name);
     }
@@ -412,7 +317,10 @@ void cel_redis_claim_flush(struct cel_redis_transport *r)
         if (c->claims[i].in_flight) {
             continue;
         }
-        if (room == 0 || (c->in_flight > 0 && (!c->flowing || room < least))) {
+        if (c->taking && !r->waiting.pushed) {
+            return; /* its answer is as good as that of a claim */
+        }
+        if (room == 0 || (c->in_flight > c->taking && (!c->flowing || room < least))) {
             return;
         }
         if (c->in_flight == 0) {

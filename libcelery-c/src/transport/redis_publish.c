@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "message/envelope_json.h"
 #include "transport/redis_several.h"
+#include "transport/redis_take.h"
 #include "transport/redis_wait.h"
 
 struct publishing {
@@ -24,40 +25,63 @@ static bool is_consumed(const struct cel_redis_transport *r, struct cel_slice qu
     return false;
 }
 
+static void on_taken(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct cel_redis_several *s = ctx;
+
+    if (err) {
+        s->err = *err;
+    }
+    s->sum += answer;
+    cel_redis_several_end(s);
+}
+
+static void push(struct publishing *p, struct cel_slice queue, size_t step)
+{
+    struct cel_redis_several *s = p->several;
+    struct cel_redis_transport *r = s->r;
+    char *key = cel_redis_queue_key(&r->keys, queue, step);
+
+    if (!key) {
+        cel_error_nomem(&s->err);
+        return;
+    }
+    cel_redis_args_clear(&r->args);
+    cel_redis_args_adds(&r->args, "LPUSH");
+    cel_redis_args_adds(&r->args, key);
+    cel_redis_args_add(&r->args, cel_buf_slice(&p->text));
+    cel_redis_several_send(s);
+    if (p->unread_ms > 0) { /* whoever reads the last one removes the key anyway */
+        cel_redis_args_clear(&r->args);
+        cel_redis_args_adds(&r->args, "PEXPIRE");
+        cel_redis_args_adds(&r->args, key);
+        cel_redis_args_add_int(&r->args, p->unread_ms);
+        cel_redis_several_send(s);
+    }
+    if (is_consumed(r, queue)) {
+        cel_redis_wait_own(r);
+    }
+    cel_free(key);
+}
+
 static void on_route(void *ctx, const struct cel_slice *queues, size_t n,
                      const celery_error *err)
 {
     struct publishing *p = ctx;
     struct cel_redis_several *s = p->several;
-    struct cel_redis_transport *r = s->r;
-    size_t step = cel_redis_step(&r->keys, p->priority);
+    size_t step = cel_redis_step(&s->r->keys, p->priority);
 
     if (err) {
         s->err = *err;
     }
+    if (n == 1 && p->unread_ms == 0 &&
+        cel_redis_take(s->r, queues[0], step, cel_buf_slice(&p->text),
+                       (struct cel_done){on_taken, s})) {
+        s->left++;
+        n = 0;
+    }
     for (size_t i = 0; i < n; i++) {
-        char *key = cel_redis_queue_key(&r->keys, queues[i], step);
-
-        if (!key) {
-            cel_error_nomem(&s->err);
-            continue;
-        }
-        cel_redis_args_clear(&r->args);
-        cel_redis_args_adds(&r->args, "LPUSH");
-        cel_redis_args_adds(&r->args, key);
-        cel_redis_args_add(&r->args, cel_buf_slice(&p->text));
-        cel_redis_several_send(s);
-        if (p->unread_ms > 0) { /* whoever reads the last one removes the key anyway */
-            cel_redis_args_clear(&r->args);
-            cel_redis_args_adds(&r->args, "PEXPIRE");
-            cel_redis_args_adds(&r->args, key);
-            cel_redis_args_add_int(&r->args, p->unread_ms);
-            cel_redis_several_send(s);
-        }
-        if (is_consumed(r, queues[i])) {
-            cel_redis_wait_own(r);
-        }
-        cel_free(key);
+        push(p, queues[i], step);
     }
     cel_buf_fini(&p->text);
     cel_free(p);

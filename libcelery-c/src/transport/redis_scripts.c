@@ -205,6 +205,36 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "return out\n";
 
 /*
+ * KEYS: unacked, index, held, lease, where to push, then the keys of all queues that are read.
+ * ARGV: 1 field, 2 its value in unacked, 3 where the message ends in that, 4 worker, 5 seconds
+ * of the lease or 0, 6 our score or "".  While all queues are empty a message is held at
+ * once, as a claim right behind its push would do; what waits goes first.  Answers the
+ * score, or "" if the message was pushed.
+ */
+static const char take[] = TAKE_SCORE
+    "local function push()\n"
+    "  redis.call('LPUSH', KEYS[5], "
+    "string.sub(ARGV[2], 2, tonumber(ARGV[3])))\n"
+    "  return ''\n"
+    "end\n"
+    "if redis.call('EXISTS', unpack(KEYS, 6)) > 0 then return push() end\n"
+    "local score = ARGV[6]\n"
+    "local new = score == '' or redis.call('HGET', KEYS[3], score) ~= ARGV[4]\n"
+    "if new then score = take_score(KEYS[3], ARGV[4]) end\n"
+    /* Another message has this tag: a claim knows what to do. */
+    "if redis.call('ZADD', KEYS[2], 'NX', score, ARGV[1]) == 0 then\n"
+    "  if new then redis.call('HDEL', KEYS[3], score) end\n"
+    "  return push()\n"
+    "end\n"
+    "if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then\n"
+    "  redis.call('ZREM', KEYS[2], ARGV[1])\n"
+    "  if new then redis.call('HDEL', KEYS[3], score) end\n"
+    "  return push()\n"
+    "end\n"
+    "if ARGV[5] ~= '0' then redis.call('SET', KEYS[4], '1', 'EX', ARGV[5]) end\n"
+    "return score\n";
+
+/*
  * KEYS: unacked, index, held, lease.  ARGV: 1 "1" if there is ZMSCORE, 2 worker, 3 "1" to
  * give the lease up, 4 number of deliveries, then runs of them: their score, how many, their
  * fields; then scores that nothing is held by any more.  Answers a text with 1 for each
@@ -423,6 +453,7 @@ void cel_redis_scripts_init(struct cel_redis_scripts *s)
 {
     *s = (struct cel_redis_scripts){
         .claim = {.text = claim},
+        .take = {.text = take},
         .settle = {.text = settle},
         .move = {.text = move},
         .park = {.text = park},

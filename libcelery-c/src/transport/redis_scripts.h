@@ -14,6 +14,7 @@
 
 struct cel_redis_scripts {
     struct cel_redis_script claim;
+    struct cel_redis_script take;
     struct cel_redis_script settle;
     struct cel_redis_script move;
     struct cel_redis_script park;

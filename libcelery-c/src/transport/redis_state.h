@@ -97,6 +97,7 @@ struct cel_redis_claiming {
     size_t n_order;
     size_t cap_order;
     struct cel_redis_score *score; /* what claims use; or NULL */
+    bool taking;                   /* one of in_flight is no claim: see redis_take.h */
     bool flowing;    /* the last claim was filled: more may be sent at once */
     size_t largest;  /* recent size of large messages: bounds what is asked for */
     double lease_at; /* when the lease was last set */
@@ -113,7 +114,8 @@ struct cel_redis_waiting {
     bool waiting; /* queues were empty: nothing to ask until a change or a timer */
     bool delayed; /* the delay timer decides when to ask again */
     bool woken;
-    bool ready; /* the second connection gets reports */
+    bool pushed; /* this side has put something into a queue that it reads */
+    bool ready;  /* the second connection gets reports */
     enum cel_redis_tracking tracking;
     unsigned wakes;
     unsigned empty_wakes; /* reports in a row that brought nothing */

@@ -223,6 +223,7 @@ void cel_redis_wait_report(struct cel_redis_transport *r, const struct cel_resp 
 void cel_redis_wait_own(struct cel_redis_transport *r)
 {
     r->waiting.wakes++;
+    r->waiting.pushed = true;
     if (r->waiting.waiting && !r->waiting.delayed) {
         ask_again(r);
     }

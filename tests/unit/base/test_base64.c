@@ -46,6 +46,37 @@ static void test_what_is_encoded_comes_back(void **state)
     }
 }
 
+/* Each value of a byte at each place of a text that is read in large pieces. */
+static void test_every_character_at_every_place(void **state)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    enum { LEN = 48 };
+
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 0; at < LEN && c != '='; at++) {
+            char text[LEN + 4], back[64], again[64];
+            size_t n = 0, m = 0;
+
+            memcpy(text, alphabet, LEN);
+            if (c > 0 && strchr(alphabet, c)) { /* it is read as what it stands for */
+                text[at] = (char)c;
+                assert_true(cel_base64_decode(cel_slice(text, LEN), back, &n));
+                cel_base64_encode(back, n, again);
+                assert_int_equal(CEL_BASE64_LEN(n), LEN);
+                assert_memory_equal(again, text, LEN);
+            } else { /* it is passed over */
+                memmove(text + at + 1, text + at, LEN - at);
+                text[at] = (char)c;
+                assert_true(cel_base64_decode(cel_slice(text, LEN + 1), back, &n));
+                assert_true(cel_base64_decode(cel_slice(alphabet, LEN), again, &m));
+                assert_int_equal(n, m);
+                assert_memory_equal(back, again, n);
+            }
+        }
+    }
+}
+
 static void test_known_texts(void **state)
 {
     struct cel_buf out = {0};
@@ -62,6 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decoding_is_that_of_python),
         cmocka_unit_test(test_what_is_encoded_comes_back),
+        cmocka_unit_test(test_every_character_at_every_place),
         cmocka_unit_test(test_known_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

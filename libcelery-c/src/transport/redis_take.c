@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transport/redis_take.h"
+#include "base/alloc.h"
+#include "transport/redis_claim.h"
+#include "transport/redis_deliver.h"
+#include "transport/redis_score.h"
+#include "transport/redis_wait.h"
+
+/* A message on its way. */
+struct taking {
+    struct cel_redis_transport *r;
+    struct cel_done done;
+    struct cel_redis_queue *queue;
+    size_t step;
+    struct cel_redis_claim claim; /* what this is as a claim: one that came short */
+    struct cel_slice field;       /* in value */
+    size_t len;                   /* of the message, which is in value behind a bracket */
+    struct cel_buf value;         /* of unacked */
+};
+
+/* What claiming would cut out of kombu's bytes: tag, exchange and routing key at their end. */
+struct tail {
+    struct cel_slice exchange, routing_key, tag;
+};
+
+/* Cuts a text up to its closing quote, if nothing in it is escaped. */
+static bool cut_text(struct cel_slice *rest, const char *front, struct cel_slice *ret)
+{
+    struct cel_slice start = cel_slice_of(front);
+    const char *end;
+
+    if (!cel_slice_starts(*rest, start)) {
+        return false;
+    }
+    *rest = cel_slice(rest->data + start.len, rest->len - start.len);
+    end = rest->len > 0 ? memchr(rest->data, '"', rest->len) : NULL;
+    if (!end || memchr(rest->data, '\\', (size_t)(end - rest->data))) {
+        return false;
+    }
+    *ret = cel_slice(rest->data, (size_t)(end - rest->data));
+    *rest = cel_slice(end + 1, rest->len - ret->len - 1);
+    return true;
+}
+
+/* "delivery_info": {"exchange": "", "routing_key": "q"}, ..., "delivery_tag": "tag"}} */
+static bool read_tail(struct cel_slice text, struct tail *ret)
+{
+    enum { TAIL = 400 };
+    static const char info[] = "\"delivery_info\": {", tag[] = "\"delivery_tag\": ";
+    size_t skip = text.len > TAIL ? text.len - TAIL : 0;
+    struct cel_slice rest = cel_slice(text.data + skip, text.len - skip);
+    const char *at = memmem(rest.data, rest.len, info, sizeof info - 1);
+
+    if (!at) {
+        return false;
+    }
+    at += sizeof info - 1;
+    rest = cel_slice(at, (size_t)(text.data + text.len - at));
+    if (!cut_text(&rest, "\"exchange\": \"", &ret->exchange) ||
+        !cut_text(&rest, ", \"routing_key\": \"", &ret->routing_key)) {
+        return false;
+    }
+    at = memmem(rest.data, rest.len, tag, sizeof tag - 1);
+    if (!at) {
+        return false;
+    }
+    rest = cel_slice(at, (size_t)(text.data + text.len - at));
+    return cut_text(&rest, "\"delivery_tag\": \"", &ret->tag) &&
+           cel_slice_is(rest, "}}") && ret->tag.len > 0 && ret->tag.len < 64;
+}
+
+/* A claim would go out now, and nothing says that there is anything for it. */
+static struct cel_redis_queue *empty_queue(const struct cel_redis_transport *r,
+                                           struct cel_slice name)
+{
+    if (r->claiming.flowing || r->waiting.delayed || r->claiming.in_flight > 0 ||
+        r->settling.renewing > 0 || r->failure.status < 0 ||
+        cel_redis_claim_room(r) == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < r->claiming.n_order; i++) {
+        if (cel_slice_is(name, r->claiming.order[i]->name)) {
+            return r->claiming.order[i];
+        }
+    }
+    return NULL;
+}
+
+/* It is ours now: as after a claim. */
+static void took(const struct taking *t, struct cel_slice score)
+{
+    struct cel_redis_transport *r = t->r;
+    struct cel_redis_arrival a = {r, cel_redis_score_set(r, score), t->queue, t->step};
+
+    if (t->claim.leased) {
+        r->claiming.lease_at = cel_loop_now(r->base.loop);
+    }
+    if (cel_redis_deliver(&a, t->field, cel_slice(t->value.data + 1, t->len), NULL) < 0) {
+        cel_redis_abandon_text(r, CELERY_ENOMEM, "taking messages");
+    }
+}
+
+static void on_taken(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct taking *t = ctx;
+    struct cel_redis_transport *r = t->r;
+    unsigned connects = r->connects;
+    celery_error why = {0};
+    bool failed = cel_redis_check(r, reply, err, "publishing", &why) < 0;
+    struct cel_slice score = cel_resp_text(reply);
+
+    r->claiming.taking = false;
+    r->claiming.in_flight--;
+    r->claiming.requested--;
+    if (!err) {
+        r->claiming.answered = cel_loop_now(r->base.loop);
+        cel_source_schedule(r->flush);
+    }
+    cel_done(t->done, failed ? &why : NULL, 0);
+    if (!failed && r->connects == connects) {
+        if (score.len > 0) {
+            took(t, score);
+        } else {
+            cel_redis_wait_own(r);
+        }
+        if (score.len > 0 && r->connects == connects) {
+            cel_redis_rest(r->main);
+            cel_redis_wait_answered(r, &t->claim, 1, false);
+        }
+    }
+    cel_buf_fini(&t->value);
+    cel_free(t);
+}
+
+static celery_status send_taking(struct taking *t)
+{
+    struct cel_redis_transport *r = t->r;
+    struct cel_redis_args *a = &r->args;
+
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->keys.unacked);
+    cel_redis_args_adds(a, r->keys.unacked_index);
+    cel_redis_args_adds(a, r->keys.held);
+    cel_redis_args_adds(a, r->lease_key);
+    cel_redis_args_adds(a, t->queue->keys[t->step]);
+    for (size_t s = 0; s < r->keys.n_steps; s++) {
+        for (size_t i = 0; i < r->claiming.n_order; i++) {
+            cel_redis_args_adds(a, r->claiming.order[i]->keys[s]);
+        }
+    }
+    cel_redis_args_add(a, t->field);
+    cel_redis_args_add(a, cel_buf_slice(&t->value));
+    cel_redis_args_add_int(a, (int64_t)t->len + 1);
+    cel_redis_args_adds(a, r->worker);
+    cel_redis_args_add_int(a, t->claim.leased ? cel_redis_lease(r) : 0);
+    cel_redis_args_adds(a, cel_redis_claim_score(r));
+    return cel_redis_send_script(r, &r->scripts.take,
+                                 5 + r->keys.n_steps * r->claiming.n_order, on_taken, t);
+}
+
+static struct taking *make(struct cel_redis_transport *r, struct cel_slice text,
+                           const struct tail *tail)
+{
+    struct taking *t = cel_calloc(1, sizeof *t);
+
+    if (!t) {
+        return NULL;
+    }
+    cel_buf_reserve(&t->value, text.len + tail->exchange.len + tail->routing_key.len + 16,
+                    NULL);
+    cel_buf_addc(&t->value, '[');
+    cel_buf_add_slice(&t->value, text);
+    cel_buf_adds(&t->value, ", \"");
+    cel_buf_add_slice(&t->value, tail->exchange);
+    cel_buf_adds(&t->value, "\", \"");
+    cel_buf_add_slice(&t->value, tail->routing_key);
+    cel_buf_adds(&t->value, "\"]");
+    if (!cel_buf_ok(&t->value)) {
+        cel_buf_fini(&t->value);
+        cel_free(t);
+        return NULL;
+    }
+    t->r = r;
+    t->len = text.len;
+    t->field = cel_slice(t->value.data + 1 + (tail->tag.data - text.data), tail->tag.len);
+    return t;
+}
+
+bool cel_redis_take(struct cel_redis_transport *r, struct cel_slice queue, size_t step,
+                    struct cel_slice text, struct cel_done done)
+{
+    struct cel_redis_queue *q = empty_queue(r, queue);
+    struct taking *t = NULL;
+    struct tail tail;
+
+    if (q && text.len <= r->base.max_message && read_tail(text, &tail)) {
+        t = make(r, text, &tail);
+    }
+    if (!t) {
+        return false;
+    }
+    t->done = done;
+    t->queue = q;
+    t->step = step;
+    t->claim = (struct cel_redis_claim){
+        .armed = r->waiting.tracking == CEL_REDIS_TRACKING_ON,
+        .leased = cel_redis_claim_leases(r),
+        .by_wake = r->waiting.woken,
+        .max = 2,
+        .wakes = r->waiting.wakes,
+    };
+    if (send_taking(t) < 0) {
+        cel_buf_fini(&t->value);
+        cel_free(t);
+        return false;
+    }
+    r->claiming.taking = true;
+    r->waiting.woken = r->waiting.pushed = false;
+    r->claiming.in_flight++;
+    r->claiming.requested++;
+    return true;
+}
