@@ -784,6 +784,11 @@ static void test_tls_only_unverified_when_asked_for(void **state)
     connect_to(&no_name, url);
     hang_up(&no_name);
 
+    struct client other_name = {0};
+    tls_url(url, "127.0.0.2", "ca.pem", "ssl_server_hostname=localhost");
+    connect_to(&other_name, url);
+    hang_up(&other_name);
+
     struct client mutual = {0};
     char files[200];
     snprintf(files, sizeof files, "ssl_certfile=%s/server.pem&ssl_keyfile=%s/server.key",

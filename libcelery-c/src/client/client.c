@@ -163,9 +163,9 @@ static celery_status open_backend(celery_client *client, celery_error *err)
     if (status < 0) {
         return cel_error_prefix(err, status, "result_backend: ");
     }
-    status = cel_redis_use_ssl(client->backend_urls, client->n_backend_urls,
-                               cel_config_doc(client->config, "redis_backend_use_ssl"),
-                               "redis_backend_use_ssl", err);
+    status = cel_use_ssl(client->backend_urls, client->n_backend_urls,
+                         cel_config_doc(client->config, "redis_backend_use_ssl"),
+                         "redis_backend_use_ssl", err);
     if (status < 0) {
         return status;
     }

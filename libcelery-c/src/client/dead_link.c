@@ -99,8 +99,8 @@ static celery_status read_urls(struct celery_dead *d, celery_error *err)
     if (status < 0) {
         return cel_error_prefix(err, status, "broker_url: ");
     }
-    return cel_redis_use_ssl(d->urls, d->n_urls, cel_config_doc(config, "broker_use_ssl"),
-                             "broker_use_ssl", err);
+    return cel_use_ssl(d->urls, d->n_urls, cel_config_doc(config, "broker_use_ssl"),
+                       "broker_use_ssl", err);
 }
 
 static bool is_redis(const struct cel_url *url)

@@ -4,16 +4,25 @@
 #include "base/error.h"
 #include "base/log.h"
 
-/* kombu's Redis transport has the names of redis-py; the others are those of AMQP. */
+/* kombu's Redis transport has the names of redis-py; the others are those of py-amqp. */
 static const struct {
     const char *key;
     const char *option;
 } keys[] = {
-    {"ssl_cert_reqs", "ssl_cert_reqs"}, {"cert_reqs", "ssl_cert_reqs"},
-    {"ssl_ca_certs", "ssl_ca_certs"},   {"ca_certs", "ssl_ca_certs"},
-    {"ssl_ca_path", "ssl_ca_path"},     {"ssl_certfile", "ssl_certfile"},
-    {"certfile", "ssl_certfile"},       {"ssl_keyfile", "ssl_keyfile"},
-    {"keyfile", "ssl_keyfile"},         {"ssl_check_hostname", "ssl_check_hostname"},
+    {"ssl_cert_reqs", "ssl_cert_reqs"},
+    {"cert_reqs", "ssl_cert_reqs"},
+    {"ssl_ca_certs", "ssl_ca_certs"},
+    {"ca_certs", "ssl_ca_certs"},
+    {"ssl_ca_path", "ssl_ca_path"},
+    {"ssl_certfile", "ssl_certfile"},
+    {"certfile", "ssl_certfile"},
+    {"ssl_keyfile", "ssl_keyfile"},
+    {"keyfile", "ssl_keyfile"},
+    {"ssl_check_hostname", "ssl_check_hostname"},
+    {"server_hostname", "ssl_server_hostname"},
+    {"ssl_server_hostname", "ssl_server_hostname"},
+    {"check_hostname", "ssl_check_hostname"},
+    {"ssl_version", ""}, /* it is never less than TLS 1.2 */
 };
 
 static const char *option_of(struct cel_slice key)
@@ -78,50 +87,53 @@ static celery_status add_options(struct cel_url *url, const struct cel_node *val
         if (!option) {
             return cel_error_set(err, CELERY_ECONFIG,
                                  "%s: %s is not known; there are ssl_cert_reqs, "
-                                 "ssl_ca_certs, ssl_certfile, ssl_keyfile and "
-                                 "ssl_check_hostname",
+                                 "ssl_ca_certs, ssl_certfile, ssl_keyfile, "
+                                 "ssl_check_hostname and ssl_server_hostname",
                                  setting, cel_log_safe(cel_node_text(k)));
         }
-        if (!cel_node_is_null(v)) {
+        if (!cel_node_is_null(v) && option[0]) {
             status = add_option(url, option, text_of(v), err);
         }
     }
     return status;
 }
 
+static const struct {
+    const char *scheme;
+    const char
+        *with_tls; /* NULL: it is with TLS, or says so by its options (sentinels) */
+} schemes[] = {
+    {"redis", "rediss"}, {"rediss", NULL},    {"sentinel", NULL},
+    {"amqp", "amqps"},   {"pyamqp", "amqps"}, {"amqps", NULL},
+};
+
 static celery_status set_scheme(struct cel_url *url, const char *setting,
                                 celery_error *err)
 {
-    /* A sentinel's URL says nothing of TLS but by its options. */
-    static const struct {
-        const char *from;
-        const char *to;
-    } schemes[] = {
-        {"redis", "rediss"}, {"rediss", "rediss"}, {"amqp", "amqps"},
-        {"pyamqp", "amqps"}, {"amqps", "amqps"},   {"sentinel", "sentinel"},
-    };
-    const char *to = NULL;
-
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        to = strcmp(url->scheme, schemes[i].from) == 0 ? schemes[i].to : to;
+        if (strcmp(url->scheme, schemes[i].scheme) != 0) {
+            continue;
+        }
+        if (schemes[i].with_tls) {
+            char *scheme = cel_strdup(schemes[i].with_tls);
+            if (!scheme) {
+                return cel_error_nomem(err);
+            }
+            cel_free(url->scheme);
+            url->scheme = scheme;
+        }
+        return CELERY_OK;
     }
-    if (!to) {
-        return cel_error_set(err, CELERY_ECONFIG,
-                             "%s: TLS goes with redis:// and amqp://, not with %s://",
-                             setting, url->scheme);
-    }
-    char *scheme = cel_strdup(to);
-    if (!scheme) {
-        return cel_error_nomem(err);
-    }
-    cel_free(url->scheme);
-    url->scheme = scheme;
-    return CELERY_OK;
+    return cel_error_set(
+        err, CELERY_ECONFIG,
+        "%s: TLS goes with amqp://, amqps://, redis:// and rediss://, not "
+        "with %s://",
+        setting, url->scheme);
 }
 
-celery_status cel_redis_use_ssl(struct cel_url *const *urls, size_t n,
-                                const struct cel_node *value, const char *setting,
-                                celery_error *err)
+celery_status cel_use_ssl(struct cel_url *const *urls, size_t n,
+                          const struct cel_node *value, const char *setting,
+                          celery_error *err)
 {
     celery_status status = CELERY_OK;
     if (!cel_node_truth(value)) {

@@ -42,6 +42,7 @@ static const struct option_row {
     {"ssl_certfile", ANY},
     {"ssl_keyfile", ANY},
     {"ssl_check_hostname", FLAG},
+    {"ssl_server_hostname", ANY},
     /* Accepted for the sake of existing URLs; they say nothing to us. */
     {"heartbeat", ANY},
     {"login_method", ANY},
@@ -353,6 +354,7 @@ static celery_status set_tls(struct cel_redis_target *t, const struct cel_url *u
         .ca_certs = (char *)(uintptr_t)(file ? file : folder),
         .certfile = (char *)(uintptr_t)cel_url_option(url, "ssl_certfile"),
         .keyfile = (char *)(uintptr_t)cel_url_option(url, "ssl_keyfile"),
+        .server_hostname = (char *)(uintptr_t)cel_url_option(url, "ssl_server_hostname"),
     };
 
     if (verify) {

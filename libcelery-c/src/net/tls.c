@@ -20,6 +20,7 @@ struct cel_tls {
     SSL_CTX *ctx;
     BIO_METHOD *bio;
     bool check_hostname;
+    char *server_hostname; /* or NULL */
 };
 
 struct cel_tls_stream {
@@ -182,6 +183,13 @@ celery_status cel_tls_new(const struct cel_tls_options *options, struct cel_tls 
         return cel_error_nomem(err);
     }
     ERR_clear_error();
+    if (options->server_hostname) {
+        tls->server_hostname = cel_strdup(options->server_hostname);
+        if (!tls->server_hostname) {
+            cel_tls_free(tls);
+            return cel_error_nomem(err);
+        }
+    }
     celery_status status = context_init(tls, options, err);
     if (status < 0) {
         cel_tls_free(tls);
@@ -196,6 +204,7 @@ struct cel_tls *cel_tls_free(struct cel_tls *tls)
     if (tls) {
         SSL_CTX_free(tls->ctx);
         BIO_meth_free(tls->bio);
+        cel_free(tls->server_hostname);
         cel_free(tls);
     }
     return NULL;
@@ -231,6 +240,7 @@ static celery_status stream_init(struct cel_tls_stream *s, struct cel_tls *tls,
     BIO_set_init(bio, 1);
     SSL_set_bio(s->ssl, bio, bio);
     SSL_set_connect_state(s->ssl);
+    host = tls->server_hostname ? tls->server_hostname : host;
     if (host && !expect_name(s->ssl, host, tls->check_hostname)) {
         return cel_error_set(err, CELERY_ECONFIG, "host name not usable with TLS: %s",
                              reason());

@@ -14,7 +14,8 @@ struct cel_tls_options {
     bool check_hostname;
     char *ca_certs; /* PEM file or folder; NULL: the system's store */
     char *certfile;
-    char *keyfile; /* NULL: the key is in certfile */
+    char *keyfile;         /* NULL: the key is in certfile */
+    char *server_hostname; /* what the certificate is for; NULL: the host connected to */
 };
 
 struct cel_tls; /* a context: TLS 1.2 or newer, chain and name verified */

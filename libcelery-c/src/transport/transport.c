@@ -142,7 +142,7 @@ celery_status cel_transport_urls(const struct cel_config *config, const char *ro
     if (status < 0) {
         return cel_error_prefix(err, status, "broker_url: ");
     }
-    return cel_redis_use_ssl(*ret_urls, *ret_n, cel_config_doc(config, "broker_use_ssl"),
+    return cel_use_ssl(*ret_urls, *ret_n, cel_config_doc(config, "broker_use_ssl"),
                              "broker_use_ssl", err);
 }
 

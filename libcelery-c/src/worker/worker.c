@@ -123,9 +123,9 @@ static celery_status open_results(struct celery_worker *w, celery_error *err)
         if (status < 0) {
             return cel_error_prefix(err, status, "result_backend: ");
         }
-        status = cel_redis_use_ssl(
-            urls, n, cel_config_doc(w->app->config, "redis_backend_use_ssl"),
-            "redis_backend_use_ssl", err);
+        status =
+            cel_use_ssl(urls, n, cel_config_doc(w->app->config, "redis_backend_use_ssl"),
+                        "redis_backend_use_ssl", err);
         if (status < 0) {
             cel_url_free_list(urls, n);
             return status;

@@ -16,7 +16,7 @@ static celery_status apply(const char *url_text, const char *json,
     assert_int_equal(cel_url_parse(url_text, ret_url, NULL), CELERY_OK);
     assert_int_equal(cel_json_parse(&a, cel_slice_of(json), NULL, &value, NULL),
                      CELERY_OK);
-    celery_status status = cel_redis_use_ssl(ret_url, 1, value, "broker_use_ssl", err);
+    celery_status status = cel_use_ssl(ret_url, 1, value, "broker_use_ssl", err);
     cel_arena_fini(&a);
     return status;
 }
@@ -69,6 +69,28 @@ static void test_what_cannot_be_is_refused(void **state)
     cel_url_free(url);
 }
 
+static void test_amqp(void **state)
+{
+    static const char *const urls[] = {"amqp://h//", "pyamqp://h//", "amqps://h//"};
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct cel_url *url;
+        assert_int_equal(apply(urls[i],
+                               "{\"cert_reqs\": 2, \"ca_certs\": \"/x\", "
+                               "\"certfile\": \"/c\", \"keyfile\": \"/k\", "
+                               "\"server_hostname\": \"rabbit\", \"ssl_version\": 5}",
+                               &url, NULL),
+                         CELERY_OK);
+        assert_string_equal(url->scheme, "amqps");
+        assert_string_equal(cel_url_option(url, "ssl_cert_reqs"), "required");
+        assert_string_equal(cel_url_option(url, "ssl_ca_certs"), "/x");
+        assert_string_equal(cel_url_option(url, "ssl_certfile"), "/c");
+        assert_string_equal(cel_url_option(url, "ssl_keyfile"), "/k");
+        assert_string_equal(cel_url_option(url, "ssl_server_hostname"), "rabbit");
+        assert_int_equal(url->n_options, 5);
+        cel_url_free(url);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -76,6 +98,7 @@ int main(void)
         cmocka_unit_test(test_true_verifies),
         cmocka_unit_test(test_options_are_taken_and_the_url_wins),
         cmocka_unit_test(test_what_cannot_be_is_refused),
+        cmocka_unit_test(test_amqp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
