@@ -34,6 +34,7 @@ static const struct row {
     {"ssl_ca_path", IGNORED, 0},
     {"ssl_certfile", IGNORED, 0},
     {"ssl_keyfile", IGNORED, 0},
+    {"ssl_server_hostname", IGNORED, 0},
 };
 
 static const struct row *row_of(struct cel_slice name)
@@ -256,5 +257,7 @@ celery_status cel_amqp_tls(const struct cel_url *url, struct cel_tls **ret_tls,
     options.ca_certs = (char *)(uintptr_t)(ca ? ca : path);
     options.certfile = (char *)(uintptr_t)cert;
     options.keyfile = (char *)(uintptr_t)key;
+    options.server_hostname =
+        (char *)(uintptr_t)cel_url_option(url, "ssl_server_hostname");
     return cel_tls_new(&options, ret_tls, err);
 }

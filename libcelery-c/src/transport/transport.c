@@ -143,7 +143,7 @@ celery_status cel_transport_urls(const struct cel_config *config, const char *ro
         return cel_error_prefix(err, status, "broker_url: ");
     }
     return cel_use_ssl(*ret_urls, *ret_n, cel_config_doc(config, "broker_use_ssl"),
-                             "broker_use_ssl", err);
+                       "broker_use_ssl", err);
 }
 
 void cel_transport_set_up(struct cel_transport *t, const struct cel_config *config)
