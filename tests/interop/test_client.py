@@ -131,6 +131,13 @@ class Client(lib.Case):
         self.assertEqual(run.returncode, 0)
         self.assertEqual(len(lines), 1)
 
+    def test_priorities_come_first(self):
+        for priority in (3, 9, 0):
+            self.run_client('t.noop', options={'queue': 'ranked', 'priority': priority}, timeout=0)
+        sent = [self.queues.take('ranked')['properties']['priority'] for _ in range(3)]
+        # RabbitMQ: a queue without x-max-priority; Redis: a list for each step, 0 first.
+        self.assertEqual(sent, [3, 9, 0] if lib.BROKER == 'amqp' else [0, 3, 9])
+
     def test_the_message_is_what_python_sends(self):
         """Key for key, but for ids, times and names of processes."""
         args, kwargs = '[1, "x"]', '{"k": null}'

@@ -72,7 +72,7 @@ celery_status cel_effects_publish(struct cel_effects *list, struct cel_slice id,
     celery_status status;
 
     add_number(out, CEL_EFFECT_PUBLISH);
-    add_number(out, 0);
+    add_number(out, (uint64_t)envelope->priority);
     add_text(out, id);
     add_number(out, 0);
     start = out->len;
