@@ -35,3 +35,53 @@ const struct cel_node *cel_envelope_header(const struct cel_envelope *env,
 {
     return env ? cel_node_get(env->headers, name) : NULL;
 }
+
+static void add_name(struct cel_buf *out, const char *name)
+{
+    (void)cel_buf_adds(out, out->data[out->len - 1] == '{' ? "\"" : ", \"");
+    (void)cel_buf_adds(out, name);
+    (void)cel_buf_adds(out, "\": ");
+}
+
+static void add_text(struct cel_buf *out, const char *name, struct cel_slice text)
+{
+    if (text.data && cel_buf_ok(out)) {
+        add_name(out, name);
+        (void)cel_json_write_string(out, text);
+    }
+}
+
+static void add_int(struct cel_buf *out, const char *name, int value)
+{
+    if (cel_buf_ok(out)) {
+        add_name(out, name);
+        (void)cel_buf_add_int(out, value);
+    }
+}
+
+celery_status cel_envelope_write_properties(struct cel_buf *out,
+                                            const struct cel_envelope *env)
+{
+    if (env->raw.data) {
+        return env->properties ? cel_json_write(out, env->properties)
+                               : cel_buf_adds(out, "{}");
+    }
+    (void)cel_buf_adds(out, "{");
+    add_text(out, "content_type", env->content_type);
+    add_text(out, "content_encoding", env->content_encoding);
+    if (env->delivery_mode > 0) {
+        add_int(out, "delivery_mode", env->delivery_mode);
+    }
+    add_int(out, "priority", env->priority);
+    add_text(out, "correlation_id", env->correlation_id);
+    add_text(out, "reply_to", env->reply_to);
+    add_text(out, "expiration", env->expiration);
+    for (const struct cel_node *k = cel_node_first(env->properties), *v; k; k = v->next) {
+        v = k->next;
+        (void)cel_buf_adds(out, ", ");
+        (void)cel_json_write(out, k);
+        (void)cel_buf_adds(out, ": ");
+        (void)cel_json_write(out, v);
+    }
+    return cel_buf_addc(out, '}');
+}

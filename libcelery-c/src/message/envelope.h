@@ -45,6 +45,13 @@ struct cel_envelope *cel_envelope_new(void); /* NULL: no memory */
 struct cel_envelope *cel_envelope_new_sized(size_t size);
 struct cel_envelope *cel_envelope_free(struct cel_envelope *env); /* NULL is harmless */
 
+/*
+ * All properties as JSON text, under the names that Python has for them: as they stood in a
+ * message that was JSON, otherwise (raw is empty) the fields and what is beside them.
+ */
+celery_status cel_envelope_write_properties(struct cel_buf *out,
+                                            const struct cel_envelope *env);
+
 /* A header of the message; NULL when absent or when there are no headers. */
 const struct cel_node *cel_envelope_header(const struct cel_envelope *env,
                                            struct cel_slice name);

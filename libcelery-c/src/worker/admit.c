@@ -8,6 +8,8 @@
 #include "worker/report.h"
 #include "worker/schedule.h"
 
+enum { ROOM_FOR_HEADERS = 1536 }; /* of an ordinary task, with its properties */
+
 /* Where an object begins in the message as it came; NULL: not with a plain key. */
 static const char *begin_of(const struct cel_envelope *env, const struct cel_node *object)
 {
@@ -36,11 +38,10 @@ static struct cel_slice headers_text(struct cel_envelope *env)
     if (headers && (uintptr_t)properties > (uintptr_t)headers) {
         return cel_slice(headers, (size_t)(env->raw.data + env->raw.len - headers));
     }
+    (void)cel_buf_reserve(&out, ROOM_FOR_HEADERS, NULL);
     cel_json_write(&out, env->headers);
-    if (env->properties) {
-        (void)cel_buf_adds(&out, ", \"properties\": ");
-        cel_json_write(&out, env->properties);
-    }
+    (void)cel_buf_adds(&out, ", \"properties\": ");
+    cel_envelope_write_properties(&out, env);
     (void)cel_buf_adds(&out, "}");
     const char *copy =
         cel_buf_ok(&out) ? cel_arena_strndup(&env->arena, out.data, out.len) : NULL;
