@@ -103,8 +103,12 @@ void cel_amqp_explain_channel(const struct cel_amqp_method *m, celery_error *err
     } else if (m->code == PRECONDITION_FAILED || m->code == RESOURCE_LOCKED) {
         status = CELERY_ECONFIG;
     }
-    cel_error_set(err, status, "the broker refused %s: %u %s",
-                  cel_amqp_method_name((uint32_t)m->class_id << 16 | m->method_id),
-                  m->code, cel_log_safe(m->text));
+    if (m->class_id) {
+        cel_error_set(err, status, "the broker refused %s: %u %s",
+                      cel_amqp_method_name((uint32_t)m->class_id << 16 | m->method_id),
+                      m->code, cel_log_safe(m->text));
+    } else { /* of its own accord */
+        cel_error_set(err, status, "%u %s", m->code, cel_log_safe(m->text));
+    }
     err->code = m->code;
 }
