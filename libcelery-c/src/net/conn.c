@@ -6,6 +6,8 @@
 #include "net/dial.h"
 #include "net/sock.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -437,6 +439,17 @@ void cel_conn_pause(struct cel_conn *c, bool paused)
             read_again(c);
         }
     }
+}
+
+void cel_conn_set_user_timeout(struct cel_conn *c, double seconds)
+{
+#ifdef TCP_USER_TIMEOUT
+    unsigned ms = seconds > 0 ? (unsigned)(seconds * 1000) : 0;
+
+    if (c->fd >= 0 && c->host) {
+        setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+    }
+#endif
 }
 
 struct cel_buf *cel_conn_in(struct cel_conn *c)

@@ -69,6 +69,12 @@ void cel_conn_flush_later(struct cel_conn *conn);
 /* Stop or go on reading: back-pressure. */
 void cel_conn_pause(struct cel_conn *conn, bool paused);
 
+/*
+ * TCP_USER_TIMEOUT from now on; 0: the system's own.  The kernel also counts the time in which
+ * a living peer does not read.
+ */
+void cel_conn_set_user_timeout(struct cel_conn *conn, double seconds);
+
 /* Loop time when bytes last arrived. */
 double cel_conn_last_read(const struct cel_conn *conn);
 

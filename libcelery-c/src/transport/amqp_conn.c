@@ -363,6 +363,7 @@ static celery_status connect_to(struct cel_amqp_conn *c, const struct cel_amqp_p
         .port = p->port,
         .tls = p->tls,
         .connect_timeout = c->connect_timeout,
+        .user_timeout = CEL_AMQP_USER_TIMEOUT,
         .keepalive = true,
         .out_max = 2 * c->out_high_water + CEL_AMQP_MAX_BODY + ((size_t)1 << 20),
     };

@@ -6,6 +6,9 @@
 #include "base/list.h"
 #include "transport/amqp_conn.h"
 
+/* Seconds that the peer's system may leave bytes unacknowledged. */
+#define CEL_AMQP_USER_TIMEOUT 20.0
+
 enum cel_amqp_phase {
     CEL_AMQP_CONNECTING, /* TCP, TLS */
     CEL_AMQP_GREETING,   /* connection.start is awaited */

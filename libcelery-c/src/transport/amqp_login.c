@@ -314,6 +314,8 @@ static void set_blocked(struct cel_amqp_conn *c, bool blocked, struct cel_slice 
     bool changed = c->blocked != blocked;
 
     c->blocked = blocked;
+    /* A broker that is blocked reads nothing, for as long as it takes, and is not dead. */
+    cel_conn_set_user_timeout(c->conn, blocked ? 0 : CEL_AMQP_USER_TIMEOUT);
     if (!blocked) {
         c->unblocked_at = cel_loop_now(c->loop);
         cel_amqp_due(c, c->unblocked_at + fmin(c->rpc_timeout, c->confirm_timeout));
