@@ -19,6 +19,7 @@ import rabbit  # noqa: E402
 
 TOOL = lib.built('tests/interop/ccanvas')
 RESULTS = 'rpc://'
+BY_NAME = 'rpc'
 
 
 def has_amqp():
@@ -247,7 +248,7 @@ class Messages:
         w.stop()
 
     def test_extended(self):
-        w = self.start(backend=RESULTS, queues='extended', name='w4', conf={
+        w = self.start(backend=BY_NAME, queues='extended', name='w4', conf={
             'result_extended': True})
         self.declare('box-extended')
         self.app.send_task('t.kw', (1,), {'b': 3}, queue='extended', reply_to='box-extended')

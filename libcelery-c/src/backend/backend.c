@@ -3,6 +3,8 @@
 #include "backend/builtin.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "config/use_ssl.h"
+#include <stdio.h>
 
 static const struct cel_backend_ops *const builtin[] = {
     &cel_backend_redis,
@@ -49,6 +51,49 @@ const char *const *cel_backend_names(void)
         names[i] = builtin[i]->name;
     }
     return names;
+}
+
+/* Celery knows backends by URL or, without one, by name (celery/app/backends.py by_url). */
+static const char *url_text(const struct cel_config *config)
+{
+    const char *text = cel_config_text(config, "result_backend");
+
+    if (!text || !*text || strncmp(text, "disabled", 8) == 0) {
+        return NULL;
+    }
+    return strcmp(text, "rpc") == 0 ? "rpc://" : text;
+}
+
+celery_status cel_backend_urls(const struct cel_config *config,
+                               struct cel_url ***ret_urls, size_t *ret_n,
+                               celery_error *err)
+{
+    const char *text = url_text(config);
+
+    *ret_urls = NULL;
+    *ret_n = 0;
+    if (!text) {
+        return CELERY_OK;
+    }
+    celery_status status = cel_url_parse_list(text, ret_urls, ret_n, err);
+    if (status < 0) {
+        return cel_error_prefix(err, status, "result_backend: ");
+    }
+    return cel_use_ssl(*ret_urls, *ret_n, cel_config_doc(config, "redis_backend_use_ssl"),
+                       "redis_backend_use_ssl", err);
+}
+
+const struct cel_backend_ops *cel_backend_of(const struct cel_config *config)
+{
+    const char *text = url_text(config);
+    const char *end = text ? strstr(text, "://") : NULL;
+    char scheme[64];
+
+    if (!end || (size_t)(end - text) >= sizeof scheme) {
+        return NULL;
+    }
+    snprintf(scheme, sizeof scheme, "%.*s", (int)(end - text), text);
+    return cel_backend_find(scheme, NULL);
 }
 
 /* The codec that documents are written and read with; they carry no content type. */

@@ -176,6 +176,17 @@ const struct cel_backend_ops *cel_backend_find(const char *scheme, celery_error 
 const char *const *cel_backend_names(void);
 
 /*
+ * The URLs of result_backend, with redis_backend_use_ssl applied; 0: results are disabled.  What
+ * was read is to be freed even if this fails.
+ */
+celery_status cel_backend_urls(const struct cel_config *config,
+                               struct cel_url ***ret_urls, size_t *ret_n,
+                               celery_error *err);
+
+/* The kind of backend that result_backend names, whatever else is wrong with it; or NULL. */
+const struct cel_backend_ops *cel_backend_of(const struct cel_config *config);
+
+/*
  * Allocates, sets the shared part and calls init().  urls, events and config (NULL: all
  * defaults) must outlive the backend.
  */

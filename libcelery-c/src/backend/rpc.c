@@ -92,13 +92,15 @@ static void on_link(void *ctx, const celery_error *err, int64_t answer)
         return;
     }
     if (err) {
-        b->url = (b->url + 1) % b->n_urls;
-        if (++b->tried < b->n_urls) {
-            try_next(b);
-        } else {
+        if (cel_failover_next(&b->failover)) {
             connected(b, err);
+        } else {
+            try_next(b);
         }
-    } else if (b->base.reply_to) {
+        return;
+    }
+    cel_failover_works(&b->failover);
+    if (b->base.reply_to) {
         declare(b);
     } else {
         connected(b, NULL);
@@ -107,7 +109,8 @@ static void on_link(void *ctx, const celery_error *err, int64_t answer)
 
 static void try_next(struct cel_rpc *b)
 {
-    b->transport->ops->connect(b->transport, b->url, (struct cel_done){on_link, b});
+    b->transport->ops->connect(b->transport, b->failover.at,
+                               (struct cel_done){on_link, b});
 }
 
 static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
@@ -177,7 +180,7 @@ static void rpc_connect(struct cel_backend *base, size_t url_index, struct cel_d
     }
     b->on_connected = done;
     b->state = CEL_RPC_CONNECTING;
-    b->tried = 0;
+    cel_failover_works(&b->failover);
     try_next(b);
 }
 
@@ -204,6 +207,8 @@ static celery_status rpc_init(struct cel_backend *base, struct cel_url *const *u
                                               ? "result_accept_content"
                                               : "accept_content");
     status = cel_transport_urls(c, "broker_write_url", &b->urls, &b->n_urls, err);
+    cel_failover_init(&b->failover, b->n_urls,
+                      cel_config_text(c, "broker_failover_strategy"));
     if (status == CELERY_OK) {
         status = new_transport(b, err); /* says what is wrong with URLs and options */
     }

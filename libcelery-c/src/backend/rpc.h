@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "message/task.h"
+#include "net/failover.h"
 #include "transport/transport.h"
 
 enum cel_rpc_state { CEL_RPC_OFF, CEL_RPC_CONNECTING, CEL_RPC_DECLARING, CEL_RPC_OPEN };
@@ -30,8 +31,7 @@ struct cel_rpc {
     const struct cel_config *config;
     struct cel_url **urls; /* of the broker */
     size_t n_urls;
-    size_t url;                      /* tried next */
-    size_t tried;                    /* in this connect() */
+    struct cel_failover failover;
     struct cel_transport *transport; /* NULL: not connected since the last loss */
     enum cel_rpc_state state;
     struct cel_done on_connected;

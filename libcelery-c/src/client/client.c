@@ -3,7 +3,6 @@
 #include "client/client.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "config/use_ssl.h"
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -147,26 +146,11 @@ static celery_status open_broker(celery_client *client, celery_error *err)
     return cel_uplink_start(&client->broker, err);
 }
 
-static bool is_disabled(const char *text)
-{
-    return !text || !*text || strncmp(text, "disabled", 8) == 0;
-}
-
 static celery_status open_backend(celery_client *client, celery_error *err)
 {
-    const char *text = cel_config_text(client->config, "result_backend");
-    if (is_disabled(text)) {
-        return CELERY_OK;
-    }
-    celery_status status =
-        cel_url_parse_list(text, &client->backend_urls, &client->n_backend_urls, err);
-    if (status < 0) {
-        return cel_error_prefix(err, status, "result_backend: ");
-    }
-    status = cel_use_ssl(client->backend_urls, client->n_backend_urls,
-                         cel_config_doc(client->config, "redis_backend_use_ssl"),
-                         "redis_backend_use_ssl", err);
-    if (status < 0) {
+    celery_status status = cel_backend_urls(client->config, &client->backend_urls,
+                                            &client->n_backend_urls, err);
+    if (status < 0 || client->n_backend_urls == 0) {
         return status;
     }
     status =

@@ -5,19 +5,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* NULL: there is none. */
-static const struct cel_backend_ops *backend_of(const struct cel_config *config)
-{
-    const char *url = cel_config_text(config, "result_backend");
-    const char *end = url ? strstr(url, "://") : NULL;
-    char scheme[64];
-    if (!end || (size_t)(end - url) >= sizeof scheme) {
-        return NULL;
-    }
-    snprintf(scheme, sizeof scheme, "%.*s", (int)(end - url), url);
-    return cel_backend_find(scheme, NULL);
-}
-
 /* kombu/common.py oid_from(): unique is all it must be. */
 static void make_reply_to(struct cel_task_env *env)
 {
@@ -41,7 +28,7 @@ const struct cel_canvas *cel_task_env_canvas(struct cel_task_env *env,
         return NULL;
     }
     make_reply_to(env);
-    const struct cel_backend_ops *backend = backend_of(app->config);
+    const struct cel_backend_ops *backend = cel_backend_of(app->config);
     env->canvas = (struct cel_canvas){
         .app = app,
         .config = app->config,

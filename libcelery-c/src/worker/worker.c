@@ -4,7 +4,6 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "config/use_ssl.h"
 #include "worker/control.h"
 #include "worker/identity.h"
 #include "worker/link_events.h"
@@ -113,23 +112,13 @@ celery_status cel_worker_prepare(celery_app *app, struct celery_worker **ret_wor
 
 static celery_status open_results(struct celery_worker *w, celery_error *err)
 {
-    const char *text = cel_config_text(w->app->config, "result_backend");
     struct cel_url **urls = NULL;
     size_t n = 0;
-    celery_status status = CELERY_OK;
+    celery_status status = cel_backend_urls(w->app->config, &urls, &n, err);
 
-    if (text && *text && strncmp(text, "disabled", 8) != 0) {
-        status = cel_url_parse_list(text, &urls, &n, err);
-        if (status < 0) {
-            return cel_error_prefix(err, status, "result_backend: ");
-        }
-        status =
-            cel_use_ssl(urls, n, cel_config_doc(w->app->config, "redis_backend_use_ssl"),
-                        "redis_backend_use_ssl", err);
-        if (status < 0) {
-            cel_url_free_list(urls, n);
-            return status;
-        }
+    if (status < 0) {
+        cel_url_free_list(urls, n);
+        return status;
     }
     return cel_results_new(w->loop, urls, n, w->app->config, w->policy.store_deadline,
                            &w->results, err);
