@@ -48,11 +48,16 @@ void cel_arena_reset(struct cel_arena *a)
     a->used = sizeof *kept + kept->size;
 }
 
-/* Doubles from chunk to chunk, less when the ceiling is near. */
+/*
+ * Half of what there is comes on top, less when the ceiling is near: most messages just fit their
+ * first chunk, and those that do not mostly lack little.
+ */
 static struct cel_arena_chunk *add_chunk(struct cel_arena *a, size_t need)
 {
-    size_t size = a->chunks ? a->chunks->size * 2 : FIRST_CHUNK;
-    if (size > LARGEST_STEP) {
+    size_t size = a->used / 2;
+    if (size < FIRST_CHUNK) {
+        size = FIRST_CHUNK;
+    } else if (size > LARGEST_STEP) {
         size = LARGEST_STEP;
     }
     if (size < need) {
