@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Remote control: the real app.control and app.control.inspect() against the C worker."""
 
+import base64
 import json
 import os
 import re
@@ -96,10 +97,10 @@ class Addressing(Control):
 class Revoke(Control):
     def test_waiting_for_its_eta(self):
         r = self.app.send_task('t.add', (1, 2), countdown=600)
-        lib.wait_for('it is held', lambda: self.db0.hlen('unacked'))
+        lib.wait_for('it is held', lambda: self.queues.held())
         self.app.control.revoke(r.id)
         self.revoked(r, 'revoked')
-        lib.wait_for('it is settled', lambda: not lib.leftover_messages(self.db0))
+        lib.wait_for('it is settled', lambda: not self.queues.left())
 
     def test_reserved(self):
         first = self.app.send_task('t.sleep', (1,))
@@ -148,7 +149,7 @@ class Revoke(Control):
         self.revoked(r, 'terminated')
         self.assertLess(time.monotonic() - began, 5)
         self.assertEqual(self.call('t.add', 1, 2), 3)
-        lib.wait_for('it is settled', lambda: not lib.leftover_messages(self.db0))
+        lib.wait_for('it is settled', lambda: not self.queues.left())
 
     def test_terminate(self):
         self.terminate()
@@ -182,6 +183,289 @@ class Revoke(Control):
             self.revoked(r, 'revoked')
 
 
+class Stamps(Control):
+    """revoke_by_stamped_headers, sent as Celery 5.3 and later send it."""
+
+    def stamped(self, name, *args, **options):
+        # What a stamped signature becomes, also with a client that has no stamps.
+        return self.app.send_task(name, args, headers={
+            'stamped_headers': ['monitor', 'other'],
+            'stamps': {'monitor': options.pop('stamp', 'm1'), 'other': ['x', 'y']},
+        }, **options)
+
+    def test_waiting(self):
+        r = self.stamped('t.add', 1, 2, countdown=600)
+        lib.wait_for('it is held', lambda: self.queues.held())
+        self.assertEqual(self.ask('revoke_by_stamped_headers', headers={'monitor': ['m1']}), {
+            'ok': "headers {'monitor': ['m1']} flagged as revoked, but not terminated"})
+        self.revoked(r, 'revoked')
+        self.revoked(self.stamped('t.add', 1, 2), 'revoked')
+        self.assertEqual(self.stamped('t.add', 1, 2, stamp='m2').get(timeout=10), 3)
+
+    def test_running(self):
+        r = self.stamped('t.sleep', 60, stamp=['r1', 'r2'])
+        time.sleep(0.5)
+        self.assertEqual(
+            self.ask('revoke_by_stamped_headers', headers=['monitor=nobody'], terminate=True),
+            {'ok': "headers {'monitor': 'nobody'} were not terminated"})
+        self.assertEqual(
+            self.ask('revoke_by_stamped_headers', headers={'monitor': 'r2'}, terminate=True,
+                     signal='SIGKILL'),
+            {'ok': "headers defaultdict(<class 'set'>, {'monitor': {'r2'}}) revoked"})
+        self.revoked(r, 'terminated')
+
+    def test_wrong(self):
+        self.assertEqual(self.ask('revoke_by_stamped_headers', headers=['x']),
+                         {'error': "IndexError('list index out of range')"})
+        self.assertIn('error', self.ask('revoke_by_stamped_headers', headers='x'))
+
+
+class Limits(Control):
+    worker_options = {'concurrency': 2}
+
+    def test_rate_limit(self):
+        self.assertEqual(self.ask('rate_limit', task_name='t.noop', rate_limit='2/s'),
+                         {'ok': 'new rate limit set successfully'})
+        self.assertIn('t.noop [rate_limit=2/s]', self.inspect().registered()[self.node])
+        began = time.monotonic()
+        results = [self.app.send_task('t.noop') for _ in range(5)]
+        for r in results[:4]:
+            r.get(timeout=20)
+        self.assertGreater(time.monotonic() - began, 1.3)
+        self.assertEqual(self.ask('rate_limit', task_name='t.noop', rate_limit='1/h'),
+                         {'ok': 'new rate limit set successfully'})
+        results += [self.app.send_task('t.noop') for _ in range(20)]
+        time.sleep(1)
+        # Those that wait go on when the limit goes.
+        self.assertEqual(self.ask('rate_limit', task_name='t.noop', rate_limit=0),
+                         {'ok': 'rate limit disabled successfully'})
+        began = time.monotonic()
+        for r in results:
+            r.get(timeout=20)
+        self.assertLess(time.monotonic() - began, 1)
+
+    def test_rate_limit_wrong(self):
+        self.assertEqual(
+            self.ask('rate_limit', task_name='t.noop', rate_limit='abc'),
+            {'error': 'Invalid rate limit string: '
+                      'ValueError("could not convert string to float: \'abc\'")'})
+
+    def test_revoke_what_waits_for_a_token(self):
+        self.ask('rate_limit', task_name='t.ident', rate_limit='1/h')
+        results = [self.app.send_task('t.ident', (i,)) for i in range(3)]
+        self.assertEqual(results[0].get(timeout=10), 0)
+        lib.wait_for('they wait', lambda: len(self.inspect().reserved()[self.node]) == 2)
+        self.app.control.revoke([r.id for r in results[1:]])
+        for r in results[1:]:
+            self.revoked(r, 'revoked')
+        self.ask('rate_limit', task_name='t.ident', rate_limit='0')
+
+    def test_time_limit(self):
+        self.assertEqual(self.ask('time_limit', task_name='t.sleep', hard=0.5),
+                         {'ok': 'time limits set successfully'})
+        from celery.exceptions import TimeLimitExceeded
+        with self.assertRaises(TimeLimitExceeded):
+            self.call('t.sleep', 30)
+        self.ask('time_limit', task_name='t.sleep')
+        self.assertEqual(self.call('t.sleep', 0.8), 0.8)
+
+
+class Pool(Control):
+    worker_options = {'concurrency': 2}
+
+    def processes(self):
+        return len(self.inspect().stats()[self.node]['pool']['processes'])
+
+    def test_grow_and_shrink(self):
+        self.assertEqual(self.ask('pool_grow', n=2), {'ok': 'pool will grow'})
+        lib.wait_for('four processes', lambda: self.processes() == 4)
+        began = time.monotonic()
+        for r in [self.app.send_task('t.sleep', (0.8,)) for _ in range(4)]:
+            r.get(timeout=10)
+        self.assertLess(time.monotonic() - began, 1.5)
+        self.assertEqual(self.ask('pool_shrink', n=3), {'ok': 'pool will shrink'})
+        lib.wait_for('one process', lambda: self.processes() == 1)
+        self.assertEqual(self.ask('pool_shrink'), {
+            'error': 'ValueError("Can\'t shrink pool. All processes busy!")'})
+        self.assertEqual(self.ask('pool_grow'), {'ok': 'pool will grow'})
+        self.assertIn('error', self.ask('pool_grow', n='many'))
+        self.assertIn('error', self.ask('pool_grow', n=10 ** 9))
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+
+    def test_queues(self):
+        r = self.app.send_task('t.add', (1, 2), queue='extra')
+        self.assertEqual(self.ask('add_consumer', queue='extra'), {'ok': 'add consumer extra'})
+        self.assertEqual(r.get(timeout=10), 3)
+        self.assertEqual({q['name'] for q in self.inspect().active_queues()[self.node]},
+                         {'celery', 'extra'})
+        self.assertEqual(self.ask('add_consumer', queue='extra'), {'ok': 'add consumer extra'})
+        self.assertEqual(self.ask('cancel_consumer', queue='extra'),
+                         {'ok': 'no longer consuming from extra'})
+        self.assertEqual([q['name'] for q in self.inspect().active_queues()[self.node]],
+                         ['celery'])
+        late = self.app.send_task('t.add', (2, 2), queue='extra')
+        time.sleep(0.5)
+        self.assertEqual(late.state, 'PENDING')
+        self.ask('add_consumer', queue='extra')
+        self.assertEqual(late.get(timeout=10), 4)
+        self.ask('cancel_consumer', queue='extra')
+
+    def test_events(self):
+        self.assertEqual(self.ask('enable_events'), {'error': 'event dispatcher unavailable'})
+        self.assertIsNone(self.ask('heartbeat'))
+        self.assertIsNone(self.ask('election', id='e', topic='t'))
+
+
+class Threads(Control):
+    worker_options = {'concurrency': 1, 'pool': 'threads'}
+
+    def test_no_task_of_a_thread_is_killed(self):
+        r = self.app.send_task('t.sleep', (1.5,))
+        time.sleep(0.4)
+        reply = self.ask('revoke', task_id=r.id, terminate=True)
+        self.assertIn('NotImplementedError', reply['error'])
+        self.assertEqual(r.get(timeout=10), 1.5)
+        self.assertEqual(self.inspect().stats()[self.node]['pool'], {
+            'implementation': 'celery.concurrency.thread:TaskPool', 'max-concurrency': 1,
+            'threads': 1})
+
+
+class Hostile(Control):
+    """What must not end the worker, nor delay its tasks."""
+
+    brokers = ('redis',)
+
+    def broadcast(self, body, content_type='application/json', **headers):
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        self.db0.publish('/0.celery.pidbox', json.dumps({
+            'body': base64.b64encode(body).decode(), 'content-encoding': 'utf-8',
+            'content-type': content_type, 'headers': headers,
+            'properties': {'delivery_mode': 2, 'body_encoding': 'base64', 'priority': 0,
+                           'delivery_info': {'exchange': 'celery.pidbox', 'routing_key': ''},
+                           'delivery_tag': str(uuid.uuid4())}}))
+
+    def test_malformed(self):
+        before = len(self.worker.output().splitlines())
+        for body in (b'', b'{', b'[]', b'null', b'"x"', b'{"method": null}', b'\xff\xfe',
+                     b'{"method": []}', b'{"method": "ping", "arguments": [1]}',
+                     b'{"method": "ping", "destination": "all"}',
+                     b'{"method": "ping", "pattern": 1, "matcher": 2}',
+                     b'{"method": "ping", "pattern": "x", "matcher": "nosuch"}',
+                     b'{"method": "ping", "reply_to": 1}',
+                     b'{"method": "ping", "reply_to": {"exchange": null}}',
+                     b'[' * 100000):
+            self.broadcast(body)
+        self.broadcast({'method': 'ping'}, 'application/x-python-serialize')
+        self.broadcast({'method': 'ping'}, clock='x')
+        self.broadcast({'method': 'ping'}, clock=2 ** 63)
+        self.broadcast({'method': 'x\n\x1b[31m' + 'y' * 100})
+        self.db0.publish('/0.celery.pidbox', b'no json')
+        for task_id in (None, 1, {}, [1, None], ['x' * 100000], [[]], 'x\0y', '\ud800'):
+            self.broadcast({'method': 'revoke', 'arguments': {'task_id': task_id}})
+        self.assertEqual(self.ask('ping'), {'ok': 'pong'})
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        lines = self.worker.output().splitlines()[before:]
+        self.assertLess(len(lines), 60)
+        self.assertNotIn('\x1b[31m', '\n'.join(lines))
+
+    def test_a_reply_goes_to_its_queue_only(self):
+        self.broadcast({'method': 'ping', 'ticket': 't', 'reply_to': {
+            'exchange': '', 'routing_key': 'celery'}})
+        self.broadcast({'method': 'ping', 'ticket': 't', 'reply_to': {
+            'exchange': 'celery', 'routing_key': 'celery'}})
+        self.broadcast({'method': 'ping', 'ticket': 't', 'reply_to': {
+            'exchange': 'reply.celery.pidbox', 'routing_key': 'gone'}})
+        self.assertEqual(self.ask('ping'), {'ok': 'pong'})
+        self.assertEqual(self.queues.left(), 0)
+        self.assertFalse(self.db0.exists('celery.celery-c.dead', 'gone'))
+
+    def test_flood(self):
+        command = {'method': 'active', 'arguments': {}, 'ticket': 't', 'reply_to': {
+            'exchange': 'reply.celery.pidbox', 'routing_key': 'gone'}}
+        wrong = {'method': 'nosuch', 'arguments': {'x' * 100: 1}}
+        results = []
+        for i in range(5000):
+            self.broadcast(command if i % 2 else wrong)
+            if i % 500 == 0:
+                results.append(self.app.send_task('t.add', (i, i)))
+        for i, r in enumerate(results):
+            self.assertEqual(r.get(timeout=20), i * 1000)
+        lib.wait_for('it answers again', lambda: self.app.control.ping(timeout=1), 30)
+        self.assertLess(os.path.getsize(self.worker.log), 1000000)
+
+    def test_many_ids(self):
+        ids = [str(uuid.uuid4()) for _ in range(60000)]
+        self.app.control.revoke(ids)
+        self.assertEqual(len(self.inspect().revoked()[self.node]), 50000)
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+
+    def test_a_pattern_that_takes_long(self):
+        self.broadcast({'method': 'ping', 'pattern': '*a' * 120, 'matcher': 'glob'})
+        self.broadcast({'method': 'ping', 'pattern': '(a*)*' * 50, 'matcher': 'pcre'})
+        began = time.monotonic()
+        self.assertEqual(self.ask('ping'), {'ok': 'pong'})
+        self.assertLess(time.monotonic() - began, 2)
+
+
+class StateDb(lib.Case):
+    def path(self):
+        return os.path.join(lib.tmpdir(), 'state-%s' % uuid.uuid4())
+
+    def with_db(self, path, **kwargs):
+        w = self.start('--statedb', path, concurrency=1, **kwargs)
+        lib.wait_for('it answers', lambda: self.app.control.ping(timeout=0.3))
+        return w
+
+    def revoked_now(self):
+        [ids] = self.app.control.inspect(timeout=5).revoked().values()
+        return ids
+
+    def kept(self, end):
+        path = self.path()
+        w = self.with_db(path)
+        ids = [str(uuid.uuid4()) for _ in range(3)]
+        self.app.control.revoke(ids, reply=True, limit=1, timeout=5)
+        end(w, path)
+        r = self.app.send_task('t.add', (1, 2), task_id=ids[1])
+        r.forget()
+        w = self.with_db(path)
+        self.assertEqual(set(self.revoked_now()), set(ids))
+        lib.wait_for('it is discarded', lambda: r.state == 'REVOKED')
+        self.assertEqual(w.stop(), 0)
+        self.assertEqual(os.stat(path).st_mode & 0o077, 0)
+
+    def test_over_a_restart(self):
+        self.kept(lambda w, path: self.assertEqual(w.stop(), 0))
+
+    def test_over_a_kill(self):
+        def end(w, path):
+            lib.wait_for('it is written', lambda: os.path.exists(path))
+            w.kill9()
+        self.kept(end)
+
+    def test_corrupt(self):
+        for text in (b'', b'\0' * 100, b'{', b'[]', b'{"celery-c state": 9}',
+                     b'{"celery-c state": 1, "revoked": [1, [], [2], ["x"], ["y", "z"]]}'):
+            path = self.path()
+            with open(path, 'wb') as f:
+                f.write(text)
+            w = self.with_db(path)
+            self.assertEqual(w.stop(), 0)
+            said = [line for line in w.output().splitlines() if '--statedb' in line]
+            readable = b'"revoked"' in text
+            self.assertEqual(len(said), 0 if readable else 1, said)
+            self.assertEqual(os.path.exists(path + '.unreadable'), not readable)
+            with open(path) as f:
+                self.assertEqual(json.load(f)['celery-c state'], 1)
+
+    def test_node_name(self):
+        path = self.path()
+        w = self.with_db(path + '-%n')
+        self.assertEqual(w.stop(), 0)
+        self.assertTrue(os.path.exists(path + '-w1'))
+
+
 class Ending(lib.Case):
     """Each test has a worker of its own."""
 
@@ -195,7 +479,45 @@ class Ending(lib.Case):
         self.app.control.revoke(r.id, terminate=True)
         self.assertEqual(w.wait(10), 0)
         self.assertEqual(r.state, 'REVOKED')
-        self.assertEqual(lib.leftover_messages(self.db0), [])
+        self.assertEqual(self.queues.left(), 0)
+
+    def test_shutdown(self):
+        w = self.start(concurrency=1)
+        lib.wait_for('it answers', lambda: self.app.control.ping(timeout=0.3))
+        running = self.app.send_task('t.sleep', (1,))
+        time.sleep(0.4)
+        self.app.control.shutdown()
+        self.assertEqual(w.wait(10), 0)
+        self.assertEqual(running.get(timeout=5), 1)
+        self.assertIn('Got shutdown from remote', w.output())
+
+    def test_autoscale(self):
+        w = self.start('--autoscale=4,1')
+        lib.wait_for('it answers', lambda: self.app.control.ping(timeout=0.3))
+        [reply] = self.app.control.autoscale(6, 2, reply=True, limit=1, timeout=5)
+        self.assertEqual(list(reply.values()), [{'ok': 'autoscale now max=6 min=2'}])
+        [stats] = self.app.control.inspect(timeout=5).stats().values()
+        self.assertEqual((stats['autoscaler']['max'], stats['autoscaler']['min']), (6, 2))
+        [reply] = self.app.control.pool_grow(1, reply=True, limit=1, timeout=5)
+        self.assertEqual(list(reply.values()), [{
+            'error': 'pool_grow is not supported with autoscale. '
+                     'Adjust autoscale range instead.'}])
+        self.assertEqual(w.stop(), 0)
+
+    @unittest.skipUnless(lib.BROKER == 'redis', 'Redis closes the connections')
+    def test_after_a_reconnection(self):
+        w = self.start(concurrency=1)
+        lib.wait_for('it answers', lambda: self.app.control.ping(timeout=0.3))
+        self.db0.client_kill_filter(_type='normal', skipme=True)
+        self.db0.client_kill_filter(_type='pubsub', skipme=True)
+        def answers():
+            try:
+                return self.app.control.ping(timeout=0.5)
+            except (ConnectionError, redis.exceptions.ConnectionError):
+                return None  # the client's own connections are gone as well
+        import redis
+        lib.wait_for('it answers again', answers, 20)
+        self.assertEqual(w.stop(), 0)
 
     def test_switched_off(self):
         w = self.start(conf={'worker_enable_remote_control': False})
@@ -330,6 +652,16 @@ class Beside(lib.Case):
         self.same('report', other=1)
         self.same('query_task', ids=[])
         self.same('query_task', ids='nobody')
+        self.same('autoscale', max=3)
+        self.same('pool_restart')
+        self.same('rate_limit', task_name='t.nosuch', rate_limit='1/s')
+        self.same('rate_limit', task_name='t.add', rate_limit='1/x')
+        self.same('rate_limit', task_name='t.add', rate_limit='abc')
+        self.same('time_limit', task_name='t.nosuch', soft=1)
+        self.same('add_consumer', queue='q3')
+        self.same('cancel_consumer', queue='q3')
+        self.same('time_limit', task_name='t.add', soft=1, hard=2.5)
+        self.same('time_limit', task_name='t.add')
         self.same('revoke', task_id=[])
         self.same('revoke', task_id='nobody', terminate=True)
 
@@ -353,6 +685,7 @@ class Beside(lib.Case):
 
 
 class Secrets(lib.Case):
+    brokers = ('redis',)
     redis_args = ('--requirepass', 'Xsecret0')
 
     def test_none_is_told(self):

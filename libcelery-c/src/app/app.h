@@ -114,6 +114,18 @@ celery_status cel_router_select(struct cel_router *router, const char *const *se
 /* Adds <nodename>.dq2 to them (worker_direct; celery/utils/nodenames.py). */
 celery_status cel_router_add_direct(struct cel_router *router, const char *nodename,
                                     celery_error *err);
+
+/*
+ * One queue more to consume, while the worker runs (Consumer.add_task_queue); like->name is
+ * looked up, and made as like if there is no such queue.  Its texts are copied.  *ret_queue: NULL
+ * when it is consumed already.  CELERY_ELIMIT: there are too many.
+ */
+celery_status cel_router_start(struct cel_router *router, const struct cel_queue *like,
+                               const struct cel_queue **ret_queue, celery_error *err);
+
+/* One less; NULL: it was not consumed. */
+const struct cel_queue *cel_router_stop(struct cel_router *router, struct cel_slice name);
+
 size_t cel_router_count(const struct cel_router *router);
 const struct cel_queue *cel_router_at(const struct cel_router *router, size_t i);
 

@@ -15,7 +15,7 @@ struct cel_router {
     struct cel_queue **queues; /* defined ones, in their order */
     size_t n_queues, cap;
     struct cel_queue **chosen; /* to be consumed */
-    size_t n_chosen;
+    size_t n_chosen, chosen_cap;
     bool amqp;   /* the broker that is published to */
     bool quorum; /* at least one queue is of that type */
     struct cel_route_table routes;

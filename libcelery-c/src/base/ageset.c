@@ -64,6 +64,12 @@ static void purge(struct cel_ageset *s, double now)
 
 celery_status cel_ageset_add(struct cel_ageset *s, struct cel_slice text, double now)
 {
+    return cel_ageset_add_aged(s, text, now, now);
+}
+
+celery_status cel_ageset_add_aged(struct cel_ageset *s, struct cel_slice text,
+                                  double added, double now)
+{
     purge(s, now);
     struct member *m = cel_map_get(&s->by_text, text);
     if (!m) {
@@ -82,7 +88,7 @@ celery_status cel_ageset_add(struct cel_ageset *s, struct cel_slice text, double
         }
     }
     /* Said again: young again. */
-    m->added = now;
+    m->added = added;
     cel_list_remove(&m->node);
     cel_list_append(&s->by_age, &m->node);
     while (s->max > 0 && s->by_text.count > s->max) {

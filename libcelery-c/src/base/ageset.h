@@ -12,6 +12,10 @@ struct cel_ageset;
 struct cel_ageset *cel_ageset_new(size_t max, double age);
 struct cel_ageset *cel_ageset_free(struct cel_ageset *s);
 celery_status cel_ageset_add(struct cel_ageset *s, struct cel_slice member, double now);
+
+/* One that was added before now; the members it finds must be older. */
+celery_status cel_ageset_add_aged(struct cel_ageset *s, struct cel_slice member,
+                                  double added, double now);
 bool cel_ageset_has(struct cel_ageset *s, struct cel_slice member, double now);
 void cel_ageset_remove(struct cel_ageset *s, struct cel_slice member);
 size_t cel_ageset_count(const struct cel_ageset *s);

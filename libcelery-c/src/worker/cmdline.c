@@ -47,7 +47,7 @@ static const struct option options[] = {
 
     {'n', "hostname", SETTING, "worker_hostname", "NAME", 0, "Node name; %h host, %n name, %d domain."},
     {'D', "detach", SWITCH, NULL, NULL, FIELD(detach), "Run in the background."},
-    {'S', "statedb", OF_PYTHON_VALUE, NULL, "PATH", 0, "Accepted; nothing is kept there."},
+    {'S', "statedb", SETTING, "worker_state_db", "PATH", 0, "Keep revoked ids there over restarts; %n, %h and %d as in -n."},
     {'l', "loglevel", LEVEL, NULL, "LEVEL", 0, "DEBUG, INFO, WARNING, ERROR, CRITICAL, FATAL."},
     {'f', "logfile", TEXT, NULL, "FILE", FIELD(log_file), "Log to a file instead of standard error."},
     {0, "log-json", SWITCH, NULL, NULL, FIELD(json), "One JSON object for each log line."},

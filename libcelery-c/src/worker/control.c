@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "worker/control_call.h"
+#include "worker/statedb.h"
 
 #include <stdio.h>
 
@@ -203,6 +204,7 @@ static void on_pass(void *ctx)
         handle(control, next->envelope);
         cel_envelope_free(next->envelope);
     }
+    cel_statedb_touch(control->w->statedb);
     if (!cel_list_empty(&control->waiting)) {
         cel_source_rearm(control->pass, cel_loop_now(control->w->loop));
     }

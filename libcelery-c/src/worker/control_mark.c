@@ -5,6 +5,9 @@
 #include "base/log.h"
 #include "worker/control_revoke.h"
 
+/* So many are under way at once: a flood of ids is no reason for tasks to wait. */
+#define WINDOW 500
+
 struct mark {
     struct celery_worker *w;
     struct cel_arena arena;
@@ -14,7 +17,9 @@ struct mark {
     struct cel_store *stores;
     struct cel_map known; /* ids that have a state that stays, to nothing */
     size_t n;
-    size_t left; /* to be stored */
+    size_t next; /* of ids, to be looked at */
+    size_t left; /* being stored */
+    bool failed; /* it has been said */
 };
 
 #define REVOKED_JSON                                                        \
@@ -51,16 +56,20 @@ static void on_meta(struct cel_results_listener *listener, struct cel_slice task
     }
 }
 
+static void store_more(struct mark *m);
+
 static void on_stored(void *ctx, const celery_error *err)
 {
     struct mark *m = ctx;
 
-    if (err) {
+    if (err && !m->failed) {
+        m->failed = true;
         cel_log(CELERY_LOG_WARNING, "Failed to mark a task as revoked in backend: %s",
                 err->message);
+        m->next = m->n;
     }
     if (--m->left == 0) {
-        mark_free(m);
+        store_more(m);
     }
 }
 
@@ -82,18 +91,34 @@ static void store(struct mark *m, size_t i)
     cel_results_store(m->w->results, &m->stores[i]);
 }
 
-static void on_loaded(void *ctx, const celery_error *err)
+/* The next ones; without any left m is gone. */
+static void store_more(struct mark *m)
 {
-    struct mark *m = ctx;
+    m->left = 1; /* ours, so that it stays until all of them are asked for */
+    while (m->next < m->n && m->left <= WINDOW) {
+        size_t i = m->next++;
 
-    m->left = 1; /* ours, so that it stays until all are asked for */
-    cel_list_remove(&m->listener.node);
-    for (size_t i = 0; !err && i < m->n; i++) {
         if (!cel_map_get(&m->known, m->ids[i])) {
             store(m, i);
         }
     }
-    on_stored(m, err);
+    if (--m->left > 0) {
+        return;
+    }
+    if (m->next < m->n) {
+        store_more(m);
+    } else {
+        mark_free(m);
+    }
+}
+
+static void on_loaded(void *ctx, const celery_error *err)
+{
+    struct mark *m = ctx;
+
+    cel_list_remove(&m->listener.node);
+    m->next = err ? m->n : 0;
+    store_more(m);
 }
 
 static void start_load(struct cel_errand *errand, struct cel_backend *b)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Queues: those that are consumed, one more, one less (celery/worker/control.py). */
 #include "base/log.h"
+#include "worker/control_change.h"
 #include "worker/control_inspect.h"
 
 /* ---- kombu/entity.py Queue.as_dict() ---- */
@@ -100,4 +101,59 @@ struct cel_node *cel_control_active_queues(struct cel_control_call *c)
         }
     }
     return list;
+}
+
+/* ---- add_consumer, cancel_consumer ---- */
+
+/* A text argument that a broker takes for a name; *ret NULL when it is absent or None. */
+static bool read_name(struct cel_control_call *c, const char *key, const char **ret)
+{
+    const struct cel_node *n = cel_control_arg(c, key);
+    struct cel_slice text = cel_node_text(n);
+
+    *ret = NULL;
+    if (!n) {
+        return true;
+    }
+    if (!cel_node_is_string(n) || text.len == 0 || text.len > 255 ||
+        memchr(text.data, '\0', text.len)) {
+        return false;
+    }
+    *ret = cel_arena_strndup(c->arena, text.data, text.len);
+    return *ret != NULL;
+}
+
+struct cel_node *cel_control_add_consumer(struct cel_control_call *c)
+{
+    struct cel_queue like = {0};
+    const struct cel_queue *queue = NULL;
+    celery_error err = {0};
+
+    if (!read_name(c, "queue", &like.name) || !like.name ||
+        !read_name(c, "exchange", &like.exchange) ||
+        !read_name(c, "exchange_type", &like.exchange_type) ||
+        !read_name(c, "routing_key", &like.routing_key)) {
+        return cel_control_raise(c, "ValueError", "a name is no text of 1 to 255 bytes");
+    }
+    if (cel_router_start(c->w->router, &like, &queue, &err) < 0) {
+        return cel_control_raise(c, "ValueError", "%s", err.message);
+    }
+    if (queue && c->w->shutdown == CEL_SHUTDOWN_NONE) {
+        cel_log(CELERY_LOG_INFO, "Started consuming from %s",
+                cel_log_safe(cel_slice_of(queue->name)));
+        cel_link_consume(c->w->link, queue);
+    }
+    return cel_control_ok(c, "add consumer %s", like.name);
+}
+
+struct cel_node *cel_control_cancel_consumer(struct cel_control_call *c)
+{
+    struct cel_slice name = cel_node_text(cel_control_arg(c, "queue"));
+    const struct cel_queue *queue = cel_router_stop(c->w->router, name);
+
+    cel_log(CELERY_LOG_INFO, "Canceling queue %s", cel_log_safe(name));
+    if (queue) {
+        cel_link_cancel(c->w->link, queue);
+    }
+    return cel_control_ok(c, "no longer consuming from %.*s", (int)name.len, name.data);
 }

@@ -22,8 +22,8 @@ struct revoking {
 
 /* ---- signals ---- */
 
-/* celery/platforms.py Signals.signum(); 0: *ret_error says why. */
-static int read_signal(struct cel_control_call *c, struct cel_node **ret_error)
+/* celery/platforms.py Signals.signum(). */
+int cel_control_signal(struct cel_control_call *c, struct cel_node **ret_error)
 {
     const struct cel_node *n = cel_control_arg(c, "signal");
     struct cel_slice name = cel_node_text(n);
@@ -202,7 +202,7 @@ static struct cel_node *revoke_ids(struct cel_control_call *c, bool terminate)
     struct cel_node *value = NULL;
 
     if (terminate) {
-        v.signal = read_signal(c, &value);
+        v.signal = cel_control_signal(c, &value);
         if (!v.signal) {
             return value;
         }

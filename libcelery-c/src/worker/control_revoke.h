@@ -7,6 +7,10 @@
 
 struct cel_node *cel_control_revoke(struct cel_control_call *c);
 struct cel_node *cel_control_terminate(struct cel_control_call *c);
+struct cel_node *cel_control_revoke_stamped(struct cel_control_call *c);
+
+/* The argument signal, SIGTERM without one; 0: *ret_error says what is wrong with it. */
+int cel_control_signal(struct cel_control_call *c, struct cel_node **ret_error);
 
 /*
  * Stores REVOKED for tasks that this worker does not hold, unless the backend knows them to be

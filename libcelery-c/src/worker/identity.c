@@ -71,6 +71,16 @@ char *cel_node_name(const char *pattern)
     return cel_buf_steal(&out);
 }
 
+char *cel_node_format(const char *pattern, const char *node)
+{
+    const char *at = strchr(node, '@');
+    struct cel_buf out = {0};
+
+    expand(&out, pattern, cel_slice(node, at ? (size_t)(at - node) : strlen(node)),
+           at ? at + 1 : "");
+    return cel_buf_steal(&out);
+}
+
 /* First two whole numbers of a file; "max" gives -1. */
 static int read_numbers(const char *path, long long *first, long long *second)
 {

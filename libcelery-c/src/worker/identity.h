@@ -21,4 +21,7 @@ unsigned cel_cpu_count(void);
 /* "Linux-6.1.0-x86_64": platform line of the banner. */
 void cel_platform(char *text, size_t size);
 
+/* The same percent signs in a path, for the node of that name (node_format()). */
+char *cel_node_format(const char *pattern, const char *node);
+
 #endif

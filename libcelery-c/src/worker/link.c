@@ -316,6 +316,13 @@ void cel_link_stop_consuming(struct cel_link *l)
     }
 }
 
+void cel_link_cancel(struct cel_link *l, const struct cel_queue *queue)
+{
+    if (l->state == LINK_CONSUMING) {
+        l->transport->ops->cancel(l->transport, queue->name, NULL);
+    }
+}
+
 void cel_link_close(struct cel_link *l)
 {
     celery_error err = {CELERY_ECLOSED, 0, "the connection to the broker was closed"};

@@ -59,6 +59,10 @@ void cel_link_stop_consuming(struct cel_link *link);
 /* The connection must go now and stay away (end of the worker). */
 void cel_link_close(struct cel_link *link);
 
+/* One more queue of the router's, and one that was. */
+void cel_link_consume(struct cel_link *link, const struct cel_queue *queue);
+void cel_link_cancel(struct cel_link *link, const struct cel_queue *queue);
+
 void cel_link_set_prefetch(struct cel_link *link, unsigned count);
 unsigned cel_link_prefetch(const struct cel_link *link);
 

@@ -255,3 +255,42 @@ void cel_link_declare_for(struct cel_link *l, const struct cel_publish *p)
                                            (struct cel_done){on_queue_delayed, l});
     }
 }
+
+/* ---- one more queue while the worker runs ---- */
+
+struct addition {
+    struct cel_link *link;
+    const struct cel_queue *queue;
+};
+
+static void on_added(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct addition *a = ctx;
+    struct cel_link *l = a->link;
+    celery_error why = {0};
+
+    if (!err && l->state == LINK_CONSUMING &&
+        l->transport->ops->consume(l->transport, a->queue->name, &why) < 0) {
+        err = &why;
+    }
+    if (err && err->status != CELERY_ECLOSED) {
+        cel_log(CELERY_LOG_ERROR, "Queue %s cannot be consumed: %s",
+                cel_log_safe(cel_slice_of(a->queue->name)), err->message);
+    }
+    cel_free(a);
+}
+
+void cel_link_consume(struct cel_link *l, const struct cel_queue *queue)
+{
+    struct addition *a = cel_alloc(sizeof *a);
+
+    if (l->state == LINK_DECLARING) {
+        l->declaring++;
+        declare(l, queue, (struct cel_done){on_declared, l});
+    } else if (a && l->state == LINK_CONSUMING) {
+        *a = (struct addition){l, queue};
+        declare(l, queue, (struct cel_done){on_added, a});
+        return;
+    }
+    cel_free(a);
+}

@@ -198,6 +198,64 @@ void cel_schedule_remove(struct cel_request *r)
 
 /* ---- life ---- */
 
+static celery_status add_bucket(struct celery_worker *w, uint32_t index)
+{
+    struct cel_bucket *b = cel_calloc(1, sizeof *b);
+    celery_status status = b ? CELERY_OK : CELERY_ENOMEM;
+
+    if (b) {
+        b->w = w;
+        cel_list_init(&b->waiting);
+        status = cel_loop_add_timer(w->loop, &b->timer, 0, on_token, b);
+    }
+    if (status < 0) {
+        cel_free(b);
+        return status;
+    }
+    cel_source_disarm(b->timer);
+    w->buckets[index] = b;
+    return CELERY_OK;
+}
+
+static void remove_bucket(struct celery_worker *w, uint32_t index)
+{
+    struct cel_bucket *b = w->buckets[index];
+    struct cel_list *it;
+
+    w->buckets[index] = NULL;
+    while ((it = cel_list_first(&b->waiting))) {
+        struct cel_request *r = cel_container_of(it, struct cel_request, ready_node);
+
+        let_go(r);
+        make_ready(r);
+    }
+    cel_source_free(b->timer);
+    cel_free(b);
+}
+
+celery_status cel_schedule_set_rate(struct celery_worker *w, uint32_t index, double rate)
+{
+    double now = cel_loop_now(w->loop);
+
+    w->policy.tasks[index].rate = rate;
+    if (rate <= 0) {
+        if (w->buckets[index]) {
+            remove_bucket(w, index);
+        }
+        return CELERY_OK;
+    }
+    if (!w->buckets[index] && add_bucket(w, index) < 0) {
+        return CELERY_ENOMEM;
+    }
+    struct cel_bucket *b = w->buckets[index];
+    b->interval = 1 / rate;
+    b->next = b->next > now + b->interval ? now + b->interval : b->next;
+    if (!cel_list_empty(&b->waiting)) {
+        cel_source_rearm(b->timer, b->next > now ? b->next : now);
+    }
+    return CELERY_OK;
+}
+
 celery_status cel_schedule_init(struct celery_worker *w, celery_error *err)
 {
     w->buckets = cel_calloc(w->policy.n_tasks + 1, sizeof *w->buckets);
@@ -205,23 +263,11 @@ celery_status cel_schedule_init(struct celery_worker *w, celery_error *err)
         return cel_error_nomem(err);
     }
     for (size_t i = 0; i < w->policy.n_tasks; i++) {
-        if (w->policy.tasks[i].rate <= 0) {
-            continue;
-        }
-        struct cel_bucket *b = cel_calloc(1, sizeof *b);
-        if (!b) {
+        double rate = w->policy.tasks[i].rate;
+
+        if (rate > 0 && cel_schedule_set_rate(w, (uint32_t)i, rate) < 0) {
             return cel_error_nomem(err);
         }
-        w->buckets[i] = b;
-        b->w = w;
-        b->interval = 1 / w->policy.tasks[i].rate;
-        cel_list_init(&b->waiting);
-        celery_status status = cel_loop_add_timer(w->loop, &b->timer, 0, on_token, b);
-        if (status < 0) {
-            cel_error_set(err, status, "rate limit timer");
-            return status;
-        }
-        cel_source_disarm(b->timer);
     }
     celery_status status = cel_loop_add_timer(w->loop, &w->eta_timer, 0, on_eta, w);
     if (status < 0) {

@@ -11,6 +11,9 @@ void cel_schedule_fini(struct celery_worker *w);
 /* Puts an admitted request where it has to wait, or into the ready list. */
 void cel_schedule_add(struct cel_request *r);
 
+/* Starts per second of a task from now on; 0: no limit, what waits goes on. */
+celery_status cel_schedule_set_rate(struct celery_worker *w, uint32_t index, double rate);
+
 /* Takes it out of whatever it waits in; harmless when it does not wait. */
 void cel_schedule_remove(struct cel_request *r);
 

@@ -12,6 +12,7 @@
 #include "worker/schedule.h"
 #include "worker/shutdown.h"
 #include "worker/slots.h"
+#include "worker/statedb.h"
 
 /* Celery's CELERY_WORKER_SUCCESSFUL_MAX and _EXPIRES. */
 #define SUCCESSFUL_MAX     1000
@@ -165,6 +166,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
                               &cel_worker_link_events, w, &w->link, err);
     }
     if (status == CELERY_OK) {
+        status = cel_statedb_open(w, &w->statedb, err);
+    }
+    if (status == CELERY_OK) {
         status = cel_control_new(w, &w->control, err);
     }
     if (status == CELERY_OK) {
@@ -251,6 +255,7 @@ void celery_worker_free(celery_worker *w)
     w->link = cel_link_free(w->link);
     w->results = cel_results_free(w->results);
     w->control = cel_control_free(w->control);
+    w->statedb = cel_statedb_close(w->statedb);
     free_requests(w);
     cel_schedule_fini(w);
     cel_source_free(w->scale);

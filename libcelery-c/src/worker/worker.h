@@ -15,6 +15,7 @@
 
 struct cel_bucket;
 struct cel_control;
+struct cel_statedb;
 struct cel_request;
 
 enum cel_shutdown {
@@ -47,6 +48,7 @@ struct celery_worker {
     struct cel_link *link;
     struct cel_results *results;
     struct cel_control *control; /* NULL: no remote control */
+    struct cel_statedb *statedb; /* or NULL */
     uint64_t clock;              /* Lamport's, of all workers */
     struct cel_canvas canvas;    /* where the worker itself applies signatures */
     char reply_to[CEL_UUID_SIZE];
