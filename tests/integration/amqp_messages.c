@@ -418,6 +418,33 @@ static void test_the_connection_may_go_in_a_confirm(void **state)
     assert_int_equal(c.closed, 0);
 }
 
+/* Deliveries that nobody read must not cost what was said last. */
+static void test_what_was_flushed_arrives_though_input_is_unread(void **state)
+{
+    enum { SIZE = 60000, COUNT = 10 };
+    static struct ended e[COUNT];
+    char *body = calloc(1, SIZE);
+    int bodies = 0;
+
+    memset(e, 0, sizeof e);
+    env->body = cel_slice(body, SIZE);
+    client_with_channel(&c, &f);
+    for (int i = 0; i < 100; i++) {
+        fake_raw(&f, "\x08\0\0\0\0\0\0\xce", 8);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        publish(&e[i], "q");
+    }
+    c.conn = cel_amqp_conn_free(c.conn);
+    assert_int_equal(told(e, COUNT), COUNT);
+    do {
+        assert_true(fake_next(&f, 5));
+        bodies += f.type == CEL_AMQP_BODY;
+    } while (f.m.id != CEL_AMQP_CONNECTION_CLOSE);
+    assert_int_equal(bodies, COUNT);
+    free(body);
+}
+
 /* ---- in ---- */
 
 static struct cel_amqp_method deliver(uint64_t tag)
@@ -778,6 +805,7 @@ int main(void)
         T(test_no_confirm_and_silence_is_a_dead_connection),
         T(test_a_publish_that_costs_the_channel),
         T(test_the_connection_may_go_in_a_confirm),
+        T(test_what_was_flushed_arrives_though_input_is_unread),
         T(test_deliveries),
         T(test_messages_of_channels_are_interleaved),
         T(test_a_message_over_the_limit_is_skipped),

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define BUFFER_MAX      (64u * 1024 * 1024)
@@ -400,6 +401,21 @@ struct cel_conn *cel_conn_free(struct cel_conn *c)
         }
     }
     return NULL;
+}
+
+void cel_conn_hang_up(struct cel_conn *c)
+{
+    char bytes[4096];
+
+    if (c->state != OPEN || c->fd < 0) {
+        return;
+    }
+    shutdown(c->fd, SHUT_WR);
+    for (size_t n = 0; n < BUFFER_MAX; n += sizeof bytes) {
+        if (recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT) <= 0) {
+            break;
+        }
+    }
 }
 
 struct cel_buf *cel_conn_out(struct cel_conn *c)

@@ -50,6 +50,12 @@ celery_status cel_conn_open(struct cel_loop *loop, const struct cel_endpoint *en
 struct cel_conn *cel_conn_free(struct cel_conn *conn);
 
 /*
+ * Before cel_conn_free(), so that what was flushed still arrives: with input that nobody read, the
+ * system would reset the connection and forget what it has not sent yet.
+ */
+void cel_conn_hang_up(struct cel_conn *conn);
+
+/*
  * The outgoing buffer: append to it, then call cel_conn_flush(), which writes what it can now
  * and the rest when the socket allows.  CELERY_ELIMIT when the ceiling was hit, CELERY_ECLOSED
  * when the connection broke: closed() then comes from the loop, never from in here.

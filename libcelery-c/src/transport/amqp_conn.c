@@ -419,6 +419,7 @@ static void say_goodbye(struct cel_amqp_conn *c)
 
     if (c->phase == CEL_AMQP_UP && cel_amqp_send(c, 0, &bye, NULL) == CELERY_OK) {
         cel_conn_flush(c->conn);
+        cel_conn_hang_up(c->conn);
     }
 }
 
