@@ -820,6 +820,42 @@ static void test_dead_letters_are_bounded(void **state)
     ASK("FLUSHALL");
 }
 
+/* What is large is not moved by the server's Lua. */
+static void test_a_large_message_is_parked_as_it_is(void **state)
+{
+    static const char same[] =
+        "local e = redis.call('LINDEX', 'q.celery-c.dead', 0) "
+        "return {e and string.find(e, '\"why\"', 1, true) and 1 or 0, "
+        "e and string.sub(e, string.find(e, '\\n', 1, true) + 1) == ARGV[1] and 'same'}";
+    struct side *s = new_side(NULL);
+    char *body = malloc(400001);
+    struct cel_slice raw;
+    struct answer a;
+
+    memset(body, 'x', 400000);
+    body[400000] = 0;
+    publish(s, "q", body, 0);
+    publish(s, "q", body, 0);
+    free(body);
+    consume(s, "q", 2);
+    await_got(s, 2);
+    raw = s->got[0].envelope->raw;
+    s->t->ops->park(s->t, s->got[0].tag, "why", to(&a));
+    assert_int_equal(await(&a)->status, CELERY_OK);
+    assert_int_equal(a.value, 1);
+    assert_string_equal(ASK("EVAL %s 0 %b", same, &raw)->text[1], "same");
+    assert_int_equal(ASK("HLEN unacked")->number, 1);
+    ASK("ZADD unacked_index 1 %b",
+        &s->got[1].envelope->delivery_tag); /* somebody's now */
+    s->t->ops->park(s->t, s->got[1].tag, "why", to(&a));
+    assert_int_equal(await(&a)->status, CELERY_OK);
+    assert_int_equal(a.value, 0);
+    assert_int_equal(ASK("LLEN q.celery-c.dead")->number, 1);
+    assert_int_equal(ASK("HLEN unacked")->number, 1);
+    free_side(s);
+    ASK("FLUSHALL");
+}
+
 /* ---- ownership ---- */
 
 static void test_the_lease_is_as_long_as_asked(void **state)
@@ -1389,6 +1425,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_full_server_still_gives_and_registers),
         cmocka_unit_test(test_a_too_large_message_is_parked_unread),
         cmocka_unit_test(test_dead_letters_are_bounded),
+        cmocka_unit_test(test_a_large_message_is_parked_as_it_is),
         cmocka_unit_test(test_the_lease_is_as_long_as_asked),
         cmocka_unit_test(test_held_messages_are_renewed),
         cmocka_unit_test(test_what_was_taken_is_not_settled),

@@ -324,6 +324,20 @@ static const char park[] = DEAD_ENTRY
     "end\n"
     "return 1\n";
 
+/* The same with the entry made: ARGV: field, its score, entry, entries at most. */
+static const char lay[] =
+    "local score = redis.call('ZSCORE', KEYS[2], ARGV[1])\n"
+    "if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end\n"
+    "local kind = redis.call('TYPE', KEYS[3]).ok\n"
+    "if kind ~= 'list' and kind ~= 'none' then\n"
+    "  return redis.error_reply('WRONGTYPE ' .. KEYS[3] .. ' is no list')\n"
+    "end\n"
+    "redis.call('ZREM', KEYS[2], ARGV[1])\n"
+    "redis.call('HDEL', KEYS[1], ARGV[1])\n"
+    "redis.call('LPUSH', KEYS[3], ARGV[3])\n"
+    "redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[4]) - 1)\n"
+    "return 1\n";
+
 /*
  * KEYS: unacked, index.  ARGV: field, its score, seconds from now, visibility_timeout.  Whoever
  * restores what is older than that, kombu too, puts the message back then.  Half a second
@@ -457,6 +471,7 @@ void cel_redis_scripts_init(struct cel_redis_scripts *s)
         .settle = {.text = settle},
         .move = {.text = move},
         .park = {.text = park},
+        .lay = {.text = lay},
         .defer = {.text = defer},
         .start = {.text = start},
         .renew = {.text = renew},

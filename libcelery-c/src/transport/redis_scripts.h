@@ -18,6 +18,7 @@ struct cel_redis_scripts {
     struct cel_redis_script settle;
     struct cel_redis_script move;
     struct cel_redis_script park;
+    struct cel_redis_script lay;
     struct cel_redis_script defer;
     struct cel_redis_script start;
     struct cel_redis_script renew;

@@ -3,23 +3,12 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "message/envelope_json.h"
 #include "transport/redis_op.h"
 #include "transport/redis_score.h"
-#include "transport/redis_starts.h"
-#include "transport/redis_value.h"
-#include "transport/redis_wait.h"
-#include <stdio.h>
-
-/* One operation on its way. */
-struct sent {
-    struct cel_redis_transport *r;
-    struct cel_redis_settle_op op;
-};
 
 /* ---- records ---- */
 
-static void release_room(struct cel_redis_transport *r, struct cel_redis_held *h)
+void cel_redis_release_room(struct cel_redis_transport *r, struct cel_redis_held *h)
 {
     if (h->counted) {
         h->counted = false;
@@ -33,7 +22,7 @@ void cel_redis_hold_drop(struct cel_redis_transport *r, uint64_t tag)
     struct cel_redis_held *h = cel_hold_get(&r->hold, tag);
 
     if (h) {
-        release_room(r, h);
+        cel_redis_release_room(r, h);
         if (h->score) {
             cel_redis_score_release(r, h->score);
         }
@@ -59,7 +48,7 @@ void cel_redis_hold_again(struct cel_redis_transport *r, uint64_t tag)
 
 /* ---- asking ---- */
 
-static void fail_op(struct cel_done done, celery_status status, const char *text)
+void cel_redis_fail_op(struct cel_done done, celery_status status, const char *text)
 {
     celery_error err = {0};
 
@@ -67,7 +56,7 @@ static void fail_op(struct cel_done done, celery_status status, const char *text
     cel_done(done, &err, 0);
 }
 
-static struct cel_redis_settle_op *new_op(struct cel_redis_transport *r)
+struct cel_redis_settle_op *cel_redis_new_op(struct cel_redis_transport *r)
 {
     struct cel_redis_settling *s = &r->settling;
 
@@ -98,7 +87,7 @@ static void settle(struct cel_redis_transport *r, uint64_t tag,
         if (r->connected) {
             cel_done(done, NULL, 0);
         } else {
-            fail_op(done, CELERY_ECLOSED, "not connected to the broker");
+            cel_redis_fail_op(done, CELERY_ECLOSED, "not connected to the broker");
         }
         return;
     }
@@ -108,10 +97,10 @@ static void settle(struct cel_redis_transport *r, uint64_t tag,
         cel_done(done, NULL, 1);
         return;
     }
-    op = new_op(r);
+    op = cel_redis_new_op(r);
     if (!op) {
         cel_free(give_text);
-        fail_op(done, CELERY_ENOMEM, "out of memory");
+        cel_redis_fail_op(done, CELERY_ENOMEM, "out of memory");
         return;
     }
     *op = (struct cel_redis_settle_op){
@@ -126,7 +115,7 @@ static void settle(struct cel_redis_transport *r, uint64_t tag,
     h->state = CEL_REDIS_SETTLING;
     if (kind !=
         CEL_REDIS_OP_FETCH) { /* what goes back must be there before its room is used */
-        release_room(r, h);
+        cel_redis_release_room(r, h);
     }
 }
 
@@ -144,7 +133,7 @@ void cel_redis_reject(struct cel_transport *t, uint64_t tag, bool requeue, bool 
     if (requeue && header) {
         copy = cel_strdup(header);
         if (!copy) {
-            fail_op(done, CELERY_ENOMEM, "out of memory");
+            cel_redis_fail_op(done, CELERY_ENOMEM, "out of memory");
             return;
         }
     }
@@ -158,7 +147,7 @@ void cel_redis_park(struct cel_transport *t, uint64_t tag, const char *reason,
     char *copy = cel_strdup(reason ? reason : "");
 
     if (!copy) {
-        fail_op(done, CELERY_ENOMEM, "out of memory");
+        cel_redis_fail_op(done, CELERY_ENOMEM, "out of memory");
         return;
     }
     settle(cel_redis_transport(t), tag, CEL_REDIS_OP_PARK, false, copy, 0, done);
@@ -177,143 +166,6 @@ void cel_redis_defer(struct cel_transport *t, uint64_t tag, double until,
            : wait > 1e12 ? 1000000000000
                          : (int64_t)wait,
            done);
-}
-
-/* ---- putting back, and parking ---- */
-
-/* The text to be delivered again.  A message that cannot be read goes back as it is. */
-static celery_status rewrite(struct cel_slice value, const struct cel_redis_settle_op *op,
-                             struct cel_buf *out)
-{
-    struct cel_slice raw, exchange, routing_key;
-    struct cel_envelope *env = NULL;
-    celery_status status;
-
-    if (!cel_redis_value_split(value, &raw, &exchange, &routing_key)) {
-        return CELERY_EPROTO;
-    }
-    status = cel_envelope_read(raw, &env, NULL);
-    if (status == 0) {
-        status = cel_envelope_write_redelivered(out, env, op->text, op->value);
-    } else if (status == CELERY_EMESSAGE) {
-        status = cel_buf_add_slice(out, raw);
-    }
-    cel_envelope_free(env);
-    return status;
-}
-
-/* Ends an operation on its own; answer 1: it was ours. */
-static void finish(struct sent *s, const celery_error *err, int64_t answer)
-{
-    struct cel_done done = s->op.done;
-
-    if (err) {
-        cel_redis_hold_again(s->r, s->op.tag);
-    } else {
-        cel_redis_hold_drop(s->r, s->op.tag);
-    }
-    cel_free(s->op.text);
-    cel_free(s);
-    cel_done(done, err, answer);
-}
-
-static void on_fetched(void *ctx, const struct cel_resp *reply, const celery_error *err)
-{
-    struct sent *s = ctx;
-    struct cel_redis_settle_op *op = NULL;
-    struct cel_buf text = {0};
-    celery_error why = {0};
-
-    if (cel_redis_check(s->r, reply, err, "putting a message back", &why) < 0) {
-        finish(s, &why, 0);
-        return;
-    }
-    if (cel_resp_kind(reply) != CEL_RESP_STRING) {
-        finish(s, NULL, 0);
-        return;
-    }
-    if (rewrite(cel_resp_text(reply), &s->op, &text) == 0) {
-        op = new_op(s->r);
-    }
-    if (!op) {
-        cel_buf_fini(&text);
-        cel_error_set(&why, CELERY_ENOMEM, "putting a message back: out of memory");
-        finish(s, &why, 0);
-        return;
-    }
-    *op = s->op;
-    cel_free(op->text);
-    op->kind = CEL_REDIS_OP_MOVE;
-    op->len = text.len;
-    op->text = cel_buf_steal(&text);
-    cel_free(s);
-}
-
-static void on_finished(void *ctx, const struct cel_resp *reply, const celery_error *err)
-{
-    struct sent *s = ctx;
-    celery_error why = {0};
-    bool failed = cel_redis_check(s->r, reply, err, "settling a message", &why) < 0;
-
-    finish(s, failed ? &why : NULL, cel_resp_int(reply));
-}
-
-/* Sends anything but an acknowledgement. */
-static void send_one(struct cel_redis_transport *r, const struct cel_redis_settle_op *op)
-{
-    struct cel_redis_held *h = cel_hold_get(&r->hold, op->tag);
-    struct cel_redis_args *a = &r->args;
-    struct sent *s = cel_alloc(sizeof *s);
-    celery_status status = CELERY_ENOMEM;
-
-    cel_redis_args_clear(a);
-    if (s) {
-        *s = (struct sent){r, *op};
-        if (op->kind == CEL_REDIS_OP_FETCH) {
-            cel_redis_args_adds(a, "HGET");
-            cel_redis_args_adds(a, r->keys.unacked);
-            cel_redis_args_adds(a, cel_redis_field(h));
-            status = cel_redis_send(r, on_fetched, s);
-        } else {
-            cel_redis_starts_forget(r, h, op->kind != CEL_REDIS_OP_PARK);
-            cel_redis_args_adds(a, r->keys.unacked);
-            cel_redis_args_adds(a, r->keys.unacked_index);
-            if (op->kind == CEL_REDIS_OP_PARK) {
-                cel_redis_args_adds(a, h->queue->dead_key);
-            }
-            cel_redis_args_adds(a, cel_redis_field(h));
-            cel_redis_args_adds(a, h->score->text);
-            if (op->kind == CEL_REDIS_OP_PARK) {
-                cel_redis_args_add_int(a, (int64_t)h->raw_len);
-                cel_redis_args_adds(a, op->text);
-                cel_redis_args_adds(a, h->queue->name);
-                cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
-                status = cel_redis_send_script(r, &r->scripts.park, 3, on_finished, s);
-            } else if (op->kind == CEL_REDIS_OP_DEFER) {
-                char timeout[32];
-
-                snprintf(timeout, sizeof timeout, "%.6f", r->set.visibility_timeout);
-                cel_redis_args_add_int(a, op->value);
-                cel_redis_args_adds(a, timeout);
-                status = cel_redis_send_script(r, &r->scripts.defer, 2, on_finished, s);
-            } else {
-                cel_redis_args_adds(a, op->front ? "RPUSH" : "LPUSH");
-                cel_redis_args_add(a, cel_slice(op->text, op->len));
-                cel_redis_args_adds(a, h->queue->keys[h->step]);
-                status = cel_redis_send_script(r, &r->scripts.move, 2, on_finished, s);
-                release_room(r, h);
-                cel_redis_wait_own(r);
-            }
-            h->state = CEL_REDIS_SENT;
-        }
-    }
-    if (status < 0) {
-        cel_free(s);
-        cel_free(op->text);
-        cel_redis_hold_again(r, op->tag);
-        fail_op(op->done, status, "settling a message: out of memory");
-        cel_redis_abandon_text(r, status, "settling a message");
-    }
 }
 
 void cel_redis_settle_flush(struct cel_redis_transport *r)
@@ -337,7 +189,7 @@ void cel_redis_settle_flush(struct cel_redis_transport *r)
         struct cel_redis_settle_op op = ops[i];
 
         if (op.kind != CEL_REDIS_OP_ACK) {
-            send_one(r, &op);
+            cel_redis_send_one(r, &op);
             continue;
         }
         ops[acks++] = op;
@@ -372,7 +224,7 @@ void cel_redis_settle_reset(struct cel_redis_transport *r)
     for (size_t i = 0; i < n; i++) {
         cel_free(ops[i].text);
         cel_redis_hold_again(r, ops[i].tag);
-        fail_op(ops[i].done, CELERY_ECLOSED, "connection closed");
+        cel_redis_fail_op(ops[i].done, CELERY_ECLOSED, "connection closed");
     }
     cel_free(ops);
 }
