@@ -410,12 +410,26 @@ class RabbitC(CClient, OnRabbit):
         """celery/backends/rpc.py RPCBackend.binding of 5.7, and it goes with its client."""
         before = set(self.rabbit.queues())
         p = self.start_tool('send', json.dumps(self.s('t.sleep', 2)))
-        found = lib.wait_for('a reply queue', lambda: [
-            q for q in self.rabbit.queues().items()
-            if q[0] not in before and 'x-expires' in str(q[1])], 20)
-        self.assertIn('86400000', str(found[0][1]))
+        name, queue = self.reply_queue(before)
+        self.assertEqual(queue['arguments'], {'x-expires': ['signedint', 86400000]})
+        self.assertEqual([queue[k] for k in ('durable', 'auto_delete', 'exclusive')],
+                         [True, True, False])
         p.communicate(timeout=60)
-        lib.wait_for('the queue goes', lambda: found[0][0] not in self.rabbit.queues(), 20)
+        lib.wait_for('the queue goes', lambda: name not in self.rabbit.queues(), 20)
+
+    def reply_queue(self, before):
+        return lib.wait_for('a reply queue', lambda: [
+            q for q in self.rabbit.queues().items()
+            if q[0] not in before and 'x-expires' in str(q[1])], 20)[0]
+
+    def test_a_queue_that_is_deleted_while_it_waits(self):
+        before = set(self.rabbit.queues())
+        p = self.start_tool('send', json.dumps(self.s('t.sleep', 3)))
+        name, _ = self.reply_queue(before)
+        time.sleep(0.5)
+        self.rabbit.delete_queue(name)
+        out, _ = p.communicate(timeout=60)
+        self.assertEqual(out.splitlines()[-1], '3', out)
 
 
 class RabbitCOnPython(CClient, OnRabbit):

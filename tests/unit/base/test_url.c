@@ -53,6 +53,16 @@ static void test_text_is_that_of_kombu(void **state)
     }
 }
 
+static void test_text_of_rpc_names_nothing(void **state)
+{
+    struct cel_url *url = NULL;
+    char text[200];
+    assert_int_equal(cel_url_parse("rpc://u:p@h:1/x", &url, NULL), CELERY_OK);
+    cel_url_text(url, text, sizeof text);
+    assert_string_equal(text, "rpc://");
+    cel_url_free(url);
+}
+
 static void test_options_are_decoded_and_the_last_wins(void **state)
 {
     struct cel_url *url = NULL;
@@ -139,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parsing_is_that_of_kombu),
         cmocka_unit_test(test_text_is_that_of_kombu),
+        cmocka_unit_test(test_text_of_rpc_names_nothing),
         cmocka_unit_test(test_options_are_decoded_and_the_last_wins),
         cmocka_unit_test(test_errors_say_what_is_wrong_without_the_password),
         cmocka_unit_test(test_mask_hides_passwords_of_anything),
