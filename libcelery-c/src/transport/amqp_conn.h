@@ -101,13 +101,17 @@ struct cel_amqp_channel *cel_amqp_channel_free(struct cel_amqp_channel *channel)
 
 /*
  * A method that is answered: done gets the answer's count (messages of queue.declare-ok,
- * purge-ok, delete-ok) or 0.  An error: the broker closed the channel because of it
- * (code and text are its own), or the connection went.
+ * purge-ok, delete-ok) or 0.  An error: the broker closed the channel because of it (code and
+ * text are its own; CELERY_EAUTH for 403, CELERY_ECONFIG for 405 and 406, else
+ * CELERY_ENOTSUP), or the channel or the connection went.
  */
 void cel_amqp_call(struct cel_amqp_channel *channel, const struct cel_amqp_method *method,
                    struct cel_done done);
 
-/* A method without an answer: ack, nack, reject. */
+/*
+ * A method without an answer: ack, nack, reject.  The answer to any later call on the channel says
+ * that the broker has it.
+ */
 void cel_amqp_tell(struct cel_amqp_channel *channel,
                    const struct cel_amqp_method *method);
 
@@ -128,8 +132,9 @@ void cel_amqp_get(struct cel_amqp_channel *channel, struct cel_slice queue, bool
  * done is called: no error, the broker has it; CELERY_ENOTSUP with the reply-code (312 NO_ROUTE),
  * it was mandatory and returned; CELERY_ELIMIT, headers too large for a frame, or nacked (a full
  * queue with reject-publish; code 0); CELERY_EUNCERTAIN, the connection or the channel went, or
- * no confirm came in time.  While the broker is blocked or the outgoing buffer is above
- * high water the message waits here (at most CEL_AMQP_MAX_WAITING, then CELERY_ELIMIT).
+ * no confirm came in time; CELERY_ETIMEOUT, it could not be sent in time.  While the broker is
+ * blocked or the outgoing buffer is above high water the message waits here (at most
+ * CEL_AMQP_MAX_WAITING, then CELERY_ELIMIT).
  */
 void cel_amqp_publish(struct cel_amqp_channel *channel, const char *exchange,
                       const char *routing_key, bool mandatory,
