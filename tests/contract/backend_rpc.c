@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "backend/rpc.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "rabbit_server.h"
 #include "redis_server.h"
@@ -556,6 +557,41 @@ static void test_what_is_too_much_goes_the_oldest_first(void **state)
     assert_int_equal(load(f, id[2]), 1);
 }
 
+/* Each answers once, whatever there is no memory for; afterwards everything works. */
+static void test_without_memory(void **state)
+{
+    struct fixture *f = *state;
+    unsigned long needed = 1;
+    char id[32];
+
+    for (unsigned long nth = 1; nth <= needed; nth++) {
+        struct seen seen = {0};
+        struct cel_slice ids[1];
+
+        ids[0] = cel_slice_of(fresh_id(id));
+        cel_alloc_fail_at(nth, 0);
+        celery_status watched = watch(f, id);
+        store(f, id, "SUCCESS", "[1]", &seen);
+        run_quiet(f);
+        f->client.b->ops->load(f->client.b, ids, 1, to(&seen));
+        f->client.b->ops->forget(f->client.b, ids[0], to(&seen));
+        needed = cel_alloc_count();
+        cel_alloc_fail_at(0, 0);
+        assert_true(watched == CELERY_OK || watched == CELERY_ENOMEM);
+        run_until(f, &seen.answers, 3);
+        assert_true(seen.errors <= 1);
+        assert_true(seen.errors == 0 || seen.status == CELERY_ENOMEM);
+        f->client.b->ops->unwatch(f->client.b, ids[0]);
+        assert_true(nth < 1000);
+    }
+    struct seen seen = {0};
+    store(f, fresh_id(id), "SUCCESS", "\"fine\"", &seen);
+    run_until(f, &seen.answers, 1);
+    run_quiet(f);
+    assert_int_equal(load(f, id), 1);
+    assert_string_equal(f->client.last_result, "fine");
+}
+
 /* ---- a server that goes ---- */
 
 static void kill_server(void)
@@ -633,6 +669,9 @@ int main(int argc, char **argv)
         WITH_BACKEND(test_what_cannot_be_read_is_said),
         WITH_BACKEND(test_what_is_too_much_goes_the_oldest_first),
     };
+    const struct CMUnitTest memory_tests[] = {
+        WITH_BACKEND(test_without_memory),
+    };
     const struct CMUnitTest lost_tests[] = {
         WITH_BACKEND(test_a_lost_server_is_told_once),
     };
@@ -641,7 +680,9 @@ int main(int argc, char **argv)
 
     if (failed == 0) {
         failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
-        if (redis || rabbit) {
+        if (!redis && !rabbit) { /* servers would notice, and time passes */
+            failed += cmocka_run_group_tests_name("memory", memory_tests, NULL, NULL);
+        } else {
             failed += cmocka_run_group_tests_name("lost", lost_tests, NULL, NULL);
         }
     }

@@ -304,6 +304,50 @@ static void test_notes_need_a_backend(void **state)
     assert_int_equal(seen.n, 0);
 }
 
+/* A result that finds no queue of replies is lost. */
+static void test_messages_wait_for_the_queue_of_their_replies(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_effects list = {0};
+    celery_error why = {0};
+
+    f->backend.flags |= CEL_BACKEND_REPLIES;
+    cel_error_set(&why, CELERY_ECLOSED, "cut");
+    cel_uplink_lost(&f->client->results, &why);
+    add_message(&list, "one");
+    add_batch(f, &list);
+    f->client->results.state = CEL_UPLINK_CONNECTING; /* the answer does not come yet */
+    step(f);
+    step(f);
+    assert_int_equal(seen.n, 0);
+    assert_int_equal(f->ended, 0);
+    f->client->results.state = CEL_UPLINK_UP;
+    cel_outbox_poke(&f->client->outbox);
+    step(f);
+    assert_int_equal(seen.n, 1);
+    answer(0, CELERY_OK);
+    assert_int_equal(f->ended, 1);
+    assert_int_equal(f->err.status, CELERY_OK);
+}
+
+static void test_messages_end_when_there_is_no_such_queue(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_effects list = {0};
+    celery_error why = {0};
+
+    f->backend.flags |= CEL_BACKEND_REPLIES;
+    cel_error_set(&why, CELERY_EAUTH, "not you");
+    cel_uplink_lost(&f->client->results, &why);
+    add_message(&list, "one");
+    add_batch(f, &list);
+    f->client->results.timer = cel_source_free(f->client->results.timer);
+    step(f);
+    assert_int_equal(seen.n, 0);
+    assert_int_equal(f->ended, 1);
+    assert_int_equal(f->err.status, CELERY_EAUTH);
+}
+
 static void test_closing_ends_every_batch(void **state)
 {
     struct fixture *f = *state;
@@ -371,6 +415,8 @@ int main(void)
         WITH_CLIENT(test_notes_are_confirmed_before_the_first_message),
         WITH_CLIENT(test_a_refused_note_fails_the_batch),
         WITH_CLIENT(test_notes_need_a_backend),
+        WITH_CLIENT(test_messages_wait_for_the_queue_of_their_replies),
+        WITH_CLIENT(test_messages_end_when_there_is_no_such_queue),
         WITH_CLIENT(test_closing_ends_every_batch),
         cmocka_unit_test_setup_teardown(
             test_delayed_delivery_is_declared_when_it_is_needed, setup, teardown),
