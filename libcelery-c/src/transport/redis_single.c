@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "message/envelope_json.h"
+#include "transport/redis_claim.h"
 #include "transport/redis_dead.h"
 #include "transport/redis_op.h"
 #include "transport/redis_settle.h"
@@ -187,7 +188,11 @@ static celery_status send_op(struct cel_redis_transport *r,
     enum cel_redis_op_kind kind = op->kind;
     bool parks = kind == CEL_REDIS_OP_PARK || kind == CEL_REDIS_OP_LAY;
 
-    if (kind == CEL_REDIS_OP_FETCH || (kind == CEL_REDIS_OP_PARK && h->raw_len > LARGE)) {
+    if (kind == CEL_REDIS_OP_PARK && h->raw_len > LARGE) {
+        cel_redis_claim_flush(r); /* what is good need not wait for all these bytes */
+        return send_fetch(r, h, s);
+    }
+    if (kind == CEL_REDIS_OP_FETCH) {
         return send_fetch(r, h, s);
     }
     cel_redis_starts_forget(r, h, !parks);
