@@ -343,6 +343,41 @@ static void test_a_refused_declare_costs_the_channel_only(void **state)
     assert_int_equal(c.closed, 0);
 }
 
+/* Before it: uncertain or confirmed.  It: refused.  Behind it: surely not taken. */
+static void test_a_refused_message_is_told_from_the_others(void **state)
+{
+    struct cel_amqp_params p = params();
+    struct cel_envelope *env = message("{}", "id");
+    struct cel_envelope *huge = message("", "id");
+    struct ended e[6] = {{0}};
+    char *body = calloc(1, 30000001);
+
+    huge->body = cel_slice(body, 30000001);
+    up(&p);
+    declare("mixed");
+    cel_amqp_publish(c.ch, "", "mixed", true, env, INTO(&e[0]));
+    cel_amqp_publish(c.ch, "", "mixed", true, huge, INTO(&e[1]));
+    cel_amqp_publish(c.ch, "", "mixed", true, env, INTO(&e[2]));
+    wait_for(&c.ch_closed, 1, &none);
+    assert_true(e[0].status == CELERY_OK || e[0].status == CELERY_EUNCERTAIN);
+    assert_int_equal(e[1].status, CELERY_ELIMIT);
+    assert_int_equal(e[1].code, 406);
+    assert_int_equal(e[2].status, CELERY_ECLOSED);
+    client_channel(&c, &c.ch);
+    cel_amqp_publish(c.ch, "", "mixed", true, env, INTO(&e[3]));
+    cel_amqp_publish(c.ch, "nope", "mixed", true, env, INTO(&e[4]));
+    cel_amqp_publish(c.ch, "", "mixed", true, env, INTO(&e[5]));
+    wait_for(&c.ch_closed, 2, &none);
+    assert_true(e[3].status == CELERY_OK || e[3].status == CELERY_EUNCERTAIN);
+    assert_int_equal(e[4].status, CELERY_ENOTSUP);
+    assert_int_equal(e[4].code, 404);
+    assert_int_equal(e[5].status, CELERY_ECLOSED);
+    assert_int_equal(c.closed, 0);
+    cel_envelope_free(env);
+    cel_envelope_free(huge);
+    free(body);
+}
+
 static void test_a_deleted_queue_ends_its_consumer(void **state)
 {
     struct cel_amqp_params p = params();
@@ -620,6 +655,7 @@ int main(int argc, char **argv)
         T(test_a_mandatory_message_without_a_queue_comes_back),
         T(test_a_full_queue_refuses),
         T(test_a_refused_declare_costs_the_channel_only),
+        T(test_a_refused_message_is_told_from_the_others),
         T(test_a_deleted_queue_ends_its_consumer),
         T(test_memory_alarm),
         T(test_heartbeats_keep_an_idle_connection),
@@ -630,7 +666,10 @@ int main(int argc, char **argv)
     const struct CMUnitTest long_tests[] = {
         T(test_long_memory_alarm),
     };
-    const struct rabbit_server_options options = {.tls = true};
+    const struct rabbit_server_options options = {
+        .tls = true,
+        .settings = (const char *[]){"{max_message_size, 30000000}", NULL},
+    };
     int failed = 0;
 
     if (!rabbit_server_installed()) {

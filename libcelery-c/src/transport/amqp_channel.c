@@ -111,12 +111,14 @@ void cel_amqp_channel_destroy(struct cel_amqp_channel *ch)
 }
 
 void cel_amqp_channel_end(struct cel_amqp_channel *ch, uint64_t sent,
-                          const celery_error *why, uint32_t culprit)
+                          const celery_error *why, const struct cel_amqp_method *close)
 {
+    uint32_t culprit = close ? (uint32_t)close->class_id << 16 | close->method_id : 0;
+
     ch->over = true;
     cel_amqp_content_drop(ch);
     cel_amqp_ops_end(ch, sent, why, culprit);
-    cel_amqp_confirms_end(ch, sent, why);
+    cel_amqp_confirms_end(ch, sent, why, close);
     cel_amqp_waiting_end(ch, why);
 }
 
@@ -139,7 +141,7 @@ struct cel_amqp_channel *cel_amqp_channel_free(struct cel_amqp_channel *ch)
     if (!ch->over) {
         cel_error_set(&err, CELERY_ECLOSED, "%s: channel given up", c->text);
         /* What is in the buffer still goes out. */
-        cel_amqp_channel_end(ch, UINT64_MAX, &err, 0);
+        cel_amqp_channel_end(ch, UINT64_MAX, &err, NULL);
         if (c->phase != CEL_AMQP_OVER) {
             ch->over = false; /* for this one */
             cel_amqp_call(ch, &bye, (struct cel_done){0});
@@ -173,8 +175,7 @@ static void on_close(struct cel_amqp_channel *ch, const struct cel_amqp_method *
     }
     cel_amqp_explain_channel(m, &err);
     give_number_back(ch);
-    cel_amqp_channel_end(ch, UINT64_MAX, &err,
-                         (uint32_t)m->class_id << 16 | m->method_id);
+    cel_amqp_channel_end(ch, UINT64_MAX, &err, m);
     if (ch->held && c->phase != CEL_AMQP_OVER) {
         ch->events->closed(ch->ctx, &err);
     }

@@ -39,10 +39,20 @@ celery_status cel_amqp_confirm_reserve(struct cel_amqp_channel *ch, celery_error
     return CELERY_OK;
 }
 
-void cel_amqp_confirm_push(struct cel_amqp_channel *ch, uint64_t mark,
-                           struct cel_done done)
+static uint64_t mark_of(uint64_t exchange, struct cel_slice key,
+                        struct cel_slice correlation_id, uint64_t body_size)
+{
+    uint64_t mark = exchange * 3 + cel_hash(key) * 5 + cel_hash(correlation_id) * 7;
+
+    return mark + body_size ? mark + body_size : 1;
+}
+
+void cel_amqp_confirm_push(struct cel_amqp_channel *ch, const char *exchange,
+                           const char *key, bool mandatory,
+                           const struct cel_envelope *env, struct cel_done done)
 {
     struct cel_amqp_conn *c = ch->conn;
+    uint64_t hash = cel_hash(cel_slice_of(exchange));
 
     ch->count++;
     ch->untold++;
@@ -51,8 +61,12 @@ void cel_amqp_confirm_push(struct cel_amqp_channel *ch, uint64_t mark,
         .done = done,
         .end = c->put,
         .at = cel_loop_now(c->loop),
-        .mark = mark,
+        .exchange = hash,
+        .size = env->body.len,
     };
+    if (mandatory) {
+        p->mark = mark_of(hash, cel_slice_of(key), env->correlation_id, env->body.len);
+    }
     if (c->due <= 0 || p->at + c->confirm_timeout < c->due) {
         cel_amqp_due(c, p->at + c->confirm_timeout);
     }
@@ -117,15 +131,6 @@ void cel_amqp_confirm(struct cel_amqp_channel *ch, const struct cel_amqp_method 
 
 /* ---- returns ---- */
 
-uint64_t cel_amqp_mark(struct cel_slice exchange, struct cel_slice key,
-                       struct cel_slice correlation_id, uint64_t body_size)
-{
-    uint64_t mark = cel_hash(exchange) * 3 + cel_hash(key) * 5 +
-                    cel_hash(correlation_id) * 7 + body_size;
-
-    return mark ? mark : 1;
-}
-
 /*
  * basic.return names no message.  RabbitMQ returns in the order of publishing
  * (rabbit_channel.erl deliver_to_queues), each before its confirm.
@@ -146,8 +151,9 @@ void cel_amqp_returned(struct cel_amqp_channel *ch, const struct cel_amqp_method
                        const struct cel_envelope *env, uint64_t body_size)
 {
     celery_error err = {0};
-    struct cel_amqp_confirm *p = find_returned(
-        ch, cel_amqp_mark(m->exchange, m->routing_key, env->correlation_id, body_size));
+    struct cel_amqp_confirm *p =
+        find_returned(ch, mark_of(cel_hash(m->exchange), m->routing_key,
+                                  env->correlation_id, body_size));
 
     if (!p) {
         cel_amqp_fail(ch->conn, CELERY_EPROTO,
@@ -166,14 +172,22 @@ void cel_amqp_returned(struct cel_amqp_channel *ch, const struct cel_amqp_method
 /* ---- the end, and deadlines ---- */
 
 void cel_amqp_confirms_end(struct cel_amqp_channel *ch, uint64_t sent,
-                           const celery_error *why)
+                           const celery_error *why, const struct cel_amqp_method *close)
 {
+    bool behind = false; /* what comes behind the one that is complained of was ignored */
+
     for (; ch->count > 0; ch->count--) {
         struct cel_amqp_confirm *p = &ch->ring[ch->head];
         celery_error err = *why;
         ch->head = (ch->head + 1) & (ch->ring_size - 1);
         ch->first_tag++;
-        err.status = cel_amqp_outcome(p->end, sent);
+        if (behind) {
+            err.status = CELERY_ECLOSED;
+        } else if (close && cel_amqp_complains_of(close, p->exchange, p->size)) {
+            behind = true;
+        } else {
+            err.status = cel_amqp_outcome(p->end, sent);
+        }
         say(ch, p, &err);
     }
 }

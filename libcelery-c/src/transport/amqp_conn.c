@@ -78,7 +78,7 @@ static void end_all(struct cel_amqp_conn *c, const celery_error *why)
     /* Nothing leaves the list while somebody is inside. */
     for (it = c->all.next; it != &c->all; it = it->next) {
         struct cel_amqp_channel *ch = cel_container_of(it, struct cel_amqp_channel, link);
-        cel_amqp_channel_end(ch, c->sent, why, 0);
+        cel_amqp_channel_end(ch, c->sent, why, NULL);
     }
 }
 

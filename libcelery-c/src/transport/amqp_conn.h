@@ -131,7 +131,9 @@ void cel_amqp_get(struct cel_amqp_channel *channel, struct cel_slice queue, bool
  * Publishes; the channel selects confirms with its first one.  Borrows the envelope until
  * done is called: no error, the broker has it; CELERY_ENOTSUP with the reply-code (312 NO_ROUTE),
  * it was mandatory and returned; CELERY_ELIMIT, headers too large for a frame, or nacked (a full
- * queue with reject-publish; code 0); CELERY_EUNCERTAIN, the connection or the channel went, or
+ * queue with reject-publish; code 0), or larger than the broker takes (406); CELERY_ENOTSUP or
+ * CELERY_EAUTH, its exchange is not there (404) or not for us (403), which costs the channel;
+ * CELERY_ECLOSED, it was surely not taken; CELERY_EUNCERTAIN, the connection or the channel went, or
  * no confirm came in time; CELERY_ETIMEOUT, it could not be sent in time.  While the broker is
  * blocked or the outgoing buffer is above high water the message waits here (at most
  * CEL_AMQP_MAX_WAITING, then CELERY_ELIMIT).

@@ -85,9 +85,11 @@ struct cel_amqp_confirm {
     struct cel_done done;
     uint64_t end;
     double at;
-    uint64_t mark; /* what a return of it looks like; 0: not mandatory */
-    bool told;     /* done has been called */
-    bool settled;  /* the broker acked or nacked it */
+    uint64_t mark;     /* what a return of it looks like; 0: not mandatory */
+    uint64_t exchange; /* cel_hash() of its name */
+    size_t size;       /* of the body */
+    bool told;         /* done has been called */
+    bool settled;      /* the broker acked or nacked it */
 };
 
 /* A message that may not be written yet. */
@@ -181,6 +183,9 @@ void cel_amqp_explain_lost(const struct cel_amqp_conn *c, const celery_error *wh
                            celery_error *err);
 /* What channel.close means. */
 void cel_amqp_explain_channel(const struct cel_amqp_method *method, celery_error *err);
+/* Whether its words are about this message (an exchange by cel_hash(), bytes of a body). */
+bool cel_amqp_complains_of(const struct cel_amqp_method *method, uint64_t exchange,
+                           size_t size);
 
 /* ---- amqp_beat.c ---- */
 
@@ -195,9 +200,12 @@ void cel_amqp_start_beat(struct cel_amqp_conn *c);
 struct cel_amqp_channel *cel_amqp_channel_at(struct cel_amqp_conn *c, uint16_t number);
 void cel_amqp_channel_method(struct cel_amqp_channel *ch,
                              const struct cel_amqp_method *method);
-/* Everything that is pending ends; sent: bytes that surely reached the system. */
+/*
+ * Everything that is pending ends; sent: bytes that surely reached the system; close: what the
+ * broker complained about, or NULL.
+ */
 void cel_amqp_channel_end(struct cel_amqp_channel *ch, uint64_t sent,
-                          const celery_error *why, uint32_t culprit);
+                          const celery_error *why, const struct cel_amqp_method *close);
 void cel_amqp_channel_destroy(struct cel_amqp_channel *ch);
 
 /* ---- amqp_call.c ---- */
@@ -228,17 +236,16 @@ bool cel_amqp_waiting_check(struct cel_amqp_channel *ch, double now, bool act);
 /* ---- amqp_confirm.c ---- */
 
 celery_status cel_amqp_confirm_reserve(struct cel_amqp_channel *ch, celery_error *err);
-void cel_amqp_confirm_push(struct cel_amqp_channel *ch, uint64_t mark,
-                           struct cel_done done);
+void cel_amqp_confirm_push(struct cel_amqp_channel *ch, const char *exchange,
+                           const char *key, bool mandatory,
+                           const struct cel_envelope *env, struct cel_done done);
 /* basic.ack and basic.nack of the broker. */
 void cel_amqp_confirm(struct cel_amqp_channel *ch, const struct cel_amqp_method *method);
 /* A message came back whole. */
 void cel_amqp_returned(struct cel_amqp_channel *ch, const struct cel_amqp_method *method,
                        const struct cel_envelope *envelope, uint64_t body_size);
-uint64_t cel_amqp_mark(struct cel_slice exchange, struct cel_slice key,
-                       struct cel_slice correlation_id, uint64_t body_size);
 void cel_amqp_confirms_end(struct cel_amqp_channel *ch, uint64_t sent,
-                           const celery_error *why);
+                           const celery_error *why, const struct cel_amqp_method *close);
 bool cel_amqp_confirms_check(struct cel_amqp_channel *ch, double now, bool act);
 
 /* ---- amqp_content.c ---- */

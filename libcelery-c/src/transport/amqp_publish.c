@@ -79,12 +79,7 @@ static void write_message(struct cel_amqp_channel *ch, const char *exchange,
         cel_done(done, &err, 0);
         return;
     }
-    uint64_t mark = 0;
-    if (mandatory) {
-        mark = cel_amqp_mark(cel_slice_of(exchange), cel_slice_of(key),
-                             env->correlation_id, env->body.len);
-    }
-    cel_amqp_confirm_push(ch, mark, done);
+    cel_amqp_confirm_push(ch, exchange, key, mandatory, env, done);
 }
 
 /* ---- the list of those that wait ---- */

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/map.h"
 
 enum {
     INVALID_PATH = 402,
@@ -94,6 +95,54 @@ void cel_amqp_explain_lost(const struct cel_amqp_conn *c, const celery_error *wh
     }
 }
 
+/* RabbitMQ: "message size 9 is larger than configured max size 5"; 0: not that. */
+static int64_t size_limit(const struct cel_amqp_method *m)
+{
+    static const char words[] = "max size ";
+    struct cel_slice text = m->text;
+    size_t n = sizeof words - 1;
+    int64_t limit = 0;
+
+    for (; text.len > n; text.data++, text.len--) {
+        if (memcmp(text.data, words, n) == 0) {
+            cel_slice_to_int(cel_slice(text.data + n, text.len - n), &limit);
+            break;
+        }
+    }
+    return m->code == PRECONDITION_FAILED && limit > 0 ? limit : 0;
+}
+
+/* RabbitMQ: "no exchange 'x' in vhost '/'"; the first text in quotes, or nothing. */
+static struct cel_slice quoted(struct cel_slice text)
+{
+    struct cel_slice before, part;
+    bool some = cel_slice_split(&text, '\'', &before) &&
+                cel_slice_split(&text, '\'', &part) && text.len > 0;
+
+    return some ? part : CEL_SLICE_NULL;
+}
+
+static bool about_publish(const struct cel_amqp_method *m)
+{
+    return ((uint32_t)m->class_id << 16 | m->method_id) == CEL_AMQP_BASIC_PUBLISH;
+}
+
+bool cel_amqp_complains_of(const struct cel_amqp_method *m, uint64_t exchange,
+                           size_t size)
+{
+    int64_t limit = size_limit(m);
+    struct cel_slice name = quoted(m->text);
+
+    if (!about_publish(m)) {
+        return false;
+    }
+    if (limit > 0) {
+        return size > (uint64_t)limit;
+    }
+    return (m->code == NOT_FOUND || m->code == ACCESS_REFUSED) && name.len > 0 &&
+           cel_hash(name) == exchange;
+}
+
 void cel_amqp_explain_channel(const struct cel_amqp_method *m, celery_error *err)
 {
     celery_status status = CELERY_ENOTSUP;
@@ -104,6 +153,9 @@ void cel_amqp_explain_channel(const struct cel_amqp_method *m, celery_error *err
         status = CELERY_ECONFIG;
     }
     if (m->class_id) {
+        if (about_publish(m) && size_limit(m) > 0) {
+            status = CELERY_ELIMIT;
+        }
         cel_error_set(err, status, "the broker refused %s: %u %s",
                       cel_amqp_method_name((uint32_t)m->class_id << 16 | m->method_id),
                       m->code, cel_log_safe(m->text));
