@@ -169,11 +169,22 @@ class PythonClient:
     def test_what_the_task_itself_sends_and_waits_for(self):
         self.assertEqual(self.call('t.wait_for', dict(self.s('t.add', 3, 4))), 7)
 
+    def test_a_replaced_task(self):
+        """A Python worker sends the replacement's result to itself."""
+        if lib.KIND == 'python':
+            self.skipTest('Celery loses the result')
+        self.assertEqual(self.call('t.replace_with', dict(self.s('t.add', 3, 4))), 7)
+        r = (self.s('t.replace_with', dict(self.s('t.add', 3, 4))) | self.s('t.add', 1)
+             ).apply_async()
+        self.assertEqual((r.get(timeout=20), r.parent.get(timeout=20)), (8, 7))
+
     def test_ignored(self):
         self.declare('box-ignored')
         self.app.send_task('t.add', (1, 1), ignore_result=True, reply_to='box-ignored')
         self.app.send_task('t.noop', reply_to='box-ignored')
-        got = [m.payload for m in self.inbox('box-ignored', 2)]
+        # Python of that age sends STARTED for an ignored one, too.
+        n = 3 if lib.KIND == 'python' and lib.celery_version() < (5, 3) else 2
+        got = [m.payload for m in self.inbox('box-ignored', n)]
         self.assertEqual([m['result'] for m in got if m['status'] == 'SUCCESS'], [None])
 
 
@@ -263,6 +274,8 @@ class Messages:
         w.stop()
 
     def test_extended(self):
+        if lib.KIND == 'python' and lib.celery_version() < (5, 7):
+            self.skipTest('not in messages before 5.7')
         w = self.start(backend=BY_NAME, queues='extended', name='w4', conf={
             'result_extended': True})
         self.declare('box-extended')
@@ -385,7 +398,8 @@ class RedisMessages(Messages, OnRedis):
             texts.append(json.dumps(text).replace(key, 'QUEUE'))
         self.assertEqual(texts[0], texts[1])
         # Python's list stays for ever; ours goes when nobody reads it for result_expires.
-        self.assertTrue(86300000 < self.db0.pttl('raw-other') <= 86400000)
+        if lib.KIND == 'c':
+            self.assertTrue(86300000 < self.db0.pttl('raw-other') <= 86400000)
         self.assertEqual(self.db0.pttl('raw-theirs'), -1)
 
 

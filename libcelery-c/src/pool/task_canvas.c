@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* celery/task.h: signatures that a running task sends, becomes, or adds to its chord. */
+#include "backend/backend.h"
 #include "base/error.h"
 #include "canvas/running.h"
 #include "client/sig.h"
@@ -86,6 +87,21 @@ const char *celery_task_add_to_chord(celery_task *task, const celery_sig *sig,
 
 /* ---- replace() ---- */
 
+/*
+ * Task.replace() gives the replacement the worker's own queue of replies, and with rpc:// who
+ * waits for the task hears nothing any more.  Other results need no queue, so there the
+ * messages stay what Celery sends.
+ */
+static void keep_reply_to(celery_task *task, struct cel_canvas *canvas)
+{
+    const struct cel_backend_ops *backend = cel_backend_of(task->app->config);
+    struct cel_slice reply_to = cel_task_outermost(task)->job->reply_to;
+
+    if (backend && backend->flags & CEL_BACKEND_REPLIES && reply_to.len > 0) {
+        canvas->reply_to = reply_to;
+    }
+}
+
 static celery_status replace(celery_task *task, const celery_sig *sig, celery_error *err)
 {
     struct cel_canvas canvas;
@@ -100,6 +116,7 @@ static celery_status replace(celery_task *task, const celery_sig *sig, celery_er
     if (!copy) {
         return st < 0 ? st : cel_error_nomem(err);
     }
+    keep_reply_to(task, &canvas);
     cel_effects_clear(&task->effects);
     st = cel_sig_replace(&canvas, &task->arena, &call, copy, &task->effects, err);
     if (st == CELERY_OK && task->outer) {
