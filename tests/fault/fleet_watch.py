@@ -40,6 +40,7 @@ class Watch:
         self.open = {}  # delivery tag: envelope, as long as it is not registered
         self.groups = {}  # group id: envelope of a part, until the chord is over
         self.actions = {b'LPUSH': self.sent, b'RPUSH': self.sent, b'ZADD': self.added,
+                        b'HSETNX': self.took,
                         b'ZREM': self.removed, b'SET': self.set, b'SETEX': self.set,
                         b'DEL': self.deleted,
                         b'ECHO': self.report}
@@ -59,18 +60,30 @@ class Watch:
         self.out.write(json.dumps(event) + '\n')
 
     def sent(self, when, who, args):
-        if args[0] != self.queue:
+        if args[0] == self.queue:
+            for raw in args[1:]:
+                raw = unescape(raw).decode()
+                self.sent_one(when, who, raw, json.loads(raw))
+
+    def sent_one(self, when, who, raw, m):
+        h, p = m['headers'], m['properties']
+        tag = p['delivery_tag']
+        self.open[tag] = raw
+        if h.get('group'):
+            self.groups[h['group']] = raw
+        self.write('sent', when, who, tag, h['id'], h.get('retries') or 0,
+                   bool(p['delivery_info'].get('redelivered')), h.get('group'))
+
+    def took(self, when, who, args):
+        """Sent to an empty queue of the sender's own, and registered in the same step."""
+        if args[0] != b'unacked':
             return
-        for raw in args[1:]:
-            raw = unescape(raw)
-            m = json.loads(raw)
-            h, p = m['headers'], m['properties']
-            tag = p['delivery_tag']
-            self.open[tag] = raw.decode()
-            if h.get('group'):
-                self.groups[h['group']] = self.open[tag]
-            self.write('sent', when, who, tag, h['id'], h.get('retries') or 0,
-                       bool(p['delivery_info'].get('redelivered')), h.get('group'))
+        m, _, queue = json.loads(unescape(args[2]))
+        if queue == self.queue.decode():
+            self.sent_one(when, who, json.dumps(m), m)
+            tag = m['properties']['delivery_tag']
+            self.open.pop(tag)
+            self.write('taken', when, who, tag)
 
     def added(self, when, who, args):
         key = args[0]
