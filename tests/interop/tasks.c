@@ -148,6 +148,11 @@ static celery_outcome rejectq(celery_task *task)
     return celery_task_reject(task, true, "no");
 }
 
+static celery_outcome again(celery_task *task)
+{
+    return celery_task_reject(task, true, "not yet");
+}
+
 static celery_outcome crash(celery_task *task)
 {
     /* Not raise(): a sanitizer would turn the signal into an exit. */
@@ -307,6 +312,7 @@ static const struct {
     {"t.ignore", ignore},
     {"t.reject", reject},
     {"t.rejectq", rejectq},
+    {"t.again", again},
     {"t.crash", crash},
     {"t.crash_late", crash_late},
     {"t.abort_late", abort_late},
@@ -344,6 +350,7 @@ celery_status celery_register(celery_app *app)
     OPTION(app, "t.retry_out", "max_retries", "1");
     OPTION(app, "t.reject", "acks_late", "true");
     OPTION(app, "t.rejectq", "acks_late", "true");
+    OPTION(app, "t.again", "acks_late", "true");
     OPTION(app, "t.crash_late", "acks_late", "true");
     OPTION(app, "t.crash_late", "reject_on_worker_lost", "true");
     OPTION(app, "t.rate_s", "rate_limit", "5");
