@@ -378,6 +378,13 @@ static void nest(struct cel_amqp_transport *a, uint64_t tag, int64_t starts, boo
     }
 }
 
+/* The owner of the queue chose the broker's limit; a copy would begin at zero. */
+static bool broker_counts(const struct cel_amqp_held *h)
+{
+    return cel_queue_is_quorum(&h->queue->def) &&
+           cel_node_get(h->queue->def.arguments, CEL_SLICE("x-delivery-limit"));
+}
+
 void cel_amqp_count_start(struct cel_transport *t, uint64_t tag, int64_t most,
                           struct cel_done done)
 {
@@ -390,7 +397,7 @@ void cel_amqp_count_start(struct cel_transport *t, uint64_t tag, int64_t most,
     h = cel_hold_get(&a->hold, tag);
     if (!h || h->state != CEL_AMQP_HELD) {
         cel_done(done, NULL, -1);
-    } else if (h->started || h->starts >= most || h->cut) {
+    } else if (h->started || h->starts >= most || h->cut || broker_counts(h)) {
         cel_done(done, NULL, h->starts);
     } else {
         nest(a, tag, h->starts + 1, true, done);

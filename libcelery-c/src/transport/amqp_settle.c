@@ -222,6 +222,16 @@ void cel_amqp_settle_flush(struct cel_amqp_transport *a)
 
 /* ---- the others ---- */
 
+/*
+ * Back by way of a copy: to its end of the line, or with a header.  A quorum queue counts what
+ * it gets back itself (x-delivery-count, x-delivery-limit), where a copy would begin at zero.
+ */
+static bool needs_copy(const struct cel_amqp_held *h, bool front, const char *header)
+{
+    return header || h->nested || h->orphan ||
+           (!front && !cel_queue_is_quorum(&h->queue->def));
+}
+
 void cel_amqp_reject(struct cel_transport *t, uint64_t tag, bool requeue, bool front,
                      const char *header, int64_t value, struct cel_done done)
 {
@@ -237,7 +247,7 @@ void cel_amqp_reject(struct cel_transport *t, uint64_t tag, bool requeue, bool f
                                             .header = header,
                                             .value = value};
         cel_amqp_later(a, &what, done);
-    } else if (h && requeue && (header || !front || h->nested || h->orphan)) {
+    } else if (h && requeue && needs_copy(h, front, header)) {
         cel_amqp_move_back(a, tag, header, value, done);
     } else if (h && !requeue && h->nested) {
         cel_amqp_move_away(a, tag, done);
