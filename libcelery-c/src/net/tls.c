@@ -301,6 +301,11 @@ static celery_status refused(struct cel_tls_stream *s, celery_error *err)
                              "the server's certificate is refused: %s%s",
                              X509_verify_cert_error_string(verdict), hint);
     }
+    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_WRONG_VERSION_NUMBER) {
+        return cel_error_set(err, CELERY_ECONNECT,
+                             "TLS failed: the server does not speak it on this port (%s)",
+                             reason());
+    }
     return cel_error_set(err, CELERY_ECONNECT, "TLS failed: %s", reason());
 }
 

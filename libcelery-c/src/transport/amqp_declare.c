@@ -8,7 +8,13 @@
 #include "transport/amqp_post.h"
 #include <stdio.h>
 
-enum { ACCESS_REFUSED = 403, NOT_FOUND = 404, LOCKED = 405, PRECONDITION = 406 };
+enum {
+    ACCESS_REFUSED = 403,
+    NOT_FOUND = 404,
+    LOCKED = 405,
+    PRECONDITION = 406,
+    COMMAND_INVALID = 503,
+};
 
 /* ---- definitions ---- */
 
@@ -174,6 +180,12 @@ static void explain(const char *queue, celery_error *err)
     } else if (err->code == LOCKED) {
         cel_error_set(err, CELERY_ECONFIG,
                       "queue %s belongs to another connection alone (exclusive): %s",
+                      queue, text);
+    } else if (err->code == COMMAND_INVALID) {
+        cel_error_set(err, CELERY_ECONFIG,
+                      "queue %s: the broker does not know its exchange type: set "
+                      "exchange_type to direct, topic, fanout or headers, or enable the "
+                      "plugin for it: %s",
                       queue, text);
     } else if (err->code == ACCESS_REFUSED) {
         cel_error_set(err, CELERY_EAUTH,

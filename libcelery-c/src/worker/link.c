@@ -40,6 +40,17 @@ static bool is_hopeless(const struct cel_link *l, const celery_error *why)
             why->status == CELERY_ENOTSUP);
 }
 
+/* The reason without the URL that the line has already. */
+static const char *reason(const struct cel_link *l, const celery_error *why)
+{
+    const char *scheme = strstr(l->name, "://");
+    size_t n = scheme ? (size_t)(scheme - l->name) + 3 : 0;
+    const char *rest =
+        n && strncmp(why->message, l->name, n) == 0 ? strstr(why->message, ": ") : NULL;
+
+    return rest ? rest + 2 : why->message;
+}
+
 void cel_link_connect_later(struct cel_link *l, const celery_error *why)
 {
     bool all = cel_failover_next(&l->failover);
@@ -56,7 +67,7 @@ void cel_link_connect_later(struct cel_link *l, const celery_error *why)
     cel_log(CELERY_LOG_ERROR,
             "consumer: Cannot connect to %s: %s.\nTrying again in %.2f seconds... "
             "(%lld/%lld)\n",
-            l->name, why->message, wait, (long long)l->tries,
+            l->name, reason(l, why), wait, (long long)l->tries,
             (long long)l->policy->connection_max_retries);
     cel_url_text(l->urls[l->failover.at], l->name, sizeof l->name);
     cel_source_rearm(l->retry, cel_loop_now(l->loop) + wait);
