@@ -113,7 +113,8 @@ class Refused(unittest.TestCase):
                     peer.recv(100)
                     peer.sendall(b'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
         threading.Thread(target=serve, daemon=True).start()
-        self.tries_again('this is no AMQP server: is it the right port', 'amqp://guest:guest@127.0.0.1:%d//' % server.getsockname()[1])
+        self.tries_again('this is no AMQP server: is it the right port',
+                         'amqp://guest:guest@127.0.0.1:%d//' % server.getsockname()[1])
 
     def test_nobody_on_the_port(self):
         self.tries_again('refused', 'amqp://guest:guest@127.0.0.1:%d//' % lib.free_port())
