@@ -30,8 +30,8 @@ struct cel_node *cel_control_text(struct cel_control_call *c, const struct cel_b
     return cel_buf_ok(text) ? cel_node_new_string(c->arena, cel_buf_slice(text)) : NULL;
 }
 
-static struct cel_node *answer(struct cel_control_call *c, const char *key,
-                               const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static struct cel_node *
+answer(struct cel_control_call *c, const char *key, const char *fmt, va_list args)
 {
     char text[600];
     int n = vsnprintf(text, sizeof text, fmt, args);
