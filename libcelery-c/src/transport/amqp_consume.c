@@ -336,6 +336,21 @@ static void drop_consumers(struct cel_amqp_transport *a)
     }
 }
 
+/* "... on channel 2 timed out. Timeout value used: 4000 ms.": what nobody had told us. */
+static void learn_timeout(struct cel_amqp_transport *a, const celery_error *why)
+{
+    static const char before[] = "Timeout value used: ";
+    const char *at = strstr(why->message, before);
+    size_t len = at ? strspn(at + sizeof before - 1, "0123456789") : 0;
+    int64_t ms;
+
+    if (len > 0 && cel_slice_to_int(cel_slice(at + sizeof before - 1, len), &ms) &&
+        ms > 0) {
+        a->set.consumer_timeout = (double)ms / 1000;
+        cel_amqp_hold_start(a); /* look at it soon */
+    }
+}
+
 static void on_channel_closed(void *ctx, const celery_error *why)
 {
     struct cel_amqp_transport *a = ctx;
@@ -345,6 +360,7 @@ static void on_channel_closed(void *ctx, const celery_error *why)
             "consumer: the broker closed the channel: %s.  Messages that were "
             "unacknowledged go back to their queues, and consuming begins again",
             why->message);
+    learn_timeout(a, why);
     a->consuming.failure = *why;
     a->consuming.channel = cel_amqp_channel_free(a->consuming.channel);
     drop_consumers(a);
