@@ -115,7 +115,8 @@ class Run:
         """What celery_config and TestApp of upstream set, as far as it reaches a worker."""
         conf = {'broker_url': servers.broker, 'result_backend': servers.backend,
                 'result_extended': True, 'accept_content': ['json'], 'enable_utc': True,
-                'timezone': 'UTC', 'broker_heartbeat': 0}
+                'timezone': 'UTC', 'broker_heartbeat': 0,
+                'worker_hijack_root_logger': False, 'worker_log_color': False}
         if self.version != '5.6.3':
             conf['task_create_missing_queues'] = False
         return conf

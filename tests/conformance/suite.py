@@ -17,8 +17,8 @@ import matrix  # noqa: E402
 
 SUITES = os.environ.get('CELERY_SUITES', os.path.join(ROOT, 'build', 'suites'))
 VERSIONS = ['5.6.3', '5.7.0']
-# test_inspect follows with remote control.
-FILES = ['test_canvas.py', 'test_tasks.py', 'test_backend.py', 'test_worker.py']
+FILES = ['test_canvas.py', 'test_tasks.py', 'test_backend.py', 'test_worker.py',
+         'test_inspect.py']
 # What the suite imports.  pytest-rerunfailures is left out: the harness repeats by itself,
 # alike for both workers.
 PACKAGES = ['pytest==8.4.2', 'pytest-timeout==2.4.0', 'pytest-subtests<0.15', 'pydantic',

@@ -165,9 +165,17 @@ static struct cel_node *settings(struct cel_control_call *c, bool with_defaults)
     return map;
 }
 
+/* Two that Celery's worker always tells: no old names are in use here, no modules included. */
 struct cel_node *cel_control_conf(struct cel_control_call *c)
 {
-    return settings(c, cel_node_truth(cel_control_arg(c, "with_defaults")));
+    struct cel_node *map =
+        settings(c, cel_node_truth(cel_control_arg(c, "with_defaults")));
+
+    return map && cel_control_put(c, map, "deprecated_settings", cel_control_null(c)) &&
+                   cel_control_put(c, map, "include",
+                                   cel_node_new(c->arena, CELERY_KIND_ARRAY))
+               ? map
+               : NULL;
 }
 
 /* ---- report: celery/app/utils.py bugreport() ---- */
@@ -194,7 +202,7 @@ struct cel_node *cel_control_report(struct cel_control_call *c)
 
     uname(&u);
     cel_buf_addf(&out,
-                 "\nsoftware -> libcelery-c:%s\n"
+                 "\nsoftware -> celery:%s (libcelery-c)\n"
                  "platform -> system:%s arch:%s\n"
                  "            kernel version:%s imp:C\n"
                  "loader   -> libcelery-c\n"
