@@ -121,15 +121,22 @@ void cel_admit_discard(struct cel_request *r, const char *reason)
     cel_request_end(r, &outcome);
 }
 
-/* Why it must not run: "expired", "revoked", or NULL (celery/worker/request.py revoked). */
-static const char *forbidden(const struct cel_request *r)
+/*
+ * Why it must not run: "expired", "revoked", or NULL (celery/worker/request.py revoked).  Stamps
+ * are looked at when its turn comes, not when it arrives (celery/worker/strategy.py): until then
+ * it keeps its place in the window of prefetched messages.
+ */
+static const char *forbidden(const struct cel_request *r, bool its_turn)
 {
     const struct cel_task_call *call = &r->job.call;
+    struct cel_revoked *revoked = &r->w->revoked;
+    double now = cel_clock_mono();
 
     if (call->expires_us != INT64_MIN && cel_clock_wall_us() > call->expires_us) {
         return "expired";
     }
-    return cel_revoked_has(&r->w->revoked, call, cel_clock_mono()) ? "revoked" : NULL;
+    bool by_id = cel_revoked_has_id(revoked, call->id, now);
+    return by_id || (its_turn && cel_revoked_has(revoked, call, now)) ? "revoked" : NULL;
 }
 
 static double limit(double from_header, double from_policy)
@@ -146,7 +153,7 @@ static void admit_registered(struct cel_request *r)
     job->hard_limit = limit(job->call.time_limit, r->policy->time_limit);
     job->soft_limit = limit(job->call.soft_time_limit, r->policy->soft_time_limit);
     cel_report_log_received(r);
-    const char *why = forbidden(r);
+    const char *why = forbidden(r, false);
     if (why) {
         cel_admit_discard(r, why);
         return;
@@ -196,7 +203,7 @@ void cel_admit(struct celery_worker *w, struct cel_delivery *give_delivery)
 
 void cel_admit_to_pool(struct cel_request *r)
 {
-    const char *why = forbidden(r);
+    const char *why = forbidden(r, true);
 
     if (why) {
         cel_admit_discard(r, why);
@@ -211,7 +218,7 @@ void cel_admit_to_pool(struct cel_request *r)
 
 bool cel_admit_to_run(struct cel_request *r)
 {
-    const char *why = r->state == CEL_REQ_SUBMITTED ? forbidden(r) : NULL;
+    const char *why = r->state == CEL_REQ_SUBMITTED ? forbidden(r, true) : NULL;
     struct cel_outcome outcome;
 
     if (!why) {

@@ -85,9 +85,14 @@ static bool is_stamped(struct cel_revoked *r, const struct cel_task_call *call,
     return false;
 }
 
+bool cel_revoked_has_id(struct cel_revoked *r, struct cel_slice id, double now)
+{
+    return cel_ageset_count(r->ids) > 0 && cel_ageset_has(r->ids, id, now);
+}
+
 bool cel_revoked_has(struct cel_revoked *r, const struct cel_task_call *call, double now)
 {
-    if (cel_ageset_count(r->ids) > 0 && cel_ageset_has(r->ids, call->id, now)) {
+    if (cel_revoked_has_id(r, call->id, now)) {
         return true;
     }
     return call->stamped_headers && cel_ageset_count(r->stamps) > 0 &&

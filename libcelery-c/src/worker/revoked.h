@@ -24,6 +24,8 @@ celery_status cel_revoked_add(struct cel_revoked *r, struct cel_slice id, double
 celery_status cel_revoked_add_stamp(struct cel_revoked *r, struct cel_slice header,
                                     const struct cel_node *stamp, double now);
 
+bool cel_revoked_has_id(struct cel_revoked *r, struct cel_slice id, double now);
+
 /* Whether the call is revoked, by its id or by one of its stamps. */
 bool cel_revoked_has(struct cel_revoked *r, const struct cel_task_call *call, double now);
 
