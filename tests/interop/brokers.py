@@ -5,11 +5,13 @@ or are held, and messages themselves in the form that kombu's Redis transport gi
 import base64
 import json
 import os
+import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'support'))
 
+REPLIES = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 STEPS = ('', '\x06\x163', '\x06\x166', '\x06\x169')
 
 
@@ -66,7 +68,9 @@ class AmqpQueues:
             self.connection.release()
 
     def held(self):
-        return sum(q['unacked'] for q in self.rabbit.queues().values())
+        # A reply queue of rpc:// has an id for its name; the client holds what it reads there.
+        return sum(q['unacked'] for name, q in self.rabbit.queues().items()
+                   if not REPLIES.fullmatch(name))
 
     def waiting(self, queue='celery'):
         return self.rabbit.queues().get(queue, {'ready': 0})['ready']

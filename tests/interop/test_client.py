@@ -112,10 +112,12 @@ class Client(lib.Case):
         self.assertEqual([d['document']['result'] for d in lines], [2] * 200)
         self.assertEqual(len({d['id'] for d in lines}), 200)
 
+    @lib.stored_only
     def test_forget(self):
         got = self.one('t.add', '[1, 2]', '{}', {'forget': True})
         self.assertIsNone(lib.document(self.db1, got['id']))
 
+    @lib.stored_only
     def test_ignored(self):
         got = self.one('t.add', '[1, 2]', '{}', {'ignore_result': True}, timeout=1)
         document = lib.document(self.db1, got['id'])
