@@ -24,10 +24,12 @@ class Reference(lib.Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.ours = lib.Worker(cls.broker, cls.backend, queues='ours', conf=cls.conf, wait=False)
+        # Documents name the worker, so both have one name, and with it one pidbox.
+        conf = dict(cls.conf, control_queue_exclusive=False)
+        cls.ours = lib.Worker(cls.broker, cls.backend, queues='ours', conf=conf, wait=False)
         cls.addClassCleanup(cls.ours.kill9)
         cls.theirs = lib.Worker(cls.broker, cls.backend, queues='theirs', kind='python',
-                                conf=cls.conf, wait=False)
+                                conf=conf, wait=False)
         cls.addClassCleanup(cls.theirs.kill9)
         cls.ours.wait_ready()
         cls.theirs.wait_ready()
