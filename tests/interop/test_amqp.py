@@ -305,6 +305,8 @@ class Restarted(lib.Case):
         return found
 
     def test_kill9_of_the_node(self):
+        # A broker need not have written what it did not confirm.
+        self.app.conf.broker_transport_options = {'confirm_publish': True}
         w = self.start(concurrency=1)
         sent = [self.app.send_task('t.sleep_late', (0.5,)) for _ in range(6)]
         self.assertEqual(sent[0].get(timeout=20), 0.5)
