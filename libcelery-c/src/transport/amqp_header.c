@@ -78,11 +78,10 @@ static const char *check_headers(char *props, size_t *len)
 static void read_text(const amqp_basic_properties_t *p, amqp_flags_t flag,
                       amqp_bytes_t bytes, struct cel_slice *ret, const char **ret_why)
 {
-    struct cel_slice text = cel_amqp_slice(bytes);
-
     if (!(p->_flags & flag)) {
-        return;
+        return; /* and the decoder has not set it */
     }
+    struct cel_slice text = cel_amqp_slice(bytes);
     if (cel_utf8_valid(text)) {
         *ret = text;
     } else {
