@@ -135,6 +135,9 @@ celery_status cel_command_is_for(const struct cel_command *c, const char *node, 
         *ret = cel_glob_match(c->pattern, name);
         return CELERY_OK;
     }
+    if (cel_slice_is(c->matcher, "pcre")) {
+        return cel_regex_match(c->pattern, name, ret, err);
+    }
     return wrong("no such matcher", err);
 }
 

@@ -38,6 +38,14 @@ celery_status cel_command_is_for(const struct cel_command *c, const char *node, 
 /* Python's fnmatch.fnmatchcase(): * ? [seq] [!seq]. */
 bool cel_glob_match(struct cel_slice pattern, struct cel_slice text);
 
+/*
+ * Python's re.match(): whether a beginning of the text matches, in time that grows with the
+ * product of both.  CELERY_EMESSAGE: the pattern is wrong, too large, or not regular (back
+ * references, looking around, flags).
+ */
+celery_status cel_regex_match(struct cel_slice pattern, struct cel_slice text, bool *ret,
+                              celery_error *err);
+
 /* {node: value} for the sender of the command, with its ticket (Mailbox._publish_reply). */
 celery_status cel_command_reply(const struct cel_command *c, const char *node,
                                 const struct cel_node *value, int64_t clock,
