@@ -78,6 +78,10 @@ class Addressing(Control):
             self.assertEqual(len(ping(pattern, 'glob')), 1, pattern)
         for pattern in 'w2@*', 'w1', '[!w]*', '?1@':
             self.assertEqual(ping(pattern, 'glob'), [], pattern)
+        for pattern in 'w1', r'\w\d@', '(a|w)[0-9]+@.*$':
+            self.assertEqual(len(ping(pattern, 'pcre')), 1, pattern)
+        for pattern in 'w1$', '1@', 'w{2}', '(':
+            self.assertEqual(ping(pattern, 'pcre'), [], pattern)
 
     def test_no_reply_wanted(self):
         self.assertIsNone(self.app.control.broadcast('ping', destination=[self.node]))
@@ -604,14 +608,18 @@ class Beside(lib.Case):
         return replies['c']
 
     def test_situation(self):
-        tasks = {}
-        for kind in self.workers:
-            tasks[kind] = [
-                self.app.send_task('t.sleep', (2,), queue=kind, priority=3),
+        # Each runs first; the others are more urgent.
+        tasks = {kind: [self.app.send_task('t.sleep', (6,), queue=kind, priority=3)]
+                 for kind in self.workers}
+        lib.wait_for('both run', lambda: all(self.both('active').values()))
+        for kind, sent in tasks.items():
+            sent += [
                 self.app.send_task('t.add', ({'a': [1, None]}, 'x'), queue=kind),
                 self.app.send_task('t.kw', (1,), {'b': 2.5}, queue=kind, countdown=600,
                                    shadow='other.name')]
-        time.sleep(1)
+        lib.wait_for('both hold the others',
+                     lambda: all(self.both('reserved').values()) and
+                     all(self.both('scheduled').values()))
         self.assertEqual(len(self.same('active')), 1)
         self.assertEqual(len(self.same('active', safe=True)), 1)
         self.assertEqual(len(self.same('reserved')), 1)
@@ -673,7 +681,8 @@ class Beside(lib.Case):
 
     def test_conf(self):
         both = self.both('conf')
-        self.assertEqual(both['c']['broker_url'], self.broker)
+        self.assertEqual(both['c']['broker_url'],
+                         self.broker.replace('guest:guest@', 'guest:********@'))
         self.assertEqual(both['c']['result_backend'], self.backend)
         defaults = self.both('conf', with_defaults=True)
         missing = {k for k in defaults['python'] if k.startswith(('task_', 'worker_', 'result_'))

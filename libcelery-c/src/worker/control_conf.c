@@ -39,6 +39,28 @@ static bool is_hidden(struct cel_slice name)
     return false;
 }
 
+/* One URL with the mask that settings are shown with. */
+static void add_masked(struct cel_control_call *c, struct cel_buf *out,
+                       struct cel_slice text)
+{
+    char *copy = cel_arena_strndup(c->arena, text.data, text.len);
+    struct cel_url *url = NULL;
+    char shown[1024] = MASK;
+
+    if (copy && cel_url_parse(copy, &url, NULL) == CELERY_OK) {
+        cel_url_text(url, shown, sizeof shown);
+    }
+    char *stars = url && url->password ? strstr(shown, ":**@") : NULL;
+    if (stars) {
+        cel_buf_add(out, shown, (size_t)(stars - shown));
+        cel_buf_adds(out, ":" MASK);
+        cel_buf_adds(out, stars + 3);
+    } else {
+        cel_buf_adds(out, shown);
+    }
+    cel_url_free(url);
+}
+
 /* Any text that may be a URL: there only those whose names end in broker_url or have backend. */
 static struct cel_node *censored_text(struct cel_control_call *c, struct cel_slice text)
 {
@@ -50,16 +72,8 @@ static struct cel_node *censored_text(struct cel_control_call *c, struct cel_sli
         return cel_node_new_string(c->arena, text);
     }
     while (cel_slice_split(&rest, ';', &part)) {
-        struct cel_url *url = NULL;
-        char *copy = cel_arena_strndup(c->arena, part.data, part.len);
-        char shown[1024] = MASK;
-
-        if (copy && cel_url_parse(copy, &url, NULL) == CELERY_OK) {
-            cel_url_text(url, shown, sizeof shown);
-            cel_url_free(url);
-        }
         cel_buf_adds(&out, first ? "" : ";");
-        cel_buf_adds(&out, shown);
+        add_masked(c, &out, part);
         first = false;
     }
     struct cel_node *node = cel_control_text(c, &out);

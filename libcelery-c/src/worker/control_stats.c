@@ -115,6 +115,14 @@ static struct cel_node *virtual_host(struct cel_control_call *c,
     return cel_control_string(c, path[0] == '/' && path[1] ? path + 1 : "/");
 }
 
+static struct cel_node *login_method(struct cel_control_call *c,
+                                     const struct cel_url *url)
+{
+    const char *method = cel_config_text(c->w->app->config, "broker_login_method");
+
+    return cel_control_string(c, method ? method : is_amqp(url) ? "PLAIN" : NULL);
+}
+
 static struct cel_node *alternates(struct cel_control_call *c)
 {
     struct cel_node *list = cel_node_new(c->arena, CELERY_KIND_ARRAY);
@@ -165,8 +173,7 @@ static struct cel_node *broker_info(struct cel_control_call *c)
                                               config, "broker_connection_timeout", 4))) &&
                    cel_control_put(c, map, "transport_options",
                                    cel_control_setting(c, "broker_transport_options")) &&
-                   cel_control_put(c, map, "login_method",
-                                   cel_control_setting(c, "broker_login_method")) &&
+                   cel_control_put(c, map, "login_method", login_method(c, url)) &&
                    cel_control_put(c, map, "uri_prefix", cel_control_null(c)) &&
                    cel_control_put(c, map, "heartbeat",
                                    cel_node_new_double(c->arena, heartbeat)) &&
