@@ -5,6 +5,7 @@ declares, types of exchanges, priorities, redelivery, dead letters, and a broker
 something away."""
 
 import re
+import signal
 import socket
 import time
 import unittest
@@ -312,7 +313,11 @@ class Restarted(lib.Case):
         self.assertEqual(sent[0].get(timeout=20), 0.5)
         self.rabbit.kill9()
         time.sleep(0.5)
+        w.send(signal.SIGSTOP)  # so that what the node has kept can be counted
         self.rabbit.start()
+        kept = self.queues.left()
+        w.send(signal.SIGCONT)
+        self.assertGreaterEqual(kept, len(sent) - 3, 'the node lost what it had confirmed')
         lib.wait_for('a consumer', lambda: self.rabbit.queues()['celery']['consumers'], 10)
         for r in sent:
             self.assertEqual(r.get(timeout=30), 0.5)
