@@ -1030,6 +1030,26 @@ static void test_purge_and_count(void **state)
     free_side(s);
 }
 
+static void test_a_deleted_queue_is_gone(void **state)
+{
+    struct side *s = new_side();
+    const char *queue = new_name("gone"), *exchange = new_name("x");
+    struct answer a;
+
+    declare(s, queue, exchange, "direct", "k");
+    publish(s, exchange, "k", "m", 0);
+    assert_int_equal(count(s, queue), 1);
+    s->t->ops->delete_queue(s->t, queue, to(&a));
+    done_well(&a);
+    assert_int_equal(count(s, queue), 0);
+    s->t->ops->delete_queue(s->t, queue, to(&a)); /* again is harmless */
+    done_well(&a);
+    declare(s, queue, exchange, "direct", "k");
+    publish(s, exchange, "k", "m2", 0);
+    assert_int_equal(count(s, queue), 1);
+    free_side(s);
+}
+
 static void test_declaring_twice_is_harmless(void **state)
 {
     struct side *s = new_side();
@@ -1176,6 +1196,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_direct_and_topic_exchanges_route),
         cmocka_unit_test(test_fanout_reaches_who_listens),
         cmocka_unit_test(test_purge_and_count),
+        cmocka_unit_test(test_a_deleted_queue_is_gone),
         cmocka_unit_test(test_declaring_twice_is_harmless),
         cmocka_unit_test(test_an_unknown_exchange_type_is_refused),
         cmocka_unit_test(test_what_no_queue_takes_is_an_error),

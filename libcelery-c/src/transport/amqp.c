@@ -374,6 +374,7 @@ const struct cel_transport_ops cel_transport_amqp = {
     .count_start = cel_amqp_count_start,
     .bury = cel_amqp_bury,
     .purge = cel_amqp_purge,
+    .delete_queue = cel_amqp_delete_queue,
     .count = cel_amqp_count,
     .silence = amqp_silence,
 };

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "message/delayed.h"
 #include "transport/amqp_ask.h"
+#include "transport/amqp_consume.h"
 #include "transport/amqp_post.h"
 #include <stdio.h>
 
@@ -437,4 +438,18 @@ void cel_amqp_purge(struct cel_transport *t, const char *queue, struct cel_done 
 void cel_amqp_count(struct cel_transport *t, const char *queue, struct cel_done done)
 {
     count_with(t, CEL_AMQP_QUEUE_DECLARE, queue, done);
+}
+
+/* Its consumer goes first: the broker's word that its queue is gone would bring it back. */
+void cel_amqp_delete_queue(struct cel_transport *t, const char *queue,
+                           struct cel_done done)
+{
+    struct cel_amqp_queue *q =
+        cel_amqp_known_queue(cel_amqp_transport(t), cel_slice_of(queue));
+
+    cel_amqp_cancel(t, queue, NULL);
+    if (q) {
+        cel_amqp_forget_declared(q);
+    }
+    count_with(t, CEL_AMQP_QUEUE_DELETE, queue, done);
 }

@@ -11,6 +11,8 @@ void cel_amqp_declare_delayed(struct cel_transport *t, const char *queue_type,
                               const struct cel_queue *queues, size_t n,
                               struct cel_done done);
 void cel_amqp_purge(struct cel_transport *t, const char *queue, struct cel_done done);
+void cel_amqp_delete_queue(struct cel_transport *t, const char *queue,
+                           struct cel_done done);
 void cel_amqp_count(struct cel_transport *t, const char *queue, struct cel_done done);
 
 /* Makes a queue exist again as it was declared last; nothing when it never was. */

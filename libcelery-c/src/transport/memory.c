@@ -261,6 +261,7 @@ const struct cel_transport_ops cel_transport_memory = {
     .count_start = cel_memory_slot_count_start,
     .bury = cel_memory_slot_bury,
     .purge = cel_memory_slot_purge,
+    .delete_queue = cel_memory_slot_delete_queue,
     .count = cel_memory_slot_count,
     .silence = memory_silence,
 };

@@ -105,6 +105,23 @@ celery_status cel_memory_bind(struct cel_memory_broker *b, struct cel_memory_que
     return CELERY_OK;
 }
 
+void cel_memory_unbind(struct cel_memory_broker *b, const struct cel_memory_queue *q)
+{
+    struct cel_list *it, *tmp;
+
+    cel_list_foreach(it, tmp, &b->bindings) {
+        struct cel_memory_binding *binding =
+            cel_container_of(it, struct cel_memory_binding, node);
+
+        if (binding->queue == q && binding->type != CEL_EXCHANGE_FANOUT) {
+            cel_list_remove(it);
+            cel_free(binding->exchange);
+            cel_free(binding->routing_key);
+            cel_free(binding);
+        }
+    }
+}
+
 struct cel_memory_message *cel_memory_message(struct cel_slice raw, unsigned priority)
 {
     struct cel_memory_message *m = cel_alloc(sizeof *m + raw.len + 1);

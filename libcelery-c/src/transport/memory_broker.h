@@ -61,6 +61,8 @@ void cel_memory_put(struct cel_memory_queue *q, struct cel_memory_message *give_
                     bool front);
 struct cel_memory_message *cel_memory_take(struct cel_memory_queue *q); /* NULL: empty */
 size_t cel_memory_purge(struct cel_memory_queue *q);
+/* Its bindings but those of a fanout, which transports may be listening to. */
+void cel_memory_unbind(struct cel_memory_broker *b, const struct cel_memory_queue *q);
 void cel_memory_park(struct cel_memory_queue *q, struct cel_memory_message *give_message,
                      size_t max);
 

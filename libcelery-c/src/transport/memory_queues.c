@@ -175,6 +175,27 @@ void cel_memory_slot_purge(struct cel_transport *t, const char *queue,
     cel_done(done, NULL, (int64_t)n);
 }
 
+/* What is left of it is an empty queue that nothing comes to. */
+void cel_memory_slot_delete_queue(struct cel_transport *t, const char *queue,
+                                  struct cel_done done)
+{
+    struct cel_memory *m = cel_memory_of(t);
+    struct cel_memory_queue *q;
+
+    if (cel_memory_closed(m, done)) {
+        return;
+    }
+    cel_memory_slot_cancel(t, queue, NULL);
+    pthread_mutex_lock(&m->broker->lock);
+    q = cel_map_get(&m->broker->queues, cel_slice_of(queue));
+    if (q) {
+        cel_memory_purge(q);
+        cel_memory_unbind(m->broker, q);
+    }
+    pthread_mutex_unlock(&m->broker->lock);
+    cel_done(done, NULL, 0);
+}
+
 void cel_memory_slot_count(struct cel_transport *t, const char *queue,
                            struct cel_done done)
 {

@@ -83,6 +83,8 @@ celery_status cel_memory_slot_cancel(struct cel_transport *t, const char *queue,
                                      celery_error *err);
 celery_status cel_memory_slot_set_prefetch(struct cel_transport *t, unsigned count);
 void cel_memory_slot_set_credit(struct cel_transport *t, unsigned count);
+void cel_memory_slot_delete_queue(struct cel_transport *t, const char *queue,
+                                  struct cel_done done);
 void cel_memory_slot_purge(struct cel_transport *t, const char *queue,
                            struct cel_done done);
 void cel_memory_slot_count(struct cel_transport *t, const char *queue,

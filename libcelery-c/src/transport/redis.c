@@ -365,6 +365,7 @@ const struct cel_transport_ops cel_transport_redis = {
     .count_start = cel_redis_count_start,
     .bury = cel_redis_bury,
     .purge = cel_redis_purge,
+    .delete_queue = cel_redis_delete_queue,
     .count = cel_redis_count,
     .silence = redis_silence,
 };

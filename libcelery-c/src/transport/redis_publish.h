@@ -38,6 +38,8 @@ void cel_redis_route(struct cel_redis_transport *r, struct cel_slice exchange,
 void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,
                        struct cel_done done);
 void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done done);
+void cel_redis_delete_queue(struct cel_transport *t, const char *queue,
+                            struct cel_done done);
 void cel_redis_count(struct cel_transport *t, const char *queue, struct cel_done done);
 void cel_redis_bury(struct cel_transport *t, const char *queue,
                     const struct cel_envelope *envelope, const char *reason,

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "transport/redis_dead.h"
+#include "transport/redis_listen.h"
 #include "transport/redis_publish.h"
 #include "transport/redis_several.h"
 
@@ -71,9 +72,9 @@ static char *replaced(const char *text, char **old)
     return copy;
 }
 
-/* kombu _queue_bind; queues themselves come into being with their first message. */
-static void bind(struct cel_redis_transport *r, const struct cel_redis_queue *q,
-                 struct cel_redis_several *s)
+/* SADD: kombu _queue_bind; queues themselves come into being with their first message. */
+static void change_binding(struct cel_redis_transport *r, const struct cel_redis_queue *q,
+                           struct cel_redis_several *s, const char *command)
 {
     char *key = cel_redis_binding_key(&r->keys, cel_slice_of(q->exchange));
     struct cel_slice binding_key = cel_slice_of(q->routing_key);
@@ -86,7 +87,7 @@ static void bind(struct cel_redis_transport *r, const struct cel_redis_queue *q,
                            cel_slice_of(q->name));
     if (key && cel_buf_ok(&member) && cel_buf_ok(&pattern)) {
         cel_redis_args_clear(&r->args);
-        cel_redis_args_adds(&r->args, "SADD");
+        cel_redis_args_adds(&r->args, command);
         cel_redis_args_adds(&r->args, key);
         cel_redis_args_add(&r->args, cel_buf_slice(&member));
         cel_redis_several_send(s);
@@ -129,7 +130,7 @@ void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,
     s = cel_redis_several_new(r, "declaring a queue", done);
     if (s) {
         if (queue->exchange[0] && !q->no_declare && !q->exchange_only) {
-            bind(r, queue, s);
+            change_binding(r, queue, s, "SADD");
         }
         cel_redis_several_end(s);
     }
@@ -200,6 +201,32 @@ void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done
     }
     cel_redis_several_send(s);
     cel_redis_several_end(s);
+}
+
+/* kombu _delete; its messages and the binding by which more would come. */
+void cel_redis_delete_queue(struct cel_transport *t, const char *queue,
+                            struct cel_done done)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    struct cel_redis_queue *q;
+    struct cel_redis_several *s;
+
+    if (cel_redis_closed(r, done)) {
+        return;
+    }
+    q = cel_redis_find_queue(r, queue);
+    if (!q || cel_redis_cancel(t, queue, NULL) < 0) {
+        cel_redis_done_nomem(done);
+        return;
+    }
+    s = cel_redis_several_new(r, "deleting a queue", done);
+    if (s) {
+        if (q->exchange[0]) {
+            change_binding(r, q, s, "SREM");
+        }
+        each_key(r, s, q, "DEL");
+        cel_redis_several_end(s);
+    }
 }
 
 /* ---- dead letters ---- */

@@ -213,6 +213,13 @@ struct cel_transport_ops {
     /* Remove all messages of a queue; answer: how many.  NULL: CELERY_ENOTSUP. */
     void (*purge)(struct cel_transport *t, const char *queue, struct cel_done done);
 
+    /*
+     * Removes a queue that was declared here, with its binding and what is in it, and ends
+     * its flow.  That it is not there is no error.
+     */
+    void (*delete_queue)(struct cel_transport *t, const char *queue,
+                         struct cel_done done);
+
     /* answer: how many messages wait in a queue.  NULL: CELERY_ENOTSUP. */
     void (*count)(struct cel_transport *t, const char *queue, struct cel_done done);
 
