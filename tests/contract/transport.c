@@ -35,6 +35,7 @@ struct side {
     size_t n_got;
     int lost;
     int broadcasts;
+    char listening[200]; /* the queue that was told last */
     char broadcast[400];
     bool ack_at_once;
     bool close_at_once;
@@ -94,8 +95,17 @@ static void on_broadcast(void *ctx, const char *exchange, struct cel_slice routi
     cel_envelope_free(give_envelope);
 }
 
-static const struct cel_transport_events events = {
-    .delivered = on_delivered, .lost = on_lost, .broadcast = on_broadcast};
+static void on_listening(void *ctx, const char *queue)
+{
+    struct side *s = ctx;
+
+    snprintf(s->listening, sizeof s->listening, "%s", queue);
+}
+
+static const struct cel_transport_events events = {.delivered = on_delivered,
+                                                   .lost = on_lost,
+                                                   .broadcast = on_broadcast,
+                                                   .listening = on_listening};
 
 static void pass(void)
 {
@@ -993,7 +1003,9 @@ static void test_fanout_reaches_who_listens(void **state)
     declare_queue(s, &ear);
     declare_queue(sender, &mouth);
     consume(s, queue, 1);
-    settle_down(0.3);
+    while (strcmp(s->listening, queue) != 0) {
+        pass();
+    }
     publish(sender, exchange, "", "hello", 0);
     while (s->broadcasts == 0) {
         pass();

@@ -36,6 +36,8 @@ struct cel_redis_events {
      * Payload of __redis__:invalidate: keys that changed; names[n].  NULL if unused.
      */
     void (*invalidated)(void *ctx, const struct cel_resp *keys);
+    /* A cel_redis_subscribe() has taken effect.  NULL if unused. */
+    void (*subscribed)(void *ctx, struct cel_slice channel);
 };
 
 /*

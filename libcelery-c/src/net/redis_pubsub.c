@@ -41,6 +41,12 @@ static void on_subscribed(void *ctx, const struct cel_resp *reply,
             cel_redis_error_is(reply, "NOPERM") || cel_redis_error_is(reply, "NOAUTH");
         cel_redis_fail(r, denied ? CELERY_EAUTH : CELERY_EPROTO, "cannot subscribe: %s",
                        cel_log_safe(cel_resp_text(reply)));
+        return;
+    }
+    struct cel_slice kind = cel_resp_text(cel_resp_at(reply, 0));
+    if (!err && r->events->subscribed &&
+        (cel_slice_is(kind, "subscribe") || cel_slice_is(kind, "psubscribe"))) {
+        r->events->subscribed(r->ctx, cel_resp_text(cel_resp_at(reply, 1)));
     }
 }
 

@@ -130,6 +130,9 @@ static void on_consumed(void *ctx, const celery_error *err, int64_t answer)
         cancel_consumer(a, c->replaced);
         c->replaced = NULL;
     }
+    if (a->base.events->listening) {
+        a->base.events->listening(a->base.events_ctx, q->name);
+    }
 }
 
 static void send_consume(struct cel_amqp_transport *a, struct cel_amqp_consumer *c,

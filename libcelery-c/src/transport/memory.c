@@ -141,6 +141,13 @@ static void on_wake(void *ctx)
     struct cel_memory *m = ctx;
     unsigned connects = m->connects;
 
+    while (m->connects == connects && m->n_told < m->n_listening) {
+        const char *queue = m->listening[m->n_told++]->queue->name;
+
+        if (m->base.events->listening) {
+            m->base.events->listening(m->base.events_ctx, queue);
+        }
+    }
     while (m->connects == connects && m->connected && broadcast_one(m)) {
     }
     while (m->connects == connects && m->connected && room(m) > 0 && deliver_one(m)) {
@@ -198,7 +205,7 @@ static void memory_close(struct cel_transport *t)
         cel_hold_remove(&m->hold, tag);
     }
     drop_inbox(m);
-    m->n_consuming = m->n_listening = 0;
+    m->n_consuming = m->n_listening = m->n_told = 0;
     m->wake = cel_source_free(m->wake);
 }
 

@@ -136,7 +136,10 @@ celery_status cel_memory_slot_cancel(struct cel_transport *t, const char *queue,
     }
     for (size_t i = 0; i < m->n_listening; i++) {
         if (strcmp(m->listening[i]->queue->name, queue) == 0) {
-            m->listening[i] = m->listening[--m->n_listening];
+            m->n_listening--;
+            memmove(m->listening + i, m->listening + i + 1,
+                    (m->n_listening - i) * sizeof *m->listening);
+            m->n_told -= i < m->n_told;
             break;
         }
     }

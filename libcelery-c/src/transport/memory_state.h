@@ -30,6 +30,7 @@ struct cel_memory {
     size_t n_consuming;
     struct cel_memory_binding **listening; /* fanout bindings; owned by the broker */
     size_t n_listening;
+    size_t n_told; /* of these the owner has heard that they are heard */
     struct cel_list inbox;
     size_t n_inbox;
 };

@@ -41,6 +41,33 @@ static void on_sub_opened(void *ctx)
     cel_redis_wait_ready(r);
 }
 
+static void on_subscribed(void *ctx, struct cel_slice channel)
+{
+    struct cel_redis_transport *r = ctx;
+    unsigned connects = r->connects;
+    struct cel_list *it, *tmp;
+
+    if (!r->base.events->listening) {
+        return;
+    }
+    cel_list_foreach(it, tmp, &r->queues) {
+        struct cel_redis_queue *q = cel_container_of(it, struct cel_redis_queue, node);
+        bool fanout = q->consuming && q->type == CEL_EXCHANGE_FANOUT;
+        char *own = fanout ? cel_redis_channel(&r->keys, cel_slice_of(q->exchange),
+                                               cel_slice_of(q->routing_key), true)
+                           : NULL;
+        bool same = own && cel_slice_is(channel, own);
+
+        cel_free(own);
+        if (same) {
+            r->base.events->listening(r->base.events_ctx, q->name);
+        }
+        if (r->connects != connects) {
+            return;
+        }
+    }
+}
+
 static void on_message(void *ctx, struct cel_slice channel, struct cel_slice payload)
 {
     struct cel_redis_transport *r = ctx;
@@ -71,6 +98,7 @@ static const struct cel_redis_events sub_events = {
     .opened = on_sub_opened,
     .closed = cel_redis_on_closed,
     .message = on_message,
+    .subscribed = on_subscribed,
     .invalidated = on_invalidated,
 };
 

@@ -67,6 +67,12 @@ struct cel_transport_events {
     /* A broadcast on a subscribed exchange.  NULL: nobody listens. */
     void (*broadcast)(void *ctx, const char *exchange, struct cel_slice routing_key,
                       struct cel_envelope *give_envelope);
+
+    /*
+     * A consume() of this connection has taken effect: what is broadcast to the queue's
+     * exchange from now on is heard.  Not from inside a call made by the owner.  May be NULL.
+     */
+    void (*listening)(void *ctx, const char *queue);
 };
 
 /* How the broker is to be spoken to; from the settings, see cel_transport_set_up(). */
