@@ -87,17 +87,15 @@ static celery_status read_body(const struct cel_node *body, struct cel_command *
     return status < 0 ? status : read_reply_to(body, c, err);
 }
 
-celery_status cel_command_read(struct cel_envelope *env,
-                               const struct cel_call_limits *limits,
-                               struct cel_command *ret, celery_error *err)
+celery_status cel_command_decode(struct cel_envelope *env,
+                                 const struct cel_call_limits *limits,
+                                 struct cel_node **ret_body, celery_error *err)
 {
     struct cel_slice compression =
         cel_node_text(cel_envelope_header(env, CEL_SLICE("compression")));
-    struct cel_node *body = NULL;
 
-    *ret = (struct cel_command){0};
     switch (cel_task_decode(&env->arena, env->body, env->content_type, compression,
-                            limits, &body, err)) {
+                            limits, ret_body, err)) {
     case CEL_CALL_OK:
         break;
     case CEL_CALL_NOMEM:
@@ -107,8 +105,20 @@ celery_status cel_command_read(struct cel_envelope *env,
     default:
         return CELERY_EMESSAGE;
     }
-    if (body->kind != CELERY_KIND_OBJECT) {
-        return wrong("the body is no map", err);
+    return (*ret_body)->kind == CELERY_KIND_OBJECT ? CELERY_OK
+                                                   : wrong("the body is no map", err);
+}
+
+celery_status cel_command_read(struct cel_envelope *env,
+                               const struct cel_call_limits *limits,
+                               struct cel_command *ret, celery_error *err)
+{
+    struct cel_node *body = NULL;
+
+    *ret = (struct cel_command){0};
+    celery_status status = cel_command_decode(env, limits, &body, err);
+    if (status < 0) {
+        return status;
     }
     ret->clock = cel_node_int(cel_envelope_header(env, CEL_SLICE("clock")), 0);
     return read_body(body, ret, err);

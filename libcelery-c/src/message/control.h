@@ -21,6 +21,14 @@ struct cel_command {
 };
 
 /*
+ * The body of a command or a reply, a map; borrowed from the envelope.  Total: CELERY_EMESSAGE,
+ * CELERY_ECONTENT, CELERY_ELIMIT with the reason, CELERY_ENOMEM.
+ */
+celery_status cel_command_decode(struct cel_envelope *env,
+                                 const struct cel_call_limits *limits,
+                                 struct cel_node **ret_body, celery_error *err);
+
+/*
  * Reads the body and the headers of a command.  Total: CELERY_EMESSAGE, CELERY_ECONTENT,
  * CELERY_ELIMIT with the reason, CELERY_ENOMEM.
  */

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "message/mailbox.h"
 #include "worker/control_call.h"
 #include "worker/statedb.h"
 
@@ -34,7 +35,7 @@ struct cel_control {
     struct celery_worker *w;
     struct cel_arena arena; /* of the names and arguments of the queue */
     struct cel_queue queue;
-    char *reply_exchange;
+    struct cel_mailbox mailbox;
     const struct cel_codec *codec;
     bool read_only;
     struct cel_source *pass; /* timer: the next commands */
@@ -102,7 +103,7 @@ static void publish(struct cel_control *control, const struct cel_command *comma
     control->n_replies++;
     snprintf(key, sizeof key, "%.*s", (int)command->reply_key.len,
              command->reply_key.data);
-    t->ops->publish(t, control->reply_exchange, key, give_envelope,
+    t->ops->publish(t, control->mailbox.reply_exchange, key, give_envelope,
                     (struct cel_done){on_replied, reply});
 }
 
@@ -182,7 +183,7 @@ static void handle(struct cel_control *control, struct cel_envelope *env)
     }
     /* Otherwise a command could put a message of its choice into any queue. */
     if (command.wants_reply &&
-        !cel_slice_is(command.reply_exchange, control->reply_exchange)) {
+        !cel_slice_is(command.reply_exchange, control->mailbox.reply_exchange)) {
         complain(control, "a command wants its reply elsewhere",
                  cel_log_safe(command.reply_exchange));
         return;
@@ -237,59 +238,16 @@ void cel_control_receive(struct cel_control *control, struct cel_envelope *give_
 
 /* ---- life ---- */
 
-/* Seconds as the milliseconds of a queue argument; None and 0: there is none. */
-static celery_status put_ms(struct cel_arena *a, struct cel_node *arguments,
-                            const char *key, double seconds)
-{
-    if (seconds <= 0) {
-        return CELERY_OK;
-    }
-    return cel_node_put(a, arguments, cel_slice_of(key),
-                        cel_node_new_int(a, (int64_t)(seconds * 1000)));
-}
-
-/* kombu/pidbox.py Mailbox.get_queue(). */
+/* Its queue and the names of replies, for as long as it lives. */
 static celery_status make_queue(struct cel_control *control, const struct cel_config *c,
                                 celery_error *err)
 {
     struct cel_arena *a = &control->arena;
-    const char *namespace = cel_config_text(c, "control_exchange");
-    struct cel_node *arguments = cel_node_new(a, CELERY_KIND_OBJECT);
-    bool durable = cel_config_bool(c, "control_queue_durable");
-    bool exclusive = cel_config_bool(c, "control_queue_exclusive");
-    char name[512];
+    celery_status status = cel_mailbox_init(&control->mailbox, a, c, err);
 
-    if (durable && exclusive) {
-        return cel_error_set(err, CELERY_ECONFIG,
-                             "control_queue_durable and control_queue_exclusive cannot "
-                             "both be true: an exclusive queue ends with its connection");
-    }
-    snprintf(name, sizeof name, "%s.%s.pidbox", control->w->hostname, namespace);
-    char *queue = cel_arena_strndup(a, name, strlen(name));
-    snprintf(name, sizeof name, "%s.pidbox", namespace);
-    char *exchange = cel_arena_strndup(a, name, strlen(name));
-    snprintf(name, sizeof name, "reply.%s.pidbox", namespace);
-    control->reply_exchange = cel_arena_strndup(a, name, strlen(name));
-    if (!queue || !exchange || !control->reply_exchange || !arguments ||
-        put_ms(a, arguments, "x-expires",
-               cel_config_double(c, "control_queue_expires", 0)) < 0 ||
-        put_ms(a, arguments, "x-message-ttl",
-               cel_config_double(c, "control_queue_ttl", 0)) < 0) {
-        return cel_error_nomem(err);
-    }
-    control->queue = (struct cel_queue){
-        .name = queue,
-        .exchange = exchange,
-        .exchange_type = "fanout",
-        .routing_key = "",
-        .arguments = arguments,
-        .durable = durable,
-        .auto_delete = !durable,
-        .exclusive = exclusive,
-        .no_ack = true,
-        .exchange_transient = true,
-    };
-    return CELERY_OK;
+    return status < 0 ? status
+                      : cel_mailbox_queue(&control->mailbox, a, c, control->w->hostname,
+                                          &control->queue, err);
 }
 
 celery_status cel_control_new(struct celery_worker *w, struct cel_control **ret_control,
