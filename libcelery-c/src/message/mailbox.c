@@ -17,9 +17,9 @@ static char *text_of(struct cel_arena *a, const char *front, const char *middle,
 }
 
 celery_status cel_mailbox_init(struct cel_mailbox *m, struct cel_arena *a,
-                               const struct cel_config *config, celery_error *err)
+                               const char *control_exchange, celery_error *err)
 {
-    const char *name = cel_config_text(config, "control_exchange");
+    const char *name = control_exchange;
 
     if (strlen(name) > 200) {
         return cel_error_set(err, CELERY_ECONFIG, "control_exchange is too long");
@@ -42,41 +42,29 @@ static celery_status put_ms(struct cel_arena *a, struct cel_node *arguments,
                         cel_node_new_int(a, (int64_t)(seconds * 1000)));
 }
 
-static struct cel_node *make_arguments(struct cel_arena *a,
-                                       const struct cel_config *config)
+static struct cel_node *make_arguments(const struct cel_mailbox *m, struct cel_arena *a)
 {
     struct cel_node *arguments = cel_node_new(a, CELERY_KIND_OBJECT);
 
-    return arguments &&
-                   put_ms(a, arguments, "x-expires",
-                          cel_config_double(config, "control_queue_expires", 0)) == 0 &&
-                   put_ms(a, arguments, "x-message-ttl",
-                          cel_config_double(config, "control_queue_ttl", 0)) == 0
+    return arguments && put_ms(a, arguments, "x-expires", m->expires) == 0 &&
+                   put_ms(a, arguments, "x-message-ttl", m->ttl) == 0
                ? arguments
                : NULL;
 }
 
 celery_status cel_mailbox_queue(const struct cel_mailbox *m, struct cel_arena *a,
-                                const struct cel_config *config, const char *node,
-                                struct cel_queue *ret, celery_error *err)
+                                const char *node, struct cel_queue *ret,
+                                celery_error *err)
 {
-    bool durable = cel_config_bool(config, "control_queue_durable");
-    bool exclusive = cel_config_bool(config, "control_queue_exclusive");
-
-    if (durable && exclusive) {
-        return cel_error_set(err, CELERY_ECONFIG,
-                             "control_queue_durable and control_queue_exclusive cannot "
-                             "both be true: an exclusive queue ends with its connection");
-    }
     *ret = (struct cel_queue){
         .name = text_of(a, node, ".", m->exchange),
         .exchange = m->exchange,
         .exchange_type = "fanout",
         .routing_key = "",
-        .arguments = make_arguments(a, config),
-        .durable = durable,
-        .auto_delete = !durable,
-        .exclusive = exclusive,
+        .arguments = make_arguments(m, a),
+        .durable = m->durable,
+        .auto_delete = !m->durable,
+        .exclusive = m->exclusive,
         .no_ack = true,
         .exchange_transient = true,
     };
@@ -84,15 +72,15 @@ celery_status cel_mailbox_queue(const struct cel_mailbox *m, struct cel_arena *a
 }
 
 celery_status cel_mailbox_reply_queue(const struct cel_mailbox *m, struct cel_arena *a,
-                                      const struct cel_config *config, const char *oid,
-                                      struct cel_queue *ret, celery_error *err)
+                                      const char *oid, struct cel_queue *ret,
+                                      celery_error *err)
 {
     *ret = (struct cel_queue){
         .name = text_of(a, oid, ".", m->reply_exchange),
         .exchange = m->reply_exchange,
         .exchange_type = "direct",
         .routing_key = cel_arena_strndup(a, oid, strlen(oid)),
-        .arguments = make_arguments(a, config),
+        .arguments = make_arguments(m, a),
         .auto_delete = true,
         .no_ack = true,
         .exchange_transient = true,

@@ -4,31 +4,30 @@
 #define CEL_MESSAGE_MAILBOX_H
 
 #include "codec/codec.h"
-#include "config/config.h"
 #include "message/queue.h"
 #include "message/task.h"
 
-/* The names that control_exchange gives. */
+/* What the settings say of them; the names are those that control_exchange gives. */
 struct cel_mailbox {
     const char *exchange;       /* "celery.pidbox": commands, a fanout */
     const char *reply_exchange; /* "reply.celery.pidbox": direct */
+    double expires, ttl;        /* control_queue_expires, _ttl, seconds; 0: none */
+    bool durable, exclusive;    /* control_queue_durable, _exclusive; not both */
 };
 
+/* Makes the names; the other members stay. */
 celery_status cel_mailbox_init(struct cel_mailbox *m, struct cel_arena *a,
-                               const struct cel_config *config, celery_error *err);
+                               const char *control_exchange, celery_error *err);
 
-/*
- * Mailbox.get_queue(): where a worker of that name gets its commands.  CELERY_ECONFIG:
- * control_queue_durable and control_queue_exclusive at once.
- */
+/* Mailbox.get_queue(): where a worker of that name gets its commands. */
 celery_status cel_mailbox_queue(const struct cel_mailbox *m, struct cel_arena *a,
-                                const struct cel_config *config, const char *node,
-                                struct cel_queue *ret, celery_error *err);
+                                const char *node, struct cel_queue *ret,
+                                celery_error *err);
 
 /* Mailbox.get_reply_queue(): where the sender of that oid gets its replies. */
 celery_status cel_mailbox_reply_queue(const struct cel_mailbox *m, struct cel_arena *a,
-                                      const struct cel_config *config, const char *oid,
-                                      struct cel_queue *ret, celery_error *err);
+                                      const char *oid, struct cel_queue *ret,
+                                      celery_error *err);
 
 /* A command to be sent; everything is borrowed. */
 struct cel_command_draft {

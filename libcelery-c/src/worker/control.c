@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/control.h"
 
+#include "app/mailbox.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "message/mailbox.h"
 #include "worker/control_call.h"
 #include "worker/statedb.h"
 
@@ -243,10 +243,10 @@ static celery_status make_queue(struct cel_control *control, const struct cel_co
                                 celery_error *err)
 {
     struct cel_arena *a = &control->arena;
-    celery_status status = cel_mailbox_init(&control->mailbox, a, c, err);
+    celery_status status = cel_mailbox_read(&control->mailbox, a, c, err);
 
     return status < 0 ? status
-                      : cel_mailbox_queue(&control->mailbox, a, c, control->w->hostname,
+                      : cel_mailbox_queue(&control->mailbox, a, control->w->hostname,
                                           &control->queue, err);
 }
 

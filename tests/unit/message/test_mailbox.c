@@ -13,9 +13,11 @@
 
 #include <string.h>
 
+static const char *const accept[] = {"json", NULL};
+static const struct cel_call_limits limits = {.accept = accept};
+
 struct names {
     struct cel_arena arena;
-    struct cel_config *config;
     struct cel_mailbox mailbox;
 };
 
@@ -23,14 +25,12 @@ static void begin(struct names *n)
 {
     *n = (struct names){0};
     cel_arena_init(&n->arena, 0);
-    n->config = cel_config_new();
-    assert_non_null(n->config);
-    assert_int_equal(cel_mailbox_init(&n->mailbox, &n->arena, n->config, NULL), 0);
+    n->mailbox.expires = 10;
+    assert_int_equal(cel_mailbox_init(&n->mailbox, &n->arena, "celery", NULL), 0);
 }
 
 static void end(struct names *n)
 {
-    cel_config_free(n->config);
     cel_arena_fini(&n->arena);
 }
 
@@ -42,12 +42,10 @@ static void test_names(void **state)
     begin(&n);
     assert_string_equal(n.mailbox.exchange, "celery.pidbox");
     assert_string_equal(n.mailbox.reply_exchange, "reply.celery.pidbox");
-    assert_int_equal(cel_mailbox_queue(&n.mailbox, &n.arena, n.config, "w1@vm", &q, NULL),
-                     0);
+    assert_int_equal(cel_mailbox_queue(&n.mailbox, &n.arena, "w1@vm", &q, NULL), 0);
     assert_string_equal(q.name, "w1@vm.celery.pidbox");
     assert_string_equal(q.exchange_type, "fanout");
-    assert_int_equal(
-        cel_mailbox_reply_queue(&n.mailbox, &n.arena, n.config, "oid", &q, NULL), 0);
+    assert_int_equal(cel_mailbox_reply_queue(&n.mailbox, &n.arena, "oid", &q, NULL), 0);
     assert_string_equal(q.name, "oid.reply.celery.pidbox");
     assert_string_equal(q.exchange_type, "direct");
     assert_string_equal(q.routing_key, "oid");
@@ -86,7 +84,6 @@ static void test_a_command_as_kombu_writes_it(void **state)
 /* What one side writes the other reads. */
 static void test_there_and_back(void **state)
 {
-    const struct cel_call_limits limits = {.max_body = 1 << 20};
     struct cel_command_draft draft = {.method = "ping",
                                       .ticket = "t1",
                                       .oid = "o1",
@@ -120,7 +117,6 @@ static void test_there_and_back(void **state)
 static void test_what_is_no_reply(void **state)
 {
     static const char *const bodies[] = {"", "[]", "7", "{\"a\": ", "\xff"};
-    const struct cel_call_limits limits = {.max_body = 1 << 20};
 
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         struct cel_envelope *env = cel_envelope_new();
