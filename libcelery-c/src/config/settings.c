@@ -348,6 +348,11 @@ const struct cel_setting cel_settings[] = {
      "Log lines are JSON maps."},
     {"worker_shutdown_timeout", NULL, CEL_SETTING_DOUBLE, NULL, 0, 1000000000, NULL,
      "Seconds that a warm shutdown waits for running tasks; unset: no bound."},
+    {"worker_health_address", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
+     "Where /healthz, /readyz and /metrics are answered (--health-address): 127.0.0.1:9464, "
+     "[::1]:9464 or unix:/path; unset: nowhere."},
+    {"worker_health_timeout", NULL, CEL_SETTING_DOUBLE, "300", 0, 1000000000, NULL,
+     "Seconds for which the broker may be silent or away before /healthz says 503; 0: for ever."},
     {"worker_autoscale", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
      "MAX,MIN (--autoscale): as many slots as there is work for; unset: worker_concurrency."},
     {"worker_hostname", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,

@@ -453,7 +453,10 @@ bool cel_amqp_conn_is_blocked(const struct cel_amqp_conn *c)
 
 double cel_amqp_conn_silence(const struct cel_amqp_conn *c)
 {
-    return c->conn ? cel_loop_now(c->loop) - cel_conn_last_read(c->conn) : 0;
+    /* Without heartbeats an idle broker says nothing, and that means nothing. */
+    return c->conn && c->heartbeat > 0
+               ? cel_loop_now(c->loop) - cel_conn_last_read(c->conn)
+               : 0;
 }
 
 uint32_t cel_amqp_conn_frame_max(const struct cel_amqp_conn *c)

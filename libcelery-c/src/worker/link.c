@@ -406,6 +406,11 @@ bool cel_link_connected(const struct cel_link *l)
     return l->state == LINK_CONSUMING || l->state == LINK_STOPPED;
 }
 
+bool cel_link_consuming(const struct cel_link *l)
+{
+    return l->state == LINK_CONSUMING;
+}
+
 const char *cel_link_name(const struct cel_link *l)
 {
     return l->name;

@@ -78,6 +78,7 @@ size_t cel_link_count_urls(const struct cel_link *link);
 const struct cel_url *cel_link_url_at(const struct cel_link *link, size_t i);
 struct cel_transport *cel_link_transport(struct cel_link *link);
 bool cel_link_connected(const struct cel_link *link);
+bool cel_link_consuming(const struct cel_link *link);   /* and not stopped */
 const char *cel_link_name(const struct cel_link *link); /* URL without password */
 
 #endif

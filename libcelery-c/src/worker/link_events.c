@@ -66,6 +66,7 @@ static void on_link_ready(void *ctx)
 {
     struct celery_worker *w = ctx;
 
+    cel_vitals_connected(w);
     cel_requests_resettle(w);
     cel_redelivered_again(w);
     if (!w->was_ready) {
@@ -82,6 +83,7 @@ static void on_link_lost(void *ctx, bool resumes)
     struct cel_list *it;
     struct cel_list *next;
 
+    cel_vitals_lost(w);
     if (resumes) {
         return;
     }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "worker/control.h"
+#include "worker/health.h"
 #include "worker/identity.h"
 #include "worker/link_events.h"
 #include "worker/redelivered.h"
@@ -172,6 +173,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = cel_control_new(w, &w->control, err);
     }
     if (status == CELERY_OK) {
+        status = cel_health_start(w, &w->health, err);
+    }
+    if (status == CELERY_OK) {
         cel_redelivered_init(w);
         cel_worker_update_prefetch(w);
         cel_worker_update_credit(w);
@@ -251,6 +255,8 @@ void celery_worker_free(celery_worker *w)
         return;
     }
     w->shutdown = CEL_SHUTDOWN_DONE;
+    w->health = cel_http_server_free(w->health);
+    cel_vitals_fini(w);
     cel_pool_free(w->pool);
     w->link = cel_link_free(w->link);
     w->results = cel_results_free(w->results);

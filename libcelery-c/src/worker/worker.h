@@ -11,9 +11,11 @@
 #include "worker/policy.h"
 #include "worker/results.h"
 #include "worker/revoked.h"
+#include "worker/vitals.h"
 #include <celery/worker.h>
 
 struct cel_bucket;
+struct cel_http_server;
 struct cel_control;
 struct cel_statedb;
 struct cel_request;
@@ -47,10 +49,12 @@ struct celery_worker {
     struct cel_router *router;
     struct cel_link *link;
     struct cel_results *results;
-    struct cel_control *control; /* NULL: no remote control */
-    struct cel_statedb *statedb; /* or NULL */
-    uint64_t clock;              /* Lamport's, of all workers */
-    struct cel_canvas canvas;    /* where the worker itself applies signatures */
+    struct cel_control *control;    /* NULL: no remote control */
+    struct cel_statedb *statedb;    /* or NULL */
+    struct cel_http_server *health; /* or NULL */
+    struct cel_vitals vitals;
+    uint64_t clock;           /* Lamport's, of all workers */
+    struct cel_canvas canvas; /* where the worker itself applies signatures */
     char reply_to[CEL_UUID_SIZE];
 
     struct cel_list requests; /* all that are not done */
