@@ -65,7 +65,7 @@ static void fill_job(struct cel_request *r)
     job->priority = env->priority;
     job->redelivered = env->redelivered;
     job->extended = r->w->policy.result_extended;
-    job->want_repr = r->w->policy.send_task_repr;
+    job->want_repr = r->w->policy.send_task_repr || r->w->notices.texts;
 }
 
 /* Celery itself makes ids of 36 characters. */
@@ -158,6 +158,7 @@ static void admit_registered(struct cel_request *r)
         cel_admit_discard(r, why);
         return;
     }
+    cel_notice(r, CEL_NOTICE_RECEIVED);
     cel_schedule_add(r);
 }
 

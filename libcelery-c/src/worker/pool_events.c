@@ -97,6 +97,9 @@ static void on_lost(void *ctx, struct cel_job *job, int wait_status, bool timed_
     w->n_running--;
     if (r->cancelled) {
         cel_report_cancelled(r, &outcome);
+        if (r->started) {
+            cel_notice(r, CEL_NOTICE_CANCELLED);
+        }
     } else if (timed_out) {
         cel_report_timeout(r, &outcome);
     } else if (r->state == CEL_REQ_STOPPING) {

@@ -73,6 +73,9 @@ static bool runs_again(const struct cel_request *r)
 static void end(struct cel_request *r, enum cel_phase phase)
 {
     r->phase = phase;
+    if (phase == CEL_PHASE_REPORTED) {
+        cel_notice_end(r);
+    }
     cel_request_event(r, phase == CEL_PHASE_REPORTED ? CEL_REQ_REPORTED
                                                      : CEL_REQ_UNREPORTED);
 }

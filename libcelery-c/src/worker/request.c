@@ -119,7 +119,10 @@ static void give_back(struct cel_request *r)
 {
     struct cel_transport *t = cel_link_transport(r->w->link);
 
-    r->returned = true;
+    if (!r->returned) {
+        r->returned = true;
+        cel_notice(r, CEL_NOTICE_RETURNED);
+    }
     if (r->ack_pending) {
         return; /* on_early_ack() goes on */
     }
@@ -157,15 +160,14 @@ static void bury(struct cel_request *r)
     char why[200];
 
     r->w->counts.parked++;
+    cel_notice(r, CEL_NOTICE_PARKED);
     t->ops->bury(t, r->queue, r->envelope, park_reason(r, why, sizeof why),
                  (struct cel_done){on_settled, r});
 }
 
-static void settle(struct cel_request *r)
+enum cel_settlement cel_request_settlement(const struct cel_request *r)
 {
-    struct cel_transport *t = cel_link_transport(r->w->link);
-    struct cel_done done = {on_settled, r};
-    struct cel_ack_policy policy = {
+    const struct cel_ack_policy policy = {
         .late = r->policy && r->policy->acks_late,
         .on_failure = !r->policy || r->policy->acks_on_failure,
         .on_timeout = !r->policy || r->policy->acks_on_timeout,
@@ -174,6 +176,14 @@ static void settle(struct cel_request *r)
         .crashes = r->crashes,
         .crash_budget = r->w->policy.crash_budget,
     };
+
+    return cel_request_settle(r->outcome.kind, &policy);
+}
+
+static void settle(struct cel_request *r)
+{
+    struct cel_transport *t = cel_link_transport(r->w->link);
+    struct cel_done done = {on_settled, r};
     char why[200];
 
     if (r->ack_pending) {
@@ -188,7 +198,7 @@ static void settle(struct cel_request *r)
         cel_request_event(r, CEL_REQ_SETTLED);
         return;
     }
-    switch (cel_request_settle(r->outcome.kind, &policy)) {
+    switch (cel_request_settlement(r)) {
     case CEL_SETTLE_ACK:
         t->ops->ack(t, r->tag, done);
         break;
@@ -203,6 +213,7 @@ static void settle(struct cel_request *r)
     case CEL_SETTLE_PARK:
         if (t->ops->park) {
             r->w->counts.parked++;
+            cel_notice(r, CEL_NOTICE_PARKED);
             t->ops->park(t, r->tag, park_reason(r, why, sizeof why), done);
             break;
         }
@@ -246,6 +257,7 @@ static void start(struct cel_request *r)
         r->ack_pending = true;
         t->ops->ack(t, r->tag, (struct cel_done){on_early_ack, r});
     }
+    cel_notice(r, CEL_NOTICE_STARTED);
     if (r->policy->track_started) {
         cel_report_started(r);
     }

@@ -59,6 +59,9 @@ struct cel_request *cel_request_new(struct celery_worker *w,
 /* Feeds an event to the state machine and carries out its actions.  May free r. */
 void cel_request_event(struct cel_request *r, enum cel_request_event event);
 
+/* How its message is, or would be, settled after this outcome if that was not done early. */
+enum cel_settlement cel_request_settlement(const struct cel_request *r);
+
 /* After a reconnection: settles again what the lost connection left open. */
 void cel_requests_resettle(struct celery_worker *w);
 

@@ -8,6 +8,7 @@
 #include "canvas/canvas.h"
 #include "pool/pool.h"
 #include "worker/link.h"
+#include "worker/notice.h"
 #include "worker/policy.h"
 #include "worker/results.h"
 #include "worker/revoked.h"
@@ -88,6 +89,7 @@ struct celery_worker {
     bool abandoned; /* something was left undone: exit code 1 */
     unsigned long jobs;
     struct cel_worker_counts counts;
+    struct cel_notices notices;
     celery_error failure;                      /* why it ended by itself */
     void (*on_ready)(struct celery_worker *w); /* for the command line: "ready." */
     bool purge;

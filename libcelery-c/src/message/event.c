@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "message/event.h"
+
+#include "base/error.h"
+
+#include <math.h>
+#include <time.h>
+
+/* ---- the sender ---- */
+
+int cel_event_utcoffset(void)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (!localtime_r(&now, &tm)) {
+        return 0;
+    }
+    return (int)floor((double)-tm.tm_gmtoff / 3600);
+}
+
+static celery_status write_prefix(struct cel_event_source *s)
+{
+    struct cel_buf *out = &s->prefix;
+
+    cel_buf_clear(out);
+    cel_buf_adds(out, "{\"hostname\": ");
+    cel_json_write_string(out, cel_slice_of(s->hostname));
+    cel_buf_addf(out, ", \"utcoffset\": %d, \"pid\": %d, \"clock\": ", s->utcoffset,
+                 s->pid);
+    return cel_buf_ok(out) ? CELERY_OK : CELERY_ENOMEM;
+}
+
+celery_status cel_event_source_init(struct cel_event_source *s, const char *hostname,
+                                    int pid)
+{
+    *s = (struct cel_event_source){
+        .hostname = hostname, .pid = pid, .utcoffset = cel_event_utcoffset()};
+    return write_prefix(s);
+}
+
+void cel_event_source_fini(struct cel_event_source *s)
+{
+    cel_buf_fini(&s->prefix);
+}
+
+void cel_event_source_refresh(struct cel_event_source *s)
+{
+    int offset = cel_event_utcoffset();
+
+    if (offset != s->utcoffset) {
+        s->utcoffset = offset;
+        write_prefix(s); /* never longer by more than it has room for */
+    }
+}
+
+/* ---- one event ---- */
+
+void cel_event_begin(struct cel_buf *out, const struct cel_event_source *s,
+                     uint64_t clock)
+{
+    cel_buf_add_slice(out, cel_buf_slice(&s->prefix));
+    if (clock > 0) {
+        cel_buf_add_int(out, (int64_t)clock);
+    } else {
+        cel_buf_adds(out, "null");
+    }
+}
+
+static void add_name(struct cel_buf *out, const char *name)
+{
+    cel_buf_add(out, ", \"", 3);
+    cel_buf_adds(out, name);
+    cel_buf_add(out, "\": ", 3);
+}
+
+void cel_event_text(struct cel_buf *out, const char *name, struct cel_slice wtf8)
+{
+    add_name(out, name);
+    if (wtf8.data) {
+        cel_json_write_string(out, wtf8);
+    } else {
+        cel_buf_adds(out, "null");
+    }
+}
+
+void cel_event_int(struct cel_buf *out, const char *name, int64_t value)
+{
+    add_name(out, name);
+    cel_buf_add_int(out, value);
+}
+
+void cel_event_double(struct cel_buf *out, const char *name, double value)
+{
+    add_name(out, name);
+    cel_json_write_double(out, value);
+}
+
+void cel_event_bool(struct cel_buf *out, const char *name, bool value)
+{
+    add_name(out, name);
+    cel_buf_adds(out, value ? "true" : "false");
+}
+
+void cel_event_json(struct cel_buf *out, const char *name, struct cel_slice json)
+{
+    add_name(out, name);
+    cel_buf_add_slice(out, json);
+}
+
+void cel_event_end(struct cel_buf *out, const char *type, double timestamp)
+{
+    cel_event_double(out, "timestamp", timestamp);
+    cel_event_text(out, "type", cel_slice_of(type));
+    cel_buf_addc(out, '}');
+}
+
+/* ---- the message ---- */
+
+bool cel_event_routing_key(const char *type, char ret_key[CEL_EVENT_TYPE_MAX])
+{
+    size_t n = type ? strlen(type) : 0;
+
+    if (n == 0 || n >= CEL_EVENT_TYPE_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i <= n; i++) {
+        ret_key[i] = type[i] == '-' ? '.' : type[i];
+    }
+    return true;
+}
+
+void cel_event_exchange(struct cel_queue *ret, const char *name, bool fanout)
+{
+    *ret = (struct cel_queue){
+        .name = name,
+        .exchange = name,
+        .exchange_type = fanout ? "fanout" : "topic",
+        .routing_key = "",
+        .durable = true,
+        .exchange_only = true,
+    };
+}
+
+/* Other serializers say the same in their own way. */
+static celery_status encode(struct cel_envelope *env, struct cel_slice json,
+                            const struct cel_codec *codec, celery_error *err)
+{
+    struct cel_node *doc = NULL;
+    struct cel_buf text = {0};
+
+    celery_status status = cel_json_parse(&env->arena, json, NULL, &doc, err);
+    if (status == CELERY_OK) {
+        status = codec->encode(&text, doc, err);
+    }
+    if (status == CELERY_OK) {
+        const char *copy = cel_arena_strndup(&env->arena, text.data, text.len);
+
+        env->body = cel_slice(copy, text.len);
+        status = copy ? CELERY_OK : cel_error_nomem(err);
+    }
+    cel_buf_fini(&text);
+    return status;
+}
+
+static struct cel_slice copy(struct cel_arena *a, const char *text)
+{
+    size_t n = strlen(text);
+
+    return cel_slice(cel_arena_strndup(a, text, n), n);
+}
+
+static celery_status fill(struct cel_envelope *env, const char *hostname,
+                          struct cel_slice json, const struct cel_codec *codec,
+                          celery_error *err)
+{
+    struct cel_arena *a = &env->arena;
+    struct cel_node *headers = cel_node_new(a, CELERY_KIND_OBJECT);
+
+    if (!headers || cel_node_put(a, headers, CEL_SLICE("hostname"),
+                                 cel_node_new_string(a, cel_slice_of(hostname))) < 0) {
+        return cel_error_nomem(err);
+    }
+    env->headers = headers;
+    env->content_type = cel_slice_of(codec->content_type);
+    env->content_encoding = cel_slice_of(codec->encoding);
+    env->delivery_mode = 1;
+    env->optional = true;
+    if (codec != &cel_codec_json) {
+        return encode(env, json, codec, err);
+    }
+    env->body = cel_slice(cel_arena_strndup(a, json.data, json.len), json.len);
+    return env->body.data ? CELERY_OK : cel_error_nomem(err);
+}
+
+celery_status cel_event_envelope(const char *hostname, struct cel_slice json,
+                                 const struct cel_codec *codec, const char *exchange,
+                                 const char *routing_key, struct cel_envelope **ret_env,
+                                 celery_error *err)
+{
+    struct cel_envelope *env = cel_envelope_new_sized(json.len + 512);
+
+    if (!env) {
+        return cel_error_nomem(err);
+    }
+    celery_status status = fill(env, hostname, json, codec, err);
+    env->exchange = copy(&env->arena, exchange);
+    env->routing_key = copy(&env->arena, routing_key);
+    if (status == CELERY_OK && (!env->exchange.data || !env->routing_key.data)) {
+        status = cel_error_nomem(err);
+    }
+    if (status < 0) {
+        cel_envelope_free(env);
+        return status;
+    }
+    *ret_env = env;
+    return CELERY_OK;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Events as they travel (celery/events/event.py, dispatcher.py): a map, or a list of maps,
+ * sent to the exchange celeryev.  Written straight into a buffer, so that an event costs no
+ * allocation; read totally, whoever sent it.
+ */
+#ifndef CEL_MESSAGE_EVENT_H
+#define CEL_MESSAGE_EVENT_H
+
+#include "codec/codec.h"
+#include "message/queue.h"
+#include "message/task.h"
+
+/* Enough for any type: group, a dash and a name. */
+#define CEL_EVENT_TYPE_MAX 128
+
+/* ---- writing ---- */
+
+/* Who sends: what all its events begin with. */
+struct cel_event_source {
+    const char *hostname; /* borrowed; the node name */
+    int pid;
+    int utcoffset;         /* as it was written */
+    struct cel_buf prefix; /* {"hostname": ..., "utcoffset": ..., "pid": ..., "clock": */
+};
+
+/* {0} is a valid empty one.  CELERY_ENOMEM. */
+celery_status cel_event_source_init(struct cel_event_source *s, const char *hostname,
+                                    int pid);
+void cel_event_source_fini(struct cel_event_source *s);
+
+/* Looks again what time it is here: summer comes and goes while a worker runs. */
+void cel_event_source_refresh(struct cel_event_source *s);
+
+/* Hours, positive west of Greenwich, rounded down (celery/utils/time.py utcoffset). */
+int cel_event_utcoffset(void);
+
+/*
+ * One event: begin, its own fields in upstream's order, end.  The clock is Lamport's, 0 for
+ * None.  A buffer that could not grow has cel_buf_ok() false: cut it back to what it was.
+ */
+void cel_event_begin(struct cel_buf *out, const struct cel_event_source *s,
+                     uint64_t clock);
+void cel_event_text(struct cel_buf *out, const char *name,
+                    struct cel_slice wtf8); /* {NULL, 0}: null */
+void cel_event_int(struct cel_buf *out, const char *name, int64_t value);
+void cel_event_double(struct cel_buf *out, const char *name, double value);
+void cel_event_bool(struct cel_buf *out, const char *name, bool value);
+void cel_event_json(struct cel_buf *out, const char *name, struct cel_slice json);
+void cel_event_end(struct cel_buf *out, const char *type, double timestamp);
+
+/*
+ * The routing key of a type: "worker.heartbeat" of "worker-heartbeat".  False: the type is
+ * empty or too long.
+ */
+bool cel_event_routing_key(const char *type, char ret_key[CEL_EVENT_TYPE_MAX]);
+
+/*
+ * The exchange, to be declared by who sends (celery/events/event.py get_exchange): fanout where
+ * the broker is Redis, otherwise topic.  Borrows the name.
+ */
+void cel_event_exchange(struct cel_queue *ret, const char *name, bool fanout);
+
+/*
+ * A message of one event or of a list: json is its text.  Its headers are exactly {"hostname":
+ * node}, its delivery mode is 1; nobody need be there to take it.  All texts are copied.
+ */
+celery_status cel_event_envelope(const char *hostname, struct cel_slice json,
+                                 const struct cel_codec *codec, const char *exchange,
+                                 const char *routing_key, struct cel_envelope **ret_env,
+                                 celery_error *err);
+
+/* ---- reading ---- */
+
+/* One event; everything is borrowed from the envelope. */
+struct cel_event {
+    struct cel_slice type;         /* never empty */
+    struct cel_slice hostname;     /* empty: none */
+    struct cel_slice uuid;         /* empty: none */
+    int64_t clock;                 /* 0: none */
+    int64_t pid;                   /* 0: none */
+    int64_t utcoffset;             /* hours; that of this process when there is none */
+    double timestamp;              /* as sent; 0: none */
+    const struct cel_node *fields; /* the whole map */
+};
+
+/* What is left of a message. */
+struct cel_event_batch {
+    const struct cel_node *next; /* or NULL */
+    size_t left;                 /* of the list: events and what is none */
+};
+
+/*
+ * Decodes the body, a map or a list of maps (celery/events/receiver.py _receive).  Total:
+ * CELERY_EMESSAGE, CELERY_ECONTENT, CELERY_ELIMIT, CELERY_ENOMEM.
+ */
+celery_status cel_event_read(struct cel_envelope *env,
+                             const struct cel_call_limits *limits,
+                             struct cel_event_batch *ret, celery_error *err);
+
+/* The next event; what is no map with a type is passed over.  False: that was all. */
+bool cel_event_next(struct cel_event_batch *batch, struct cel_event *ret);
+
+/*
+ * When it happened by the clock of this process: both clocks show local time to Celery
+ * (celery/utils/time.py adjust_timestamp).
+ */
+double cel_event_time(const struct cel_event *e);
+
+#endif
