@@ -1,27 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/args.h"
-#include "cli/command.h"
+/* celery-c worker: the library parses the line, this loads the application. */
 #include "cli/load.h"
+#include "cli/opt.h"
 
 #include <celery/worker.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-int cmd_worker(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    const char *name = args_option(argc, argv, 'A', "app");
-    bool help = args_option(argc, argv, 0, "help") != NULL;
+    const char *name = opt_global(argc, argv, "app");
 
-    for (int i = 1; i < argc; i++) {
-        help |= argv[i][0] == '-' && (argv[i][1] == 'h' && !argv[i][2]);
-    }
     if (!name) {
         name = getenv("CELERY_APP");
     }
     if (!name) {
         name = getenv("APP");
     }
-    if (help) {
+    if (opt_global(argc, argv, "help")) {
         return celery_worker_main(celery_app_new("celery-c"), argc, argv);
     }
     if (!name || !*name) {
@@ -29,8 +25,15 @@ int cmd_worker(int argc, char **argv)
                 "Usage: %s -A NAME worker [OPTIONS]\n\nError: say which tasks to run: "
                 "-A ./tasks.so (a shared object with celery_register())\n",
                 argv[0]);
-        return 2;
+        return EXIT_USAGE;
     }
     celery_app *app = load_app(name);
-    return app ? celery_worker_main(app, argc, argv) : 2;
+    return app ? celery_worker_main(app, argc, argv) : EXIT_USAGE;
 }
+
+const struct command cmd_worker = {
+    .name = "worker",
+    .group = "Workers",
+    .summary = "Run a worker.",
+    .run = run,
+};

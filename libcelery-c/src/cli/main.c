@@ -1,67 +1,58 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* celery-c: finds the command, runs it. */
-#include "cli/args.h"
-#include "cli/command.h"
+#include "cli/opt.h"
 
 #include <celery/app.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static const struct command commands[] = {
-    {"worker", "Run a worker.", cmd_worker},
-    {"dead", "List, replay and purge what workers have parked.", cmd_dead},
-    {"report", "Say what this build can do.", cmd_report},
-};
-
-#define N_COMMANDS (sizeof commands / sizeof commands[0])
-
-static int help(const char *program)
+static const char *command_name(const void *ctx, size_t i)
 {
-    printf("Usage: %s [OPTIONS] COMMAND [ARGS]...\n\n  Celery workers and tools in C.\n\n"
-           "Options:\n"
-           "  -A, --app NAME         Application: a shared object of tasks.\n"
-           "  -b, --broker URL       Broker.\n"
-           "      --result-backend URL\n"
-           "      --config FILE      JSON file of settings.\n"
-           "      --workdir DIR      Change to this folder first.\n"
-           "  -C, --no-color         No colours.\n"
-           "  -q, --quiet            No banner.\n"
-           "      --version          Print the version and exit.\n"
-           "      --help             Show this text and exit.\n\nCommands:\n",
-           program);
-    for (size_t i = 0; i < N_COMMANDS; i++) {
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
-    }
-    return 0;
+    (void)ctx;
+    return commands[i] ? commands[i]->name : NULL;
 }
 
 static int unknown(const char *program, const char *word)
 {
-    fprintf(stderr,
-            "Usage: %s [OPTIONS] COMMAND [ARGS]...\nTry '%s --help' for help.\n\n"
-            "Error: No such command '%.64s'.\n",
-            program, program, word);
-    return 2;
+    char near[128];
+
+    if (opt_nearest(word, command_name, NULL, "", near, sizeof near) == 0) {
+        return opt_usage(program, NULL, "No such command '%.64s'.", word);
+    }
+    return opt_usage(program, NULL, "No such command '%.64s'. Did you mean %s?", word,
+                     near);
+}
+
+static int run(int argc, char **argv)
+{
+    int at = opt_command(argc, argv);
+
+    if (at > 0) {
+        for (size_t i = 0; commands[i]; i++) {
+            if (strcmp(argv[at], commands[i]->name) == 0) {
+                return commands[i]->run(argc, argv);
+            }
+        }
+        return unknown(opt_program(argv), argv[at]);
+    }
+    if (opt_global(argc, argv, "version")) {
+        printf("%s (libcelery-c)\n", celery_version());
+        return 0;
+    }
+    opt_help(opt_program(argv), NULL);
+    return argc > 1 ? 0 : EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
 {
-    int at = args_command(argc, argv);
+    int code = run(argc, argv);
 
-    if (at > 0) {
-        for (size_t i = 0; i < N_COMMANDS; i++) {
-            if (strcmp(argv[at], commands[i].name) == 0) {
-                return commands[i].run(argc, argv);
-            }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        if (errno != EPIPE) {
+            fprintf(stderr, "Error: standard output: %s\n", strerror(errno));
         }
-        return unknown(argv[0], argv[at]);
+        return code ? code : 1;
     }
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--version") == 0) {
-            printf("%s (libcelery-c)\n", celery_version());
-            return 0;
-        }
-    }
-    help(argv[0]);
-    return argc > 1 ? 0 : 2;
+    return code;
 }
