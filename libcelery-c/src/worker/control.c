@@ -35,6 +35,7 @@ struct cel_control {
     struct celery_worker *w;
     struct cel_arena arena; /* of the names and arguments of the queue */
     struct cel_queue queue;
+    struct cel_subscription subscription;
     struct cel_mailbox mailbox;
     const struct cel_codec *codec;
     bool read_only;
@@ -211,21 +212,22 @@ static void on_pass(void *ctx)
     }
 }
 
-void cel_control_receive(struct cel_control *control, struct cel_envelope *give_envelope)
+/* A broadcast came; it is carried out soon. */
+static void receive(void *ctx, struct cel_slice routing_key,
+                    struct cel_envelope *give_envelope)
 {
+    struct cel_control *control = ctx;
     struct cel_arena *a = &give_envelope->arena;
     size_t size = a->used;
     struct waiting *next = NULL;
 
-    if (control && control->n_waiting < WAITING_MAX &&
+    if (control->n_waiting < WAITING_MAX &&
         control->waiting_bytes + size <= WAITING_BYTES) {
         next = cel_arena_alloc(a, sizeof *next);
     }
     if (!next) {
         cel_envelope_free(give_envelope);
-        if (control) {
-            complain(control, "a command is dropped", "too many are waiting");
-        }
+        complain(control, "a command is dropped", "too many are waiting");
         return;
     }
     *next = (struct waiting){.envelope = give_envelope, .size = size};
@@ -277,7 +279,9 @@ celery_status cel_control_new(struct celery_worker *w, struct cel_control **ret_
     }
     cel_source_disarm(control->pass);
     control->codec = control->codec ? control->codec : &cel_codec_json;
-    cel_link_subscribe(w->link, &control->queue);
+    control->subscription = (struct cel_subscription){
+        .queue = &control->queue, .what = "pidbox", .received = receive, .ctx = control};
+    cel_link_subscribe(w->link, &control->subscription);
     *ret_control = control;
     return CELERY_OK;
 }

@@ -40,9 +40,6 @@ celery_status cel_control_new(struct celery_worker *w, struct cel_control **ret_
                               celery_error *err);
 struct cel_control *cel_control_free(struct cel_control *control);
 
-/* A broadcast came; it is carried out soon. */
-void cel_control_receive(struct cel_control *control, struct cel_envelope *give_envelope);
-
 /* ---- for the commands ---- */
 
 /* The argument, or NULL when it is absent or None. */

@@ -112,7 +112,19 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
         return;
     }
     cel_log(CELERY_LOG_INFO, "Connected to %s", l->name);
-    cel_link_declare_all(l);
+    l->state = LINK_GREETING;
+    if (l->events->connected) {
+        l->events->connected(l->ctx);
+    } else {
+        cel_link_go_on(l);
+    }
+}
+
+void cel_link_go_on(struct cel_link *l)
+{
+    if (l->state == LINK_GREETING) {
+        cel_link_declare_all(l);
+    }
 }
 
 static void connect_now(void *ctx)
@@ -129,11 +141,35 @@ static void connect_now(void *ctx)
 
 /* ---- events of the transport ---- */
 
+/* Brokers with exchanges deliver broadcasts as any other message. */
+static struct cel_subscription *subscription_of(const struct cel_link *l,
+                                                const struct cel_delivery *d)
+{
+    struct cel_list *it, *tmp;
+
+    cel_list_foreach(it, tmp, &l->subscriptions) {
+        struct cel_subscription *s = cel_container_of(it, struct cel_subscription, node);
+
+        if (d->queue && strcmp(s->queue->name, d->queue) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
 static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
 {
     struct cel_link *l = ctx;
+    struct cel_subscription *s = subscription_of(l, give_delivery);
 
-    l->events->delivered(l->ctx, give_delivery);
+    if (!s) {
+        l->events->delivered(l->ctx, give_delivery);
+    } else if (give_delivery->malformed) {
+        cel_envelope_free(give_delivery->envelope);
+    } else {
+        s->received(s->ctx, give_delivery->envelope->routing_key,
+                    give_delivery->envelope);
+    }
 }
 
 static void on_taken(void *ctx, uint64_t tag)
@@ -174,12 +210,17 @@ static void on_broadcast(void *ctx, const char *exchange, struct cel_slice routi
                          struct cel_envelope *give_envelope)
 {
     struct cel_link *l = ctx;
+    struct cel_list *it, *tmp;
 
-    if (l->mailbox && strcmp(exchange, l->mailbox->exchange) == 0) {
-        l->events->broadcast(l->ctx, give_envelope);
-    } else {
-        cel_envelope_free(give_envelope);
+    cel_list_foreach(it, tmp, &l->subscriptions) {
+        struct cel_subscription *s = cel_container_of(it, struct cel_subscription, node);
+
+        if (strcmp(exchange, s->queue->exchange) == 0) {
+            s->received(s->ctx, routing_key, give_envelope);
+            return;
+        }
     }
+    cel_envelope_free(give_envelope);
 }
 
 static const struct cel_transport_events transport_events = {
@@ -260,6 +301,7 @@ celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy
     l->ctx = ctx;
     l->backoff = (struct cel_backoff)CEL_BACKOFF_INIT(0.1, 4);
     cel_list_init(&l->waiting);
+    cel_list_init(&l->subscriptions);
     celery_status status = read_urls(l, config, err);
     if (status < 0) {
         goto failed;
@@ -301,12 +343,14 @@ struct cel_link *cel_link_free(struct cel_link *l)
     return NULL;
 }
 
-bool cel_link_subscribe(struct cel_link *l, const struct cel_queue *queue)
+bool cel_link_subscribe(struct cel_link *l, struct cel_subscription *s)
 {
-    bool can = l->transport->ops->flags & CEL_TRANSPORT_FANOUT;
-
-    l->mailbox = can ? queue : NULL;
-    return can;
+    if (!(l->transport->ops->flags & CEL_TRANSPORT_FANOUT)) {
+        return false;
+    }
+    s->link = l;
+    cel_list_append(&l->subscriptions, &s->node);
+    return true;
 }
 
 void cel_link_start(struct cel_link *l, bool purge)

@@ -22,8 +22,23 @@ struct cel_link_events {
     void (*lost)(void *ctx, bool resumes);
     /* Tries are used up, or the broker refused for good: the worker ends with exit code 1. */
     void (*failed)(void *ctx, const celery_error *why);
-    /* A message of the queue of cel_link_subscribe(). */
-    void (*broadcast)(void *ctx, struct cel_envelope *give_envelope);
+    /*
+     * A new connection, of which nothing is declared yet; cel_link_go_on() follows, now or
+     * soon.  NULL: at once.
+     */
+    void (*connected)(void *ctx);
+};
+
+/* A queue of this worker's own whose messages need no acknowledgement. */
+struct cel_subscription {
+    struct cel_list node;
+    const struct cel_queue *queue; /* no_ack; must outlive the link */
+    const char *what;              /* in lines about it */
+    bool on_demand;                /* only while cel_link_open() asks for it */
+    void (*received)(void *ctx, struct cel_slice routing_key,
+                     struct cel_envelope *give_envelope);
+    void *ctx;
+    struct cel_link *link;
 };
 
 /* One message to be published with confirmation; embedded, borrowed until done. */
@@ -46,10 +61,16 @@ celery_status cel_link_new(struct cel_loop *loop, const struct cel_worker_policy
 struct cel_link *cel_link_free(struct cel_link *link);
 
 /*
- * A fanout queue of this worker's own, declared and consumed on each connection, until it is
- * closed; before start.  Borrowed.  False: the broker has no broadcasts.
+ * Declares and consumes it on each connection, until that is closed; before start.  Borrowed.
+ * False: the broker has no broadcasts.
  */
-bool cel_link_subscribe(struct cel_link *link, const struct cel_queue *queue);
+bool cel_link_subscribe(struct cel_link *link, struct cel_subscription *subscription);
+
+/* Declares and consumes it now, on this connection.  An error has had its line. */
+void cel_link_open(struct cel_subscription *subscription);
+
+/* After connected(): declares and consumes the rest. */
+void cel_link_go_on(struct cel_link *link);
 
 void cel_link_start(struct cel_link *link, bool purge);
 

@@ -184,29 +184,40 @@ static void declare(struct cel_link *l, const struct cel_queue *q, struct cel_do
 }
 
 /* Tasks run without it: what is wrong with it is said and no more. */
-static void on_mailbox(void *ctx, const celery_error *err, int64_t answer)
+static void on_subscribed(void *ctx, const celery_error *err, int64_t answer)
 {
-    struct cel_link *l = ctx;
+    struct cel_subscription *s = ctx;
+    struct cel_transport *t = s->link->transport;
     celery_error why = {0};
 
     if (err && err->status != CELERY_ECLOSED) {
-        cel_log(CELERY_LOG_ERROR, "pidbox: %s", err->message);
-    } else if (!err &&
-               l->transport->ops->consume(l->transport, l->mailbox->name, &why) < 0) {
-        cel_log(CELERY_LOG_ERROR, "pidbox: %s", why.message);
+        cel_log(CELERY_LOG_ERROR, "%s: %s", s->what, err->message);
+    } else if (!err && t->ops->consume(t, s->queue->name, &why) < 0) {
+        cel_log(CELERY_LOG_ERROR, "%s: %s", s->what, why.message);
     }
+}
+
+void cel_link_open(struct cel_subscription *s)
+{
+    struct cel_transport *t = s->link->transport;
+
+    t->ops->declare(t, s->queue, (struct cel_done){on_subscribed, s});
 }
 
 void cel_link_declare_all(struct cel_link *l)
 {
     size_t n = cel_router_count(l->router);
+    struct cel_list *it, *tmp;
 
     l->state = LINK_DECLARING;
     l->declaring = n;
     cel_link_declare_void(l);
-    if (l->mailbox) {
-        l->transport->ops->declare(l->transport, l->mailbox,
-                                   (struct cel_done){on_mailbox, l});
+    cel_list_foreach(it, tmp, &l->subscriptions) {
+        struct cel_subscription *s = cel_container_of(it, struct cel_subscription, node);
+
+        if (!s->on_demand) {
+            cel_link_open(s);
+        }
     }
     for (size_t i = 0; i < n && l->state == LINK_DECLARING; i++) {
         declare(l, cel_router_at(l->router, i), (struct cel_done){on_declared, l});

@@ -106,18 +106,10 @@ static void on_link_failed(void *ctx, const celery_error *why)
     cel_worker_shutdown(w, CEL_SHUTDOWN_COLD);
 }
 
-static void on_broadcast(void *ctx, struct cel_envelope *give_envelope)
-{
-    struct celery_worker *w = ctx;
-
-    cel_control_receive(w->control, give_envelope);
-}
-
 const struct cel_link_events cel_worker_link_events = {
     .delivered = on_delivered,
     .taken = on_taken,
     .ready = on_link_ready,
     .lost = on_link_lost,
     .failed = on_link_failed,
-    .broadcast = on_broadcast,
 };

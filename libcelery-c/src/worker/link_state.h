@@ -10,6 +10,7 @@
 enum cel_link_state {
     LINK_IDLE,
     LINK_CONNECTING,
+    LINK_GREETING, /* connected(), cel_link_go_on() is awaited */
     LINK_DECLARING,
     LINK_CONSUMING,
     LINK_STOPPED, /* connected, takes no more messages */
@@ -31,7 +32,7 @@ struct cel_link {
     struct cel_url **urls;
     size_t n_urls;
     struct cel_failover failover;
-    const struct cel_queue *mailbox; /* of broadcasts; or NULL */
+    struct cel_list subscriptions; /* struct cel_subscription */
     enum cel_link_state state;
     unsigned prefetch;
     int64_t tries;    /* since the last success */
