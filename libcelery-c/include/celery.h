@@ -8,6 +8,7 @@
 #include <celery/client.h>
 #include <celery/dead.h>
 #include <celery/error.h>
+#include <celery/events.h>
 #include <celery/log.h>
 #include <celery/task.h>
 #include <celery/value.h>

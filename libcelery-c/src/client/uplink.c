@@ -2,6 +2,12 @@
 #include "client/uplink.h"
 #include "base/error.h"
 
+static void try_in(struct cel_uplink *link, double wait)
+{
+    link->next = cel_loop_now(link->loop) + wait;
+    cel_source_rearm(link->timer, link->next);
+}
+
 static void on_connected(void *ctx, const celery_error *err, int64_t answer)
 {
     struct cel_uplink *link = ctx;
@@ -24,7 +30,7 @@ static void on_connected(void *ctx, const celery_error *err, int64_t answer)
         link->rounds++;
         wait = cel_backoff_next(&link->backoff);
     }
-    cel_source_rearm(link->timer, cel_loop_now(link->loop) + wait);
+    try_in(link, wait);
     if (link->failed) {
         link->failed(link->ctx);
     }
@@ -63,14 +69,20 @@ void cel_uplink_lost(struct cel_uplink *link, const celery_error *why)
     if (link->state == CEL_UPLINK_UP) {
         link->state = CEL_UPLINK_DOWN;
         link->last = *why;
-        cel_source_rearm(link->timer,
-                         cel_loop_now(link->loop) + cel_backoff_next(&link->backoff));
+        try_in(link, cel_backoff_next(&link->backoff));
     }
 }
 
 void cel_uplink_hurry(struct cel_uplink *link)
 {
     if (link->state == CEL_UPLINK_DOWN) {
-        cel_source_rearm(link->timer, cel_loop_now(link->loop));
+        try_in(link, 0);
+    }
+}
+
+void cel_uplink_postpone(struct cel_uplink *link, double wait)
+{
+    if (link->state == CEL_UPLINK_DOWN) {
+        try_in(link, wait);
     }
 }

@@ -30,6 +30,7 @@ struct cel_uplink {
     unsigned rounds; /* that failed, ever */
     struct cel_backoff backoff;
     struct cel_source *timer;
+    double next;       /* loop time of the next try, while it is down */
     celery_error last; /* why it is down */
 };
 
@@ -44,5 +45,8 @@ void cel_uplink_lost(struct cel_uplink *link, const celery_error *why);
 
 /* Somebody waits: try now instead of when the back-off is over. */
 void cel_uplink_hurry(struct cel_uplink *link);
+
+/* It is down for a reason that takes longer: the next try is so many seconds away. */
+void cel_uplink_postpone(struct cel_uplink *link, double wait);
 
 #endif
