@@ -977,6 +977,20 @@ static void test_direct_and_topic_exchanges_route(void **state)
     free_side(s);
 }
 
+/* To whoever listens; how many do, -1: some. */
+static int64_t broadcast(struct side *s, const char *exchange, const char *body)
+{
+    struct cel_envelope *env = message(exchange, "", body, 0);
+    struct answer a;
+    int64_t heard;
+
+    env->counted = true;
+    s->t->ops->publish(s->t, exchange, "", env, to(&a));
+    heard = done_well(&a);
+    cel_envelope_free(env);
+    return heard;
+}
+
 static void test_fanout_reaches_who_listens(void **state)
 {
     struct side *s = new_side(), *sender = new_side();
@@ -1006,7 +1020,8 @@ static void test_fanout_reaches_who_listens(void **state)
     while (strcmp(s->listening, queue) != 0) {
         pass();
     }
-    publish(sender, exchange, "", "hello", 0);
+    int64_t heard = broadcast(sender, exchange, "hello");
+    assert_true(heard == 1 || heard == -1);
     while (s->broadcasts == 0) {
         pass();
     }
@@ -1014,7 +1029,7 @@ static void test_fanout_reaches_who_listens(void **state)
     assert_non_null(strstr(s->broadcast, "hello"));
     s->t->ops->cancel(s->t, queue, NULL);
     settle_down(0.2);
-    publish(sender, exchange, "", "again", 0);
+    assert_int_equal(broadcast(sender, exchange, "again"), 0);
     settle_down(0.2);
     assert_int_equal(s->broadcasts, 1);
     free_side(s);

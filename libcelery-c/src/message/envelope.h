@@ -33,6 +33,7 @@ struct cel_envelope {
     bool body_plain;  /* body_encoding null/"utf-8": the body is text in the JSON */
     bool
         optional; /* to be sent: dropped without an error when there is no queue for it */
+    bool counted; /* to be broadcast: publish() answers how many get it; see there */
     /* Of an optional one, where queues are keys: how long it may lie there unread; 0: ever. */
     int64_t unread_ms;
     bool written; /* to be sent: raw is kombu's JSON as it goes out, and beside it only

@@ -22,7 +22,7 @@ struct post {
     char exchange[]; /* and the routing key behind it */
 };
 
-static void end(struct post *give_post, const celery_error *err)
+static void end_with(struct post *give_post, const celery_error *err, int64_t answer)
 {
     struct cel_done done = give_post->done;
     celery_error copy = err ? *err : (celery_error){0};
@@ -30,7 +30,12 @@ static void end(struct post *give_post, const celery_error *err)
     cel_list_remove(&give_post->node);
     cel_envelope_free(give_post->owned);
     cel_free(give_post);
-    cel_done(done, err ? &copy : NULL, 0);
+    cel_done(done, err ? &copy : NULL, answer);
+}
+
+static void end(struct post *give_post, const celery_error *err)
+{
+    end_with(give_post, err, 0);
 }
 
 static struct post *post_of(struct cel_list *node)
@@ -78,7 +83,9 @@ static void on_published(void *ctx, const celery_error *err, int64_t answer)
 
     a->publishing.in_flight--;
     if (!err) {
-        end(p, NULL);
+        end_with(p, NULL, p->envelope->counted ? -1 : 0);
+    } else if (err->code == NO_ROUTE && p->envelope->counted) {
+        end_with(p, NULL, 0);
     } else if (err->status == CELERY_EUNCERTAIN || err->status == CELERY_ECLOSED) {
         p->why = *err;
         cel_list_append(&a->publishing.uncertain, &p->node);
@@ -232,7 +239,8 @@ void cel_amqp_post(struct cel_transport *t, const char *exchange, const char *ro
         return;
     }
     p->envelope = envelope;
-    p->mandatory = !envelope->optional && !(name[0] && cel_amqp_is_fanout(a, name));
+    p->mandatory = envelope->counted ||
+                   (!envelope->optional && !(name[0] && cel_amqp_is_fanout(a, name)));
     if (envelope->written && read_written(p, &err) < 0) {
         end(p, &err);
         return;

@@ -219,6 +219,7 @@ static void memory_publish(struct cel_transport *t, const char *exchange,
     struct cel_buf text = {0};
     celery_error err = {0};
     celery_status status;
+    int64_t heard = 0;
 
     if (cel_memory_closed(m, done)) {
         return;
@@ -227,7 +228,7 @@ static void memory_publish(struct cel_transport *t, const char *exchange,
     if (status == 0) {
         pthread_mutex_lock(&m->broker->lock);
         status = cel_memory_route(m->broker, exchange, routing_key, cel_buf_slice(&text),
-                                  envelope->priority);
+                                  envelope->priority, &heard);
         cel_memory_wake_all(m->broker);
         pthread_mutex_unlock(&m->broker->lock);
     }
@@ -236,7 +237,7 @@ static void memory_publish(struct cel_transport *t, const char *exchange,
         cel_error_set(&err, status, "publishing to %s: %s", routing_key,
                       celery_status_text(status));
     }
-    cel_done(done, status < 0 ? &err : NULL, 0);
+    cel_done(done, status < 0 ? &err : NULL, heard);
 }
 
 static double memory_silence(const struct cel_transport *t)

@@ -78,12 +78,13 @@ static bool listens(const struct cel_memory *m, const char *exchange,
 
 celery_status cel_memory_route(struct cel_memory_broker *b, const char *exchange,
                                const char *routing_key, struct cel_slice raw,
-                               int priority)
+                               int priority, int64_t *ret_heard)
 {
     struct cel_slice key = cel_slice_of(routing_key);
     celery_status status = CELERY_OK;
     struct cel_list *it, *tmp;
 
+    *ret_heard = 0;
     if (!exchange || !exchange[0]) {
         struct cel_memory_queue *q = cel_memory_queue(b, key);
 
@@ -104,6 +105,7 @@ celery_status cel_memory_route(struct cel_memory_broker *b, const char *exchange
 
         if (status == 0 && listens(listener, exchange, key)) {
             status = broadcast_to(listener, exchange, routing_key, raw);
+            ++*ret_heard;
         }
     }
     return status;

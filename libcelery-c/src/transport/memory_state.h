@@ -103,7 +103,7 @@ celery_status cel_memory_post(struct cel_memory_queue *q, struct cel_slice raw,
 /* Copies to every queue and listener the exchange leads to. */
 celery_status cel_memory_route(struct cel_memory_broker *b, const char *exchange,
                                const char *routing_key, struct cel_slice raw,
-                               int priority);
+                               int priority, int64_t *ret_heard);
 
 void cel_memory_inbound_free(struct cel_memory_inbound *in);
 

@@ -126,7 +126,10 @@ struct cel_transport_ops {
     void (*declare)(struct cel_transport *t, const struct cel_queue *q,
                     struct cel_done done);
 
-    /* Routes the envelope.  Borrows it until done is called. */
+    /*
+     * Routes the envelope.  Borrows it until done is called.  answer, of a broadcast with
+     * envelope->counted: how many get it, which may be 0; -1: some.
+     */
     void (*publish)(struct cel_transport *t, const char *exchange,
                     const char *routing_key, const struct cel_envelope *envelope,
                     struct cel_done done);
