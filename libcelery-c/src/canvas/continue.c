@@ -2,6 +2,7 @@
 /* celery/app/trace.py _dispatch_callbacks_and_chain(), and the body of a chord. */
 #include "canvas/continue.h"
 #include "base/error.h"
+#include "codec/json_raw.h"
 
 #include <stdio.h>
 
@@ -168,33 +169,68 @@ static celery_status callbacks_of(struct dispatch *d, const struct cel_task_call
                : one_callback(d, cel_node_first(callbacks), "callbacks[0]");
 }
 
+/* All steps but the last, and the last one, each from its place in the list. */
+static celery_status part_nodes(struct dispatch *d, const struct cel_node *chain,
+                                struct cel_node **ret_rest,
+                                const struct cel_node **ret_last)
+{
+    *ret_rest = cel_node_new(d->a, CELERY_KIND_ARRAY);
+    for (const struct cel_node *k = cel_node_first(chain); k; k = k->next) {
+        if (k->next && cel_node_append(*ret_rest, cel_node_copy(d->a, k)) < 0) {
+            return cel_error_nomem(d->err);
+        }
+        *ret_last = k;
+    }
+    return CELERY_OK;
+}
+
+/* The same of a chain that is text. */
+static celery_status part_text(struct dispatch *d, const struct cel_node *chain,
+                               size_t at, struct cel_node **ret_rest,
+                               const struct cel_node **ret_last)
+{
+    const size_t comma = at > 0 ? 2 : 0;
+    struct cel_node *last = NULL;
+    celery_status status = cel_json_parse(
+        d->a, cel_slice(chain->text + at, chain->size - at), NULL, &last, d->err);
+
+    if (status < 0) {
+        return status;
+    }
+    *ret_last = last;
+    *ret_rest = cel_json_raw(d->a, cel_slice(chain->text, at - comma));
+    return *ret_rest ? CELERY_OK : cel_error_nomem(d->err);
+}
+
 /* The chain is stored in reverse: its last element is the next step. */
 static celery_status next_step(struct dispatch *d, const struct cel_task_call *call,
                                int priority)
 {
     const struct cel_node *chain = embedded(call, "chain");
     const struct cel_node *last = NULL;
-    char where[40];
+    struct cel_node *rest = NULL;
+    char where[40] = "chain";
 
     if (!chain) {
         return CELERY_OK;
     }
-    if (chain->kind != CELERY_KIND_ARRAY) {
+    if (chain->kind != CELERY_KIND_ARRAY && chain->kind != CEL_KIND_RAW) {
         return not_a_list("chain", d->err);
     }
-    struct cel_node *rest = cel_node_new(d->a, CELERY_KIND_ARRAY);
+    celery_status status = chain->kind == CEL_KIND_RAW
+                               ? part_text(d, chain, call->chain_last, &rest, &last)
+                               : part_nodes(d, chain, &rest, &last);
 
-    for (const struct cel_node *k = cel_node_first(chain); k; k = k->next) {
-        if (k->next && cel_node_append(rest, cel_node_copy(d->a, k)) < 0) {
-            return cel_error_nomem(d->err);
-        }
-        last = k;
+    if (status < 0) {
+        return status;
     }
     d->options = inherited(d->a, call, priority, rest);
     if (!d->options) {
         return cel_error_nomem(d->err);
     }
-    snprintf(where, sizeof where, "chain[%u]", chain->size - 1);
+    if (chain->kind == CELERY_KIND_ARRAY) {
+        snprintf(where, sizeof where, "chain[%u]", chain->size - 1);
+    }
     return one_callback(d, last, where);
 }
 

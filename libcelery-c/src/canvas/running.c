@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "canvas/running.h"
 #include "canvas/sig.h"
+#include "codec/json_raw.h"
 
 #include <stdio.h>
 
@@ -210,9 +211,14 @@ celery_status cel_sig_replace(const struct cel_canvas *c, struct cel_arena *a,
 {
     struct cel_ctx x;
     size_t len = effects->bytes.len, n = effects->n;
+    struct cel_task_call whole = *call;
 
+    whole.embed = cel_json_whole(a, call->embed, err);
+    if (call->embed && !whole.embed) {
+        return cel_error_nomem(err);
+    }
     cel_ctx_init(&x, c, a, effects, err);
-    sig = replacement(&x, call, sig);
+    sig = replacement(&x, &whole, sig);
     if (sig) {
         (void)cel_sig_applied(&x, sig, NULL, NULL, cel_opts_new(&x));
     }

@@ -262,6 +262,8 @@ void cel_sig_do_link_error(struct cel_ctx *x, struct cel_sig *sig,
 /* The checks of cel_canvas_read(), and of options. */
 celery_status cel_canvas_check(const struct cel_node *doc, const char *where,
                                celery_error *err);
+/* An option that every text is right for. */
+bool cel_canvas_is_text_option(struct cel_slice key);
 celery_status cel_canvas_check_options(const struct cel_node *options, const char *where,
                                        celery_error *err);
 struct cel_node *cel_sig_node(struct cel_ctx *x, struct cel_arena *a,

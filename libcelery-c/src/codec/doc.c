@@ -52,6 +52,9 @@ bool cel_node_truth(const struct cel_node *n)
     if (!n) {
         return false;
     }
+    if (n->kind == CEL_KIND_RAW) {
+        return true;
+    }
     switch ((celery_kind)n->kind) {
     case CELERY_KIND_NULL:
     case CELERY_KIND_FALSE:

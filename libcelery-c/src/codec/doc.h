@@ -15,8 +15,14 @@ enum cel_node_flags {
     CEL_NODE_TAIL = 1 << 1,  /* array or object of cel_node_new(): knows its last child */
 };
 
+/*
+ * A kind that only codec/json_raw.h makes: an array as the text between its brackets, in the
+ * very form that cel_json_write() gives it.  Size counts bytes; it is never empty.
+ */
+enum { CEL_KIND_RAW = CELERY_KIND_OBJECT + 1 };
+
 struct cel_node {
-    uint8_t kind; /* celery_kind */
+    uint8_t kind; /* celery_kind, or CEL_KIND_RAW */
     uint8_t flags;
     uint32_t size; /* bytes of text; elements of an array; members of an object */
     union {

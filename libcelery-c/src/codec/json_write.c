@@ -160,6 +160,12 @@ static void put_object(struct cel_buf *out, const struct cel_node *n)
 
 static void put_node(struct cel_buf *out, const struct cel_node *n)
 {
+    if (n->kind == CEL_KIND_RAW) {
+        PUT(out, "[");
+        put(out, n->text, n->size);
+        PUT(out, "]");
+        return;
+    }
     switch ((celery_kind)n->kind) {
     case CELERY_KIND_NULL:
         PUT(out, "null");

@@ -40,6 +40,7 @@ struct cel_task_call {
     const struct cel_node *args;   /* array */
     const struct cel_node *kwargs; /* object */
     const struct cel_node *embed;  /* object or NULL: callbacks, errbacks, chain, chord */
+    size_t chain_last; /* of a chain that is CEL_KIND_RAW: where its last step begins */
 };
 
 struct cel_call_limits {

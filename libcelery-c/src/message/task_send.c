@@ -5,6 +5,7 @@
 #include "base/iso8601.h"
 #include "codec/codec.h"
 #include "codec/doc_build.h"
+#include "codec/json_raw.h"
 #include "message/task.h"
 #include <math.h>
 #include <stdio.h>
@@ -187,10 +188,17 @@ static celery_status add_body(struct cel_buf *out, struct builder *b,
                               const struct cel_task_call *call, celery_error *err)
 {
     struct cel_node *list = cel_node_new(b->a, CELERY_KIND_ARRAY);
+    const struct cel_node *embed = call->embed;
+    if (embed && codec != &cel_codec_json) {
+        embed = cel_json_whole(b->a, embed, err);
+        if (!embed) {
+            return cel_error_nomem(err);
+        }
+    }
     if (!list || cel_node_append(list, shallow(b, call->args, CELERY_KIND_ARRAY)) < 0 ||
         cel_node_append(list, shallow(b, call->kwargs, CELERY_KIND_OBJECT)) < 0 ||
-        cel_node_append(list, call->embed ? shallow(b, call->embed, CELERY_KIND_OBJECT)
-                                          : null_embed(b->a)) < 0) {
+        cel_node_append(list, embed ? shallow(b, embed, CELERY_KIND_OBJECT)
+                                    : null_embed(b->a)) < 0) {
         return cel_error_nomem(err);
     }
     return codec->encode(out, list, err);

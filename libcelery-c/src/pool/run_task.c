@@ -2,6 +2,7 @@
 #include "pool/run_task.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "canvas/chain_text.h"
 #include "message/meta.h"
 #include "pool/task.h"
 #include <stdio.h>
@@ -57,8 +58,8 @@ static bool decode(struct cel_runner *r, struct cel_outcome *out)
     if (!task->call.args) {
         celery_error err = {0};
         enum cel_call_fault fault =
-            cel_task_call_body(&task->arena, job->body, job->content_type,
-                               job->call.compression, &task->limits, &task->call, &err);
+            cel_chain_text_body(&task->arena, job->body, job->content_type,
+                                job->call.compression, &task->limits, &task->call, &err);
         if (fault != CEL_CALL_OK) {
             return malformed(r, out, fault, err.message);
         }

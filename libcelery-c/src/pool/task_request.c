@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* celery/task.h: what the task may ask about its request (celery/app/task.py Context). */
 #include "base/error.h"
+#include "codec/json_raw.h"
 #include "pool/task.h"
 #include <limits.h>
 
@@ -221,7 +222,13 @@ const celery_value *celery_task_errbacks(const celery_task *task)
 
 const celery_value *celery_task_chain(const celery_task *task)
 {
-    return cel_node_get(task->call.embed, CEL_SLICE("chain"));
+    celery_task *t = (celery_task *)task; /* what is passed on unread is read now */
+    const struct cel_node *embed = cel_json_whole(&t->arena, t->call.embed, NULL);
+
+    if (embed) {
+        t->call.embed = embed;
+    }
+    return cel_node_get(embed, CEL_SLICE("chain"));
 }
 
 const celery_value *celery_task_chord(const celery_task *task)

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
-#include "codec/doc.h"
+#include "codec/json_raw.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -234,6 +234,122 @@ static void test_write_stops_at_the_ceiling(void **state)
     cel_buf_fini(&out);
 }
 
+static const char *passed(const char *text)
+{
+    /* An exact copy, as above. */
+    size_t len = strlen(text);
+    char *copy = cel_arena_alloc(&arena, len ? len : 1);
+    memcpy(copy, text, len);
+    const char *end = cel_json_skip_same(copy, copy + len);
+    return end ? text + (end - copy) : NULL;
+}
+
+static void test_what_is_passed_on_would_be_written_the_same(void **state)
+{
+    static const char *const same[] = {
+        "null",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "123456789012345678901234567890",
+        "\"\"",
+        "\"a b\"",
+        "\"\\\"\\\\\\n\\r\\t\\b\\f\"",
+        "\"\\u00e9\\ud83d\\ude00\\u0000\\u007f\"",
+        "\"\\ud800\"",
+        "[]",
+        "{}",
+        "[1, [2, {}], \"x\"]",
+        "{\"a\": 1, \"b\": {\"a\": [null]}}",
+        "{\"\": \"\"}",
+    };
+
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        struct cel_node *n = NULL;
+        struct cel_buf out = {0};
+
+        assert_ptr_equal(passed(same[i]), same[i] + strlen(same[i]));
+        assert_int_equal(parse(cel_slice_of(same[i]), NULL, &n, NULL), CELERY_OK);
+        assert_int_equal(cel_json_write(&out, n), CELERY_OK);
+        assert_string_equal(cel_buf_cstr(&out), same[i]);
+        cel_buf_fini(&out);
+    }
+}
+
+static void test_what_would_be_written_otherwise_is_not_passed_on(void **state)
+{
+    static const char *const other[] = {
+        "",
+        " 1",
+        "01",
+        "-0",
+        "1.0",
+        "1e3",
+        "NaN",
+        "-Infinity",
+        "-",
+        "nul",
+        "\"",
+        "\"a",
+        "\"\xc3\xa9\"",
+        "\"\x7f\"",
+        "\"\n\"",
+        "\"\\/\"",
+        "\"\\u0041\"",
+        "\"\\u00E9\"",
+        "\"\\u000a\"",
+        "\"\\u00e\"",
+        "\"\\",
+        "[1,2]",
+        "[1 , 2]",
+        "[ 1]",
+        "[1, ]",
+        "[,]",
+        "[1",
+        "[1, 2",
+        "{\"a\":1}",
+        "{\"a\" : 1}",
+        "{\"a\": 1,\"b\": 2}",
+        "{\"a\": 1, }",
+        "{\"a\": 1, \"a\": 2}",
+        "{\"__type__\": \"uuid\"}",
+        "{1: 2}",
+        "{\"a\"}",
+        "{\"a\": ",
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+    };
+
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        if (passed(other[i])) {
+            fail_msg("passed on: %s", other[i]);
+        }
+    }
+}
+
+static void test_raw_members_are_parsed_on_demand(void **state)
+{
+    struct cel_node *map = NULL;
+    struct cel_buf out = {0};
+
+    assert_int_equal(parse(CEL_SLICE("{\"a\": 1}"), NULL, &map, NULL), CELERY_OK);
+    assert_ptr_equal(cel_json_whole(&arena, map, NULL), map);
+    assert_int_equal(cel_node_put(&arena, map, CEL_SLICE("b"),
+                                  cel_json_raw(&arena, CEL_SLICE("1, [2]"))),
+                     CELERY_OK);
+    assert_true(cel_node_truth(cel_node_get(map, CEL_SLICE("b"))));
+    assert_null(cel_node_first(cel_node_get(map, CEL_SLICE("b"))));
+    assert_int_equal(cel_json_write(&out, map), CELERY_OK);
+    assert_string_equal(cel_buf_cstr(&out), "{\"a\": 1, \"b\": [1, [2]]}");
+    const struct cel_node *whole = cel_json_whole(&arena, map, NULL);
+    assert_int_equal(cel_node_get(whole, CEL_SLICE("b"))->size, 2);
+    cel_buf_clear(&out);
+    assert_int_equal(cel_json_write(&out, whole), CELERY_OK);
+    assert_string_equal(cel_buf_cstr(&out), "{\"a\": 1, \"b\": [1, [2]]}");
+    assert_int_equal(cel_json_raw(&arena, CEL_SLICE(""))->kind, CELERY_KIND_ARRAY);
+    cel_buf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +362,10 @@ int main(void)
         cmocka_unit_test_setup(test_many_keys_keep_order_and_last_value, reset),
         cmocka_unit_test_setup(test_arena_ceiling_is_a_limit_and_no_memory_is_not, reset),
         cmocka_unit_test_setup(test_write_stops_at_the_ceiling, reset),
+        cmocka_unit_test_setup(test_what_is_passed_on_would_be_written_the_same, reset),
+        cmocka_unit_test_setup(test_what_would_be_written_otherwise_is_not_passed_on,
+                               reset),
+        cmocka_unit_test_setup(test_raw_members_are_parsed_on_demand, reset),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     cel_arena_fini(&arena);
