@@ -6,11 +6,10 @@
 #ifndef CEL_WORKER_HEALTH_H
 #define CEL_WORKER_HEALTH_H
 
-#include "net/http_server.h"
 #include "worker/worker.h"
 
-/* Listens if there is an address; otherwise *ret_server stays NULL. */
-celery_status cel_health_start(struct celery_worker *w,
-                               struct cel_http_server **ret_server, celery_error *err);
+/* Listens, and counts, if there is an address. */
+celery_status cel_health_start(struct celery_worker *w, celery_error *err);
+void cel_health_stop(struct celery_worker *w);
 
 #endif

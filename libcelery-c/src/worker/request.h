@@ -31,11 +31,13 @@ struct cel_request {
     bool orphaned;     /* cancelled, because its delivery is void: it runs elsewhere */
     bool asked;        /* what a redelivered message is asked before it runs */
     bool spent;        /* was started too often without an end: it is parked */
+    bool counted;      /* by the metrics, as ended */
     bool returned;     /* goes back to its queue */
     int signal;        /* that ends it when it is told to stop; 0: SIGTERM */
     int pid;
     char process[CEL_POOL_NAME]; /* that runs it; empty: this one */
     double accepted_at;          /* loop time */
+    double arrived_at;           /* wall time, if there are metrics; otherwise 0 */
     int64_t crashes;             /* header x-celery-c-crashes */
     struct cel_ask *ask;         /* while it is asked; see redelivered.c */
 

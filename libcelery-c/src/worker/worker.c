@@ -173,7 +173,7 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = cel_control_new(w, &w->control, err);
     }
     if (status == CELERY_OK) {
-        status = cel_health_start(w, &w->health, err);
+        status = cel_health_start(w, err);
     }
     if (status == CELERY_OK) {
         cel_redelivered_init(w);
@@ -255,7 +255,7 @@ void celery_worker_free(celery_worker *w)
         return;
     }
     w->shutdown = CEL_SHUTDOWN_DONE;
-    w->health = cel_http_server_free(w->health);
+    cel_health_stop(w);
     cel_vitals_fini(w);
     cel_pool_free(w->pool);
     w->link = cel_link_free(w->link);

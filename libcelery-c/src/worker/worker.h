@@ -17,6 +17,7 @@
 
 struct cel_bucket;
 struct cel_http_server;
+struct cel_metrics;
 struct cel_control;
 struct cel_statedb;
 struct cel_request;
@@ -53,6 +54,7 @@ struct celery_worker {
     struct cel_control *control;    /* NULL: no remote control */
     struct cel_statedb *statedb;    /* or NULL */
     struct cel_http_server *health; /* or NULL */
+    struct cel_metrics *metrics;    /* or NULL */
     struct cel_vitals vitals;
     uint64_t clock;           /* Lamport's, of all workers */
     struct cel_canvas canvas; /* where the worker itself applies signatures */
