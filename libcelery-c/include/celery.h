@@ -10,6 +10,7 @@
 #include <celery/error.h>
 #include <celery/events.h>
 #include <celery/log.h>
+#include <celery/queue.h>
 #include <celery/state.h>
 #include <celery/task.h>
 #include <celery/value.h>

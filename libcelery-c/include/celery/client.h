@@ -35,6 +35,12 @@ CELERY_API celery_client *celery_client_open(const char *broker_url,
 /* The same with the settings of an app, which must outlive the client. */
 CELERY_API celery_client *celery_client_open_app(celery_app *app, celery_error *err);
 
+/*
+ * The same for who only reads results: the broker need not be there, unless the backend is
+ * "rpc://".  What is sent nevertheless waits for it as after a lost connection.
+ */
+CELERY_API celery_client *celery_client_open_results(celery_app *app, celery_error *err);
+
 CELERY_API void celery_client_close(celery_client *client);
 
 /* For a host's own event loop: poll this descriptor for reading, then step(client, 0). */

@@ -76,7 +76,12 @@ enum {
 extern const struct command *const commands[];
 
 extern const struct command cmd_worker;
-extern const struct command cmd_report;
+extern const struct command cmd_call;
+extern const struct command cmd_result;
+extern const struct command cmd_purge;
+extern const struct command cmd_list;
+extern const struct command cmd_migrate;
 extern const struct command cmd_dead;
+extern const struct command cmd_report;
 
 #endif

@@ -5,7 +5,10 @@
 /* Commands of one group stand together. */
 const struct command *const commands[] = {
     &cmd_worker,
-    &cmd_dead,
-    &cmd_report,
-    NULL,
+
+    &cmd_call,   &cmd_result,
+
+    &cmd_purge,  &cmd_list,   &cmd_migrate, &cmd_dead,
+
+    &cmd_report, NULL,
 };

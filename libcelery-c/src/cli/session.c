@@ -60,7 +60,9 @@ int session_app(struct session *s, const struct line *line)
     return OPT_GO;
 }
 
-int session_client(struct session *s, const struct line *line, int code_offline)
+static int open_client(struct session *s, const struct line *line,
+                       celery_client *(*open)(celery_app *app, celery_error *err),
+                       int code_offline)
 {
     celery_error err = {0};
     int code = session_app(s, line);
@@ -68,12 +70,22 @@ int session_client(struct session *s, const struct line *line, int code_offline)
     if (code != OPT_GO) {
         return code;
     }
-    s->client = celery_client_open_app(s->app, &err);
+    s->client = open(s->app, &err);
     if (!s->client) {
         return session_failed(&err,
                               err.status == CELERY_ECONFIG ? EXIT_USAGE : code_offline);
     }
     return OPT_GO;
+}
+
+int session_client(struct session *s, const struct line *line, int code_offline)
+{
+    return open_client(s, line, celery_client_open_app, code_offline);
+}
+
+int session_results(struct session *s, const struct line *line)
+{
+    return open_client(s, line, celery_client_open_results, 1);
 }
 
 void session_end(struct session *s)

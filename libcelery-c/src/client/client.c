@@ -169,13 +169,19 @@ static celery_status open_backend(celery_client *client, celery_error *err)
     return cel_uplink_start(&client->results, err);
 }
 
-static celery_status wait_open(celery_client *client, celery_error *err)
+/* rpc:// has its results from the broker. */
+static celery_status wait_open(celery_client *client, bool only_results,
+                               celery_error *err)
 {
     double timeout = cel_config_double(client->config, "broker_connection_timeout", 4);
     size_t most = client->n_broker_urls > client->n_backend_urls ? client->n_broker_urls
                                                                  : client->n_backend_urls;
     double deadline = cel_client_now(client) + timeout * (double)most + 0.5;
-    celery_status status = cel_client_wait_uplink(client, &client->broker, deadline, err);
+    celery_status status = CELERY_OK;
+
+    if (!only_results || cel_client_needs_queue(client)) {
+        status = cel_client_wait_uplink(client, &client->broker, deadline, err);
+    }
     if (status == CELERY_OK && client->backend) {
         status = cel_client_wait_uplink(client, &client->results, deadline, err);
     }
@@ -195,7 +201,8 @@ static void make_reply_to(celery_client *client)
 }
 
 static celery_client *open_client(const celery_app *app, struct cel_config *give_config,
-                                  const char *reply_to, celery_error *err)
+                                  const char *reply_to, bool only_results,
+                                  celery_error *err)
 {
     celery_client *client = cel_calloc(1, sizeof *client);
     if (!client) {
@@ -226,7 +233,7 @@ static celery_client *open_client(const celery_app *app, struct cel_config *give
         status = cel_outbox_init(&client->outbox, client, err);
     }
     if (status == CELERY_OK) {
-        status = wait_open(client, err);
+        status = wait_open(client, only_results, err);
     }
     if (status < 0) {
         celery_client_close(client);
@@ -256,28 +263,38 @@ celery_client *celery_client_open(const char *broker_url, const char *backend_ur
         cel_config_free(config);
         return NULL;
     }
-    return open_client(NULL, config, NULL, err);
+    return open_client(NULL, config, NULL, false, err);
+}
+
+celery_status cel_client_ready(celery_app *app, celery_error *err)
+{
+    /* A worker made from the app has read the environment already. */
+    if (!app->frozen && cel_config_load_env(app->config, environ, err) < 0) {
+        return CELERY_ECONFIG;
+    }
+    return cel_app_freeze(app, err);
 }
 
 celery_client *cel_client_open_as(celery_app *app, const char *reply_to,
                                   celery_error *err)
 {
-    if (!app) {
+    if (!app || cel_client_ready(app, err) < 0) {
         return NULL;
     }
-    /* A worker made from the app has read the environment already. */
-    if (!app->frozen && cel_config_load_env(app->config, environ, err) < 0) {
-        return NULL;
-    }
-    if (cel_app_freeze(app, err) < 0) {
-        return NULL;
-    }
-    return open_client(app, NULL, reply_to, err);
+    return open_client(app, NULL, reply_to, false, err);
 }
 
 celery_client *celery_client_open_app(celery_app *app, celery_error *err)
 {
     return cel_client_open_as(app, NULL, err);
+}
+
+celery_client *celery_client_open_results(celery_app *app, celery_error *err)
+{
+    if (!app || cel_client_ready(app, err) < 0) {
+        return NULL;
+    }
+    return open_client(app, NULL, NULL, true, err);
 }
 
 void celery_client_close(celery_client *client)

@@ -58,6 +58,9 @@ void cel_waiting_done(void *waiting, const celery_error *err, int64_t answer);
 
 /* ---- client.c ---- */
 
+/* Reads CELERY_* into an app that nothing was made from yet, and freezes it. */
+celery_status cel_client_ready(celery_app *app, celery_error *err);
+
 /* celery_client_open_app() with this reply_to: replies to what others sent come here, too. */
 celery_client *cel_client_open_as(celery_app *app, const char *reply_to,
                                   celery_error *err);

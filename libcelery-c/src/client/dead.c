@@ -3,8 +3,7 @@
 #include "client/dead.h"
 #include "base/alloc.h"
 #include "base/error.h"
-
-extern char **environ;
+#include "client/client.h"
 
 /*
  * KEYS: list.  ARGV: first and last place counted from the oldest (0), downwards; bytes of a
@@ -76,13 +75,7 @@ celery_dead *celery_dead_open(celery_app *app, celery_error *err)
 {
     celery_dead *d;
 
-    if (!app) {
-        return NULL;
-    }
-    if (!app->frozen && cel_config_load_env(app->config, environ, err) < 0) {
-        return NULL;
-    }
-    if (cel_app_freeze(app, err) < 0) {
+    if (!app || cel_client_ready(app, err) < 0) {
         return NULL;
     }
     d = cel_calloc(1, sizeof *d);

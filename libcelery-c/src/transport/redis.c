@@ -367,5 +367,6 @@ const struct cel_transport_ops cel_transport_redis = {
     .purge = cel_redis_purge,
     .delete_queue = cel_redis_delete_queue,
     .count = cel_redis_count,
+    .bindings = cel_redis_bindings,
     .silence = redis_silence,
 };

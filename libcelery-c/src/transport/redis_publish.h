@@ -33,6 +33,10 @@ typedef void (*cel_redis_route_fn)(void *ctx, const struct cel_slice *queues, si
 void cel_redis_route(struct cel_redis_transport *r, struct cel_slice exchange,
                      struct cel_slice routing_key, cel_redis_route_fn fn, void *ctx);
 
+/* The slot of the interface: what lies in the exchange's set. */
+void cel_redis_bindings(struct cel_transport *t, const char *exchange, cel_binding_fn fn,
+                        void *ctx, struct cel_done done);
+
 /* ---- redis_queue.c: slots of the interface ---- */
 
 void cel_redis_declare(struct cel_transport *t, const struct cel_queue *q,

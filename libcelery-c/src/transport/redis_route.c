@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "transport/redis_publish.h"
+#include "transport/redis_several.h"
 
 struct lookup {
     struct cel_redis_transport *r;
@@ -117,6 +118,59 @@ void cel_redis_route(struct cel_redis_transport *r, struct cel_slice exchange,
         cel_free(l ? l->routing_key : NULL);
         cel_free(l);
         fn(ctx, NULL, 0, &err);
+    }
+    cel_free(key);
+}
+
+/* ---- all of them ---- */
+
+struct listing {
+    struct cel_redis_transport *r;
+    cel_binding_fn fn;
+    void *ctx;
+    struct cel_done done;
+};
+
+static void on_listed(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct listing l = *(struct listing *)ctx;
+    celery_error why = {0};
+
+    cel_free(ctx);
+    if (cel_redis_check(l.r, reply, err, "reading bindings", &why) == 0) {
+        for (size_t i = 0; i < cel_resp_size(reply); i++) {
+            struct cel_slice member = cel_resp_text(cel_resp_at(reply, i));
+            struct cel_slice routing_key, queue;
+
+            if (cel_redis_member_split(&l.r->keys, member, &routing_key, &queue)) {
+                l.fn(l.ctx, queue, routing_key);
+            }
+        }
+    }
+    cel_done(l.done, why.status < 0 ? &why : NULL, 0);
+}
+
+void cel_redis_bindings(struct cel_transport *t, const char *exchange, cel_binding_fn fn,
+                        void *ctx, struct cel_done done)
+{
+    struct cel_redis_transport *r = cel_redis_transport(t);
+    struct listing *l;
+    char *key;
+
+    if (cel_redis_closed(r, done)) {
+        return;
+    }
+    l = cel_alloc(sizeof *l);
+    key = cel_redis_binding_key(&r->keys, cel_slice_of(exchange));
+    cel_redis_args_clear(&r->args);
+    cel_redis_args_adds(&r->args, "SMEMBERS");
+    cel_redis_args_adds(&r->args, key);
+    if (l) {
+        *l = (struct listing){r, fn, ctx, done};
+    }
+    if (!l || !key || cel_redis_send(r, on_listed, l) < 0) {
+        cel_free(l);
+        cel_redis_done_nomem(done);
     }
     cel_free(key);
 }

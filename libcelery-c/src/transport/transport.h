@@ -83,6 +83,10 @@ struct cel_transport_login {
     const char *name;   /* what the broker's tools show for this connection; NULL: ours */
 };
 
+/* One binding of an exchange; texts are borrowed for the call. */
+typedef void (*cel_binding_fn)(void *ctx, struct cel_slice queue,
+                               struct cel_slice routing_key);
+
 /*
  * One broker protocol.  A transport is a static const instance of this struct and
  * keeps all its state in the memory it is given.
@@ -231,6 +235,13 @@ struct cel_transport_ops {
 
     /* answer: how many messages wait in a queue.  NULL: CELERY_ENOTSUP. */
     void (*count)(struct cel_transport *t, const char *queue, struct cel_done done);
+
+    /*
+     * Calls fn for each binding of an exchange, in no order, before done.  NULL: the broker
+     * does not tell.
+     */
+    void (*bindings)(struct cel_transport *t, const char *exchange, cel_binding_fn fn,
+                     void *ctx, struct cel_done done);
 
     /* Seconds since the last answer of the broker; the watchdog and /healthz ask. */
     double (*silence)(const struct cel_transport *t);
