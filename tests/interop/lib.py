@@ -204,13 +204,14 @@ def env_of_workers():
 
 class Worker:
     """A worker process: kind 'c' (celery-c with interop_tasks.so) or 'python' (with
-    pytasks), or with the given tasks: the path of a module, or one's name in folder."""
+    pytasks), or with the given tasks: the path of a module, or one's name in folder.  A Python
+    worker knows of no others unless alone is false: that saves a second at its start."""
 
     ready_text = ' ready.'
 
     def __init__(self, broker, backend, *args, kind=None, conf=None, name='w1', queues=None,
                  pool=None, concurrency=2, loglevel='INFO', argv=None, env=None, prefix=(),
-                 wait=True, tasks=None, folder=HERE):
+                 wait=True, tasks=None, folder=HERE, alone=True):
         self.kind = kind or KIND
         self.name = name
         self.log = tmpname('.log')
@@ -222,7 +223,8 @@ class Worker:
         environ = env_of_workers()
         environ['PYTHONPATH'] = folder
         if self.kind == 'python':
-            options += ['--without-gossip', '--without-mingle', '--without-heartbeat']
+            if alone:
+                options += ['--without-gossip', '--without-mingle', '--without-heartbeat']
             environ['PYTASKS_CONF'] = json.dumps(conf or {})
             start = [sys.executable, '-m', 'celery', '-A', tasks or 'pytasks', '-b', broker]
             if backend:

@@ -89,6 +89,18 @@ celery_status cel_mailbox_reply_queue(const struct cel_mailbox *m, struct cel_ar
                                                            : cel_error_nomem(err);
 }
 
+void cel_mailbox_exchange(const struct cel_mailbox *m, struct cel_queue *ret)
+{
+    *ret = (struct cel_queue){
+        .name = m->exchange,
+        .exchange = m->exchange,
+        .exchange_type = "fanout",
+        .routing_key = "",
+        .exchange_transient = true,
+        .exchange_only = true,
+    };
+}
+
 /* ---- commands ---- */
 
 static struct cel_node *text_or_null(struct cel_arena *a, const char *text)

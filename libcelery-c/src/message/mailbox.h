@@ -29,6 +29,9 @@ celery_status cel_mailbox_reply_queue(const struct cel_mailbox *m, struct cel_ar
                                       const char *oid, struct cel_queue *ret,
                                       celery_error *err);
 
+/* The exchange of commands alone, for who sends them; borrows its name. */
+void cel_mailbox_exchange(const struct cel_mailbox *m, struct cel_queue *ret);
+
 /* A command to be sent; everything is borrowed. */
 struct cel_command_draft {
     const char *method;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "worker/control_call.h"
+#include "worker/mingle.h"
 #include "worker/statedb.h"
 
 #include <stdio.h>
@@ -129,16 +130,6 @@ static void answer(struct cel_control *control, const struct cel_command *comman
 
 /* ---- commands ---- */
 
-/* kombu/clocks.py LamportClock.adjust(); a clock near its end would end ours. */
-static void adjust_clock(struct celery_worker *w, int64_t other)
-{
-    w->clock++; /* celery/worker/pidbox.py on_message() */
-    if (other > 0 && other < INT64_MAX / 2 && (uint64_t)other > w->clock) {
-        w->clock = (uint64_t)other;
-    }
-    w->clock++;
-}
-
 static void carry_out(struct cel_control *control, const struct cel_command *command)
 {
     static const struct cel_node too_large_text = {
@@ -174,7 +165,8 @@ static void handle(struct cel_control *control, struct cel_envelope *env)
         complain(control, "a command cannot be read", err.message);
         return;
     }
-    adjust_clock(w, command.clock);
+    w->clock++; /* celery/worker/pidbox.py on_message() */
+    cel_worker_adjust_clock(w, command.clock);
     if (cel_command_is_for(&command, w->hostname, &ours, &err) < 0) {
         complain(control, "a command cannot be read", err.message);
         return;

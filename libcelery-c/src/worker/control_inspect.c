@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The commands that only read: the short ones, and their table. */
 #include "worker/control_inspect.h"
+#include "worker/mingle.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -33,33 +34,10 @@ static struct cel_node *clock_value(struct cel_control_call *c)
 
 static struct cel_node *revoked(struct cel_control_call *c)
 {
-    struct cel_node *list = cel_node_new(c->arena, CELERY_KIND_ARRAY);
-    struct cel_slice id;
-    double added;
-    void *at = NULL;
-
-    while (list && cel_ageset_next(c->w->revoked.ids, &at, &id, &added)) {
-        if (cel_node_append(list, cel_node_new_string(c->arena, id)) < 0) {
-            return NULL;
-        }
-    }
-    return list;
+    return cel_worker_revoked_list(c->w, c->arena);
 }
 
 /* ---- hello ---- */
-
-/* A list of ids, as 5.7 sends it, or a map of ids, as all others do; stamps are not ours. */
-static void merge_revoked(struct cel_control_call *c, const struct cel_node *theirs)
-{
-    bool map = theirs && theirs->kind == CELERY_KIND_OBJECT;
-    const struct cel_node *n = cel_node_first(theirs);
-
-    for (; n; n = map ? n->next->next : n->next) {
-        if (cel_node_is_string(n)) {
-            cel_revoked_add(&c->w->revoked, cel_node_text(n), cel_clock_mono());
-        }
-    }
-}
 
 /* Every version takes a list; the stamps of a map would mean nothing on another host. */
 static struct cel_node *hello(struct cel_control_call *c)
@@ -72,7 +50,7 @@ static struct cel_node *hello(struct cel_control_call *c)
     }
     cel_log(CELERY_LOG_INFO, "sync with %s", cel_log_safe(from));
     if (!c->read_only) {
-        merge_revoked(c, cel_control_arg(c, "revoked"));
+        cel_worker_merge_revoked(c->w, cel_control_arg(c, "revoked"));
     }
     return map && cel_control_put(c, map, "revoked", revoked(c)) &&
                    cel_control_put(c, map, "clock",

@@ -3,7 +3,7 @@
 #include "worker/link_events.h"
 #include "base/log.h"
 #include "worker/admit.h"
-#include "worker/control.h"
+#include "worker/mingle.h"
 #include "worker/redelivered.h"
 #include "worker/request.h"
 #include "worker/shutdown.h"
@@ -62,6 +62,15 @@ static void on_taken(void *ctx, uint64_t tag)
     }
 }
 
+static void on_link_connected(void *ctx)
+{
+    struct celery_worker *w = ctx;
+
+    if (!cel_mingle_start(w->mingle)) {
+        cel_link_go_on(w->link);
+    }
+}
+
 static void on_link_ready(void *ctx)
 {
     struct celery_worker *w = ctx;
@@ -109,6 +118,7 @@ static void on_link_failed(void *ctx, const celery_error *why)
 const struct cel_link_events cel_worker_link_events = {
     .delivered = on_delivered,
     .taken = on_taken,
+    .connected = on_link_connected,
     .ready = on_link_ready,
     .lost = on_link_lost,
     .failed = on_link_failed,

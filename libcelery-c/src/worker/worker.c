@@ -8,6 +8,7 @@
 #include "worker/health.h"
 #include "worker/identity.h"
 #include "worker/link_events.h"
+#include "worker/mingle.h"
 #include "worker/redelivered.h"
 #include "worker/request.h"
 #include "worker/schedule.h"
@@ -173,6 +174,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = cel_control_new(w, &w->control, err);
     }
     if (status == CELERY_OK) {
+        status = cel_mingle_new(w, &w->mingle, err);
+    }
+    if (status == CELERY_OK) {
         status = cel_health_start(w, err);
     }
     if (status == CELERY_OK) {
@@ -261,6 +265,7 @@ void celery_worker_free(celery_worker *w)
     w->link = cel_link_free(w->link);
     w->results = cel_results_free(w->results);
     w->control = cel_control_free(w->control);
+    w->mingle = cel_mingle_free(w->mingle);
     w->statedb = cel_statedb_close(w->statedb);
     free_requests(w);
     cel_schedule_fini(w);

@@ -19,6 +19,7 @@ struct cel_bucket;
 struct cel_http_server;
 struct cel_metrics;
 struct cel_control;
+struct cel_mingle;
 struct cel_statedb;
 struct cel_request;
 
@@ -52,6 +53,7 @@ struct celery_worker {
     struct cel_link *link;
     struct cel_results *results;
     struct cel_control *control;    /* NULL: no remote control */
+    struct cel_mingle *mingle;      /* or NULL */
     struct cel_statedb *statedb;    /* or NULL */
     struct cel_http_server *health; /* or NULL */
     struct cel_metrics *metrics;    /* or NULL */
