@@ -339,6 +339,7 @@ void cel_redis_claim_reset(struct cel_redis_transport *r)
 {
     r->claiming.n_order = 0;
     r->claiming.flowing = false;
+    r->claiming.take_known = false;
     r->claiming.lease_at = -1e9;
 }
 

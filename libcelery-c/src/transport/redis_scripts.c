@@ -205,33 +205,26 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "return out\n";
 
 /*
- * KEYS: unacked, index, held, lease, where to push, then the keys of all queues that are read.
- * ARGV: 1 field, 2 its value in unacked, 3 where the message ends in that, 4 worker, 5 seconds
- * of the lease or 0, 6 our score or "".  While all queues are empty a message is held at
- * once, as a claim right behind its push would do; what waits goes first.  Answers the
- * score, or "" if the message was pushed.
+ * Behind the HSET of the value, in one transaction: a script that were given it would hash all
+ * of its bytes.  KEYS: unacked, index, held, lease, where to push, then the keys of all queues
+ * that are read.  ARGV: 1 field, 2 where the message ends in its value, 3 worker, 4 seconds of
+ * the lease or 0, 5 our score or "".  While all queues are empty a message is held at once, as
+ * a claim right behind its push would do; what waits goes first.  Answers the score, or "" if
+ * the message was pushed.
  */
 static const char take[] = TAKE_SCORE
-    "local function push()\n"
-    "  redis.call('LPUSH', KEYS[5], "
-    "string.sub(ARGV[2], 2, tonumber(ARGV[3])))\n"
+    "if redis.call('EXISTS', unpack(KEYS, 6)) > 0 then\n"
+    "  local value = redis.call('HGET', KEYS[1], ARGV[1])\n"
+    "  redis.call('HDEL', KEYS[1], ARGV[1])\n"
+    "  redis.call('LPUSH', KEYS[5], string.sub(value, 2, tonumber(ARGV[2])))\n"
     "  return ''\n"
     "end\n"
-    "if redis.call('EXISTS', unpack(KEYS, 6)) > 0 then return push() end\n"
-    "local score = ARGV[6]\n"
-    "local new = score == '' or redis.call('HGET', KEYS[3], score) ~= ARGV[4]\n"
-    "if new then score = take_score(KEYS[3], ARGV[4]) end\n"
-    /* Another message has this tag: a claim knows what to do. */
-    "if redis.call('ZADD', KEYS[2], 'NX', score, ARGV[1]) == 0 then\n"
-    "  if new then redis.call('HDEL', KEYS[3], score) end\n"
-    "  return push()\n"
+    "local score = ARGV[5]\n"
+    "if score == '' or redis.call('HGET', KEYS[3], score) ~= ARGV[3] then\n"
+    "  score = take_score(KEYS[3], ARGV[3])\n"
     "end\n"
-    "if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then\n"
-    "  redis.call('ZREM', KEYS[2], ARGV[1])\n"
-    "  if new then redis.call('HDEL', KEYS[3], score) end\n"
-    "  return push()\n"
-    "end\n"
-    "if ARGV[5] ~= '0' then redis.call('SET', KEYS[4], '1', 'EX', ARGV[5]) end\n"
+    "redis.call('ZADD', KEYS[2], score, ARGV[1])\n"
+    "if ARGV[4] ~= '0' then redis.call('SET', KEYS[4], '1', 'EX', ARGV[4]) end\n"
     "return score\n";
 
 /*

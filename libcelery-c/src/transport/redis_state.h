@@ -98,6 +98,9 @@ struct cel_redis_claiming {
     size_t cap_order;
     struct cel_redis_score *score; /* what claims use; or NULL */
     bool taking;                   /* one of in_flight is no claim: see redis_take.h */
+    bool take_known;               /* this server has its script */
+    bool take_forbidden;           /* no transactions for us */
+    celery_error refused;          /* what the last one's value was */
     bool flowing;    /* the last claim was filled: more may be sent at once */
     size_t largest;  /* recent size of large messages: bounds what is asked for */
     double lease_at; /* when the lease was last set */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport/redis_take.h"
 #include "base/alloc.h"
+#include "net/sha1.h"
 #include "transport/redis_claim.h"
 #include "transport/redis_deliver.h"
+#include "transport/redis_op.h"
 #include "transport/redis_score.h"
 #include "transport/redis_wait.h"
 
@@ -13,14 +15,14 @@ struct taking {
     struct cel_redis_queue *queue;
     size_t step;
     struct cel_redis_claim claim; /* what this is as a claim: one that came short */
-    struct cel_slice field;       /* in value */
+    char field[CEL_UUID_SIZE];    /* of its own: nobody has another value there */
     size_t len;                   /* of the message, which is in value behind a bracket */
     struct cel_buf value;         /* of unacked */
 };
 
-/* What claiming would cut out of kombu's bytes: tag, exchange and routing key at their end. */
+/* What claiming would cut out of kombu's bytes: exchange and routing key at their end. */
 struct tail {
-    struct cel_slice exchange, routing_key, tag;
+    struct cel_slice exchange, routing_key;
 };
 
 /* Cuts a text up to its closing quote, if nothing in it is escaped. */
@@ -48,7 +50,7 @@ static bool read_tail(struct cel_slice text, struct tail *ret)
     enum { TAIL = 400 };
     static const char info[] = "\"delivery_info\": {", tag[] = "\"delivery_tag\": ";
     size_t skip = text.len > TAIL ? text.len - TAIL : 0;
-    struct cel_slice rest = cel_slice(text.data + skip, text.len - skip);
+    struct cel_slice rest = cel_slice(text.data + skip, text.len - skip), own;
     const char *at = memmem(rest.data, rest.len, info, sizeof info - 1);
 
     if (!at) {
@@ -65,16 +67,16 @@ static bool read_tail(struct cel_slice text, struct tail *ret)
         return false;
     }
     rest = cel_slice(at, (size_t)(text.data + text.len - at));
-    return cut_text(&rest, "\"delivery_tag\": \"", &ret->tag) &&
-           cel_slice_is(rest, "}}") && ret->tag.len > 0 && ret->tag.len < 64;
+    return cut_text(&rest, "\"delivery_tag\": \"", &own) && cel_slice_is(rest, "}}") &&
+           own.len > 0;
 }
 
 /* A claim would go out now, and nothing says that there is anything for it. */
 static struct cel_redis_queue *empty_queue(const struct cel_redis_transport *r,
                                            struct cel_slice name)
 {
-    if (r->claiming.flowing || r->waiting.delayed || r->claiming.in_flight > 0 ||
-        r->settling.renewing > 0 || r->failure.status < 0 ||
+    if (r->claiming.take_forbidden || r->claiming.flowing || r->waiting.delayed ||
+        r->claiming.in_flight > 0 || r->settling.renewing > 0 || r->failure.status < 0 ||
         cel_redis_claim_room(r) == 0) {
         return NULL;
     }
@@ -95,14 +97,21 @@ static void took(const struct taking *t, struct cel_slice score)
     if (t->claim.leased) {
         r->claiming.lease_at = cel_loop_now(r->base.loop);
     }
-    if (cel_redis_deliver(&a, t->field, cel_slice(t->value.data + 1, t->len), NULL) < 0) {
+    if (cel_redis_deliver(&a, cel_slice_of(t->field),
+                          cel_slice(t->value.data + 1, t->len), NULL) < 0) {
         cel_redis_abandon_text(r, CELERY_ENOMEM, "taking messages");
     }
 }
 
-static void on_taken(void *ctx, const struct cel_resp *reply, const celery_error *err)
+static void drop(struct taking *t)
 {
-    struct taking *t = ctx;
+    cel_buf_fini(&t->value);
+    cel_free(t);
+}
+
+/* The script's answer, without its transaction; err: there is none. */
+static void end(struct taking *t, const struct cel_resp *reply, const celery_error *err)
+{
     struct cel_redis_transport *r = t->r;
     unsigned connects = r->connects;
     celery_error why = {0};
@@ -128,16 +137,19 @@ static void on_taken(void *ctx, const struct cel_resp *reply, const celery_error
             cel_redis_wait_answered(r, &t->claim, 1, false);
         }
     }
-    cel_buf_fini(&t->value);
-    cel_free(t);
+    drop(t);
 }
 
-static celery_status send_taking(struct taking *t)
+static void on_script(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    end(ctx, reply, err);
+}
+
+static void script_words(struct taking *t)
 {
     struct cel_redis_transport *r = t->r;
     struct cel_redis_args *a = &r->args;
 
-    cel_redis_args_clear(a);
     cel_redis_args_adds(a, r->keys.unacked);
     cel_redis_args_adds(a, r->keys.unacked_index);
     cel_redis_args_adds(a, r->keys.held);
@@ -148,14 +160,137 @@ static celery_status send_taking(struct taking *t)
             cel_redis_args_adds(a, r->claiming.order[i]->keys[s]);
         }
     }
-    cel_redis_args_add(a, t->field);
-    cel_redis_args_add(a, cel_buf_slice(&t->value));
+    cel_redis_args_adds(a, t->field);
     cel_redis_args_add_int(a, (int64_t)t->len + 1);
     cel_redis_args_adds(a, r->worker);
     cel_redis_args_add_int(a, t->claim.leased ? cel_redis_lease(r) : 0);
     cel_redis_args_adds(a, cel_redis_claim_score(r));
-    return cel_redis_send_script(r, &r->scripts.take,
-                                 5 + r->keys.n_steps * r->claiming.n_order, on_taken, t);
+}
+
+static size_t n_keys(const struct cel_redis_transport *r)
+{
+    return 5 + r->keys.n_steps * r->claiming.n_order;
+}
+
+/* The value went in and the script did not run, because the server has forgotten it. */
+static void run_again(struct taking *t, const struct cel_resp *reply)
+{
+    struct cel_redis_transport *r = t->r;
+
+    r->claiming.take_known = false;
+    cel_redis_args_clear(&r->args);
+    script_words(t);
+    if (cel_redis_send_script(r, &r->scripts.take, n_keys(r), on_script, t) < 0) {
+        end(t, reply, NULL);
+    }
+}
+
+/* Nothing names the value, and nobody will settle it. */
+static void remove_value(struct taking *t)
+{
+    cel_redis_commandf(t->r->main, NULL, NULL, "HDEL %s %s", t->r->keys.unacked,
+                       t->field);
+}
+
+/* Out of memory, mostly: it says more than the EXECABORT that follows. */
+static void on_value(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct cel_redis_transport *r = ctx;
+
+    r->claiming.refused = (celery_error){0};
+    if (!err) {
+        (void)cel_redis_check(r, reply, NULL, "publishing", &r->claiming.refused);
+    }
+}
+
+/*
+ * Where an ACL forbids transactions, their parts were carried out one by one: what came of that
+ * is found as the rest of a lost connection is, and from then on messages are pushed.
+ */
+static void on_multi(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct cel_redis_transport *r = ctx;
+    celery_error why = {0};
+
+    if (!err && cel_redis_check(r, reply, NULL, "publishing", &why) < 0) {
+        r->claiming.take_forbidden = true;
+        cel_redis_abandon(r, &why);
+    }
+}
+
+/* What EXEC answers: the replies to HSET and to the script. */
+static void on_taken(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct taking *t = ctx;
+    const struct cel_resp *answer = cel_resp_at(reply, 1);
+    bool failed = !err && cel_resp_kind(answer) == CEL_RESP_ERROR;
+
+    if (failed && cel_slice_starts(cel_resp_text(answer), CEL_SLICE("NOSCRIPT"))) {
+        run_again(t, answer);
+        return;
+    }
+    if (failed) {
+        remove_value(t);
+    } else if (!err && cel_resp_size(reply) == 2) {
+        t->r->claiming.take_known = true;
+    } else if (!err && t->r->claiming.refused.status < 0) {
+        err = &t->r->claiming.refused;
+    }
+    end(t, answer ? answer : reply, err);
+}
+
+/* The script by its hash, once this server is known to have it. */
+static celery_status send_script(struct taking *t)
+{
+    struct cel_redis_transport *r = t->r;
+    struct cel_redis_script *script = &r->scripts.take;
+    struct cel_redis_args *a = &r->args;
+
+    if (!*script->sha) {
+        cel_sha1_hex(cel_slice_of(script->text), script->sha);
+    }
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, r->claiming.take_known ? "EVALSHA" : "EVAL");
+    cel_redis_args_adds(a, r->claiming.take_known ? script->sha : script->text);
+    cel_redis_args_add_int(a, (int64_t)n_keys(r));
+    script_words(t);
+    return cel_redis_send(r, NULL, NULL);
+}
+
+static celery_status send_word(struct cel_redis_transport *r, const char *word,
+                               cel_redis_fn fn, void *ctx)
+{
+    cel_redis_args_clear(&r->args);
+    cel_redis_args_adds(&r->args, word);
+    return cel_redis_send(r, fn, ctx);
+}
+
+static celery_status send_value(struct taking *t)
+{
+    struct cel_redis_args *a = &t->r->args;
+
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, "HSET");
+    cel_redis_args_adds(a, t->r->keys.unacked);
+    cel_redis_args_adds(a, t->field);
+    cel_redis_args_add(a, cel_buf_slice(&t->value));
+    return cel_redis_send(t->r, on_value, t->r);
+}
+
+/* CELERY_NONE: nothing was sent. */
+static celery_status send_all(struct taking *t)
+{
+    struct cel_redis_transport *r = t->r;
+
+    if (send_word(r, "MULTI", on_multi, r) < 0) {
+        return CELERY_NONE;
+    }
+    celery_status status = send_value(t);
+
+    if (status == CELERY_OK) {
+        status = send_script(t);
+    }
+    return status == CELERY_OK ? send_word(r, "EXEC", on_taken, t) : status;
 }
 
 static struct taking *make(struct cel_redis_transport *r, struct cel_slice text,
@@ -176,13 +311,12 @@ static struct taking *make(struct cel_redis_transport *r, struct cel_slice text,
     cel_buf_add_slice(&t->value, tail->routing_key);
     cel_buf_adds(&t->value, "\"]");
     if (!cel_buf_ok(&t->value)) {
-        cel_buf_fini(&t->value);
-        cel_free(t);
+        drop(t);
         return NULL;
     }
     t->r = r;
     t->len = text.len;
-    t->field = cel_slice(t->value.data + 1 + (tail->tag.data - text.data), tail->tag.len);
+    cel_uuid4(t->field);
     return t;
 }
 
@@ -209,10 +343,17 @@ bool cel_redis_take(struct cel_redis_transport *r, struct cel_slice queue, size_
         .max = 2,
         .wakes = r->waiting.wakes,
     };
-    if (send_taking(t) < 0) {
-        cel_buf_fini(&t->value);
-        cel_free(t);
-        return false;
+    celery_status status = send_all(t);
+
+    if (status != CELERY_OK) {
+        drop(t);
+        if (status == CELERY_NONE) {
+            return false;
+        }
+        /* Half a transaction: nothing else may follow it. */
+        cel_redis_abandon_text(r, status, "publishing");
+        cel_redis_fail_op(done, status, "publishing");
+        return true;
     }
     r->claiming.taking = true;
     r->waiting.woken = r->waiting.pushed = false;
