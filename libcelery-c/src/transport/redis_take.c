@@ -359,5 +359,7 @@ bool cel_redis_take(struct cel_redis_transport *r, struct cel_slice queue, size_
     r->waiting.woken = r->waiting.pushed = false;
     r->claiming.in_flight++;
     r->claiming.requested++;
+    /* A chain waits for this answer; what else the pass brings goes out while it comes. */
+    cel_redis_flush(r->main);
     return true;
 }
