@@ -68,7 +68,7 @@ CELERY_API celery_status celery_app_task(celery_app *app, const char *name,
  * are text as in celery_app_set().  Understood: acks_late, acks_on_failure,
  * acks_on_timeout, acks_on_failure_or_timeout, reject_on_worker_lost,
  * retry_on_worker_lost, ignore_result, store_errors_even_if_ignored, track_started,
- * time_limit, soft_time_limit, max_retries, default_retry_delay, rate_limit, throws,
+ * send_events, time_limit, soft_time_limit, max_retries, default_retry_delay, rate_limit, throws,
  * serializer, compression, queue, priority, expires, typing_name (the function's Python
  * name used in TypeError texts), and for retries without a word in the function:
  * autoretry_for, dont_autoretry_for, retry_backoff, retry_backoff_max, retry_jitter,

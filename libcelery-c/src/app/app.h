@@ -36,10 +36,11 @@ struct cel_task_def {
     enum cel_tristate new_style_errback; /* takes request, exception, traceback */
     enum cel_tristate store_errors_even_if_ignored;
     enum cel_tristate track_started;
-    double time_limit;          /* < 0: unset */
-    double soft_time_limit;     /* < 0: unset */
-    int64_t max_retries;        /* or CEL_RETRIES_UNLIMITED, CEL_RETRIES_UNSET */
-    double default_retry_delay; /* seconds */
+    enum cel_tristate send_events; /* unset: yes (celery/app/task.py) */
+    double time_limit;             /* < 0: unset */
+    double soft_time_limit;        /* < 0: unset */
+    int64_t max_retries;           /* or CEL_RETRIES_UNLIMITED, CEL_RETRIES_UNSET */
+    double default_retry_delay;    /* seconds */
     char *
         *autoretry_for; /* exception types; NULL-terminated or NULL, as all lists here */
     char **dont_autoretry_for;

@@ -30,6 +30,7 @@ struct cel_task_def *cel_task_def_new(const char *name, celery_task_fn fn)
         .new_style_errback = CEL_UNSET,
         .store_errors_even_if_ignored = CEL_UNSET,
         .track_started = CEL_UNSET,
+        .send_events = CEL_UNSET,
         .time_limit = -1,
         .soft_time_limit = -1,
         .max_retries = CEL_RETRIES_UNSET,

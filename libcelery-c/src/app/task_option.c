@@ -313,6 +313,7 @@ static const struct option options[] = {
     FIELD(TYPES, throws),
     FIELD(SECONDS, time_limit),
     FIELD(FLAG, track_started),
+    FIELD(FLAG, send_events),
     CALL(typing_name, set_function),
 };
 

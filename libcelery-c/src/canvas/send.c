@@ -174,7 +174,7 @@ static int delivery_mode(const struct cel_sending *s)
 static struct cel_slice origin(struct cel_sending *s)
 {
     struct cel_ctx *x = s->x;
-    char host[256] = "", name[300];
+    char name[CEL_ANON_NODENAME];
 
     if (x->origin.len) {
         return x->origin;
@@ -182,11 +182,7 @@ static struct cel_slice origin(struct cel_sending *s)
     if (x->c->origin.len) {
         return x->origin = x->c->origin;
     }
-    if (gethostname(host, sizeof host - 1) < 0) {
-        host[0] = '\0';
-    }
-    int n = snprintf(name, sizeof name, "gen%ld@%s", (long)getpid(), host);
-    char *copy = cel_arena_strndup(x->a, name, n > 0 ? (size_t)n : 0);
+    char *copy = cel_arena_strndup(x->a, name, cel_anon_nodename(name));
     return x->origin = cel_slice_of(copy);
 }
 

@@ -87,6 +87,12 @@ enum cel_call_fault cel_task_call_body(struct cel_arena *a, struct cel_slice bod
 
 /* ---- sending (AMQP.as_task_v2) ---- */
 
+/* Enough for the name of a process. */
+#define CEL_ANON_NODENAME 300
+
+/* gen<pid>@<host>, the length (celery/utils/nodenames.py anon_nodename). */
+size_t cel_anon_nodename(char text[CEL_ANON_NODENAME]);
+
 struct cel_task_send {
     /*
      * From cel_task_call_init() or a received call.  args and kwargs NULL: none; embed NULL:

@@ -107,18 +107,23 @@ static struct cel_node *repr_text(struct builder *b, struct cel_slice given,
     return text;
 }
 
-/* celery/utils/nodenames.py anon_nodename(). */
-static struct cel_node *origin(struct builder *b, struct cel_slice given)
+size_t cel_anon_nodename(char text[CEL_ANON_NODENAME])
 {
-    if (given.data) {
-        return cel_node_new_string(b->a, given);
-    }
-    char host[256] = "", text[300];
+    char host[256] = "";
     if (gethostname(host, sizeof host - 1) < 0) {
         host[0] = '\0';
     }
-    int n = snprintf(text, sizeof text, "gen%ld@%s", (long)getpid(), host);
-    return cel_node_new_string(b->a, cel_slice(text, n > 0 ? (size_t)n : 0));
+    int n = snprintf(text, CEL_ANON_NODENAME, "gen%ld@%s", (long)getpid(), host);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static struct cel_node *origin(struct builder *b, struct cel_slice given)
+{
+    char text[CEL_ANON_NODENAME];
+    if (given.data) {
+        return cel_node_new_string(b->a, given);
+    }
+    return cel_node_new_string(b->a, cel_slice(text, cel_anon_nodename(text)));
 }
 
 /* In the order in which Celery writes them. */

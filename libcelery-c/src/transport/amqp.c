@@ -355,7 +355,7 @@ const struct cel_transport_ops cel_transport_amqp = {
     .name = "amqp",
     .schemes = amqp_schemes,
     .flags = CEL_TRANSPORT_CONFIRMS | CEL_TRANSPORT_FANOUT | CEL_TRANSPORT_PRIORITIES |
-             CEL_TRANSPORT_DELAYS | CEL_TRANSPORT_REDELIVERS,
+             CEL_TRANSPORT_DELAYS | CEL_TRANSPORT_REDELIVERS | CEL_TRANSPORT_TOPICS,
     .size = sizeof(struct cel_amqp_transport),
     .init = amqp_init,
     .fini = amqp_fini,

@@ -26,6 +26,7 @@ enum cel_transport_flags {
     CEL_TRANSPORT_PRIORITIES = 1 << 3, /* message priority is honoured */
     CEL_TRANSPORT_REDELIVERS = 1 << 4, /* a dead consumer's messages come back */
     CEL_TRANSPORT_RESUMES = 1 << 5,    /* deliveries outlive lost(): see there */
+    CEL_TRANSPORT_TOPICS = 1 << 6,     /* events have a topic exchange, not a fanout */
 };
 
 /* A message taken from a queue and not settled yet. */

@@ -5,11 +5,41 @@
 #include "base/log.h"
 #include "worker/control_inspect.h"
 #include "worker/control_revoke.h"
+#include "worker/events.h"
 
-/* As a worker of Celery 5.7 that has no event dispatcher. */
-static struct cel_node *events(struct cel_control_call *c)
+/*
+ * celery/worker/control.py enable_events(), disable_events().  There a worker started with -E
+ * says "already disabled" and goes on sending; this one stops.
+ */
+static struct cel_node *switch_events(struct cel_control_call *c, bool on)
 {
-    return cel_control_error(c, "event dispatcher unavailable");
+    const char *what = on ? "enabled" : "disabled";
+
+    if (!c->w->events) {
+        return cel_control_error(c, "event dispatcher unavailable");
+    }
+    if (!cel_events_of_tasks(c->w->events, on)) {
+        return cel_control_ok(c, "task events already %s", what);
+    }
+    cel_log(CELERY_LOG_INFO, "Events of group {task} %s by remote.", what);
+    return cel_control_ok(c, "task events %s", what);
+}
+
+static struct cel_node *enable_events(struct cel_control_call *c)
+{
+    return switch_events(c, true);
+}
+
+static struct cel_node *disable_events(struct cel_control_call *c)
+{
+    return switch_events(c, false);
+}
+
+static struct cel_node *heartbeat(struct cel_control_call *c)
+{
+    cel_log(CELERY_LOG_DEBUG, "Heartbeat requested by remote.");
+    cel_events_beat_once(c->w->events);
+    return cel_control_null(c);
 }
 
 static struct cel_node *nothing(struct cel_control_call *c)
@@ -33,10 +63,10 @@ const struct cel_control_command cel_control_change[] = {
      cel_control_add_consumer},
     {"autoscale", NULL, "| max min", false, cel_control_autoscale},
     {"cancel_consumer", NULL, "queue | *", false, cel_control_cancel_consumer},
-    {"disable_events", NULL, "|", false, events},
+    {"disable_events", NULL, "|", false, disable_events},
     {"election", NULL, "id topic | action *", false, nothing},
-    {"enable_events", NULL, "|", false, events},
-    {"heartbeat", NULL, "|", false, nothing},
+    {"enable_events", NULL, "|", false, enable_events},
+    {"heartbeat", NULL, "|", true, heartbeat},
     {"pool_grow", NULL, "| n *", false, cel_control_pool_grow},
     {"pool_restart", NULL, "| modules reload reloader *", false,
      cel_control_pool_restart},

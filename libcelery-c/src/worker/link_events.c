@@ -3,6 +3,7 @@
 #include "worker/link_events.h"
 #include "base/log.h"
 #include "worker/admit.h"
+#include "worker/events.h"
 #include "worker/mingle.h"
 #include "worker/redelivered.h"
 #include "worker/request.h"
@@ -66,6 +67,7 @@ static void on_link_connected(void *ctx)
 {
     struct celery_worker *w = ctx;
 
+    cel_events_connected(w->events);
     if (!cel_mingle_start(w->mingle)) {
         cel_link_go_on(w->link);
     }
@@ -93,6 +95,7 @@ static void on_link_lost(void *ctx, bool resumes)
     struct cel_list *next;
 
     cel_vitals_lost(w);
+    cel_events_lost(w->events);
     if (resumes) {
         return;
     }

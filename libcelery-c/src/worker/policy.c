@@ -39,6 +39,7 @@ static void task_policy(struct cel_task_policy *p, const celery_app *app,
         .ignore_result = cel_task_option(app, t->ignore_result, "task_ignore_result"),
         .store_errors_even_if_ignored = cel_task_option(
             app, t->store_errors_even_if_ignored, "task_store_errors_even_if_ignored"),
+        .send_events = t->send_events != CEL_NO,
         .track_started = cel_task_option(app, t->track_started, "task_track_started"),
         .time_limit = or_zero(t->time_limit, cel_config_double(c, "task_time_limit", 0)),
         .soft_time_limit =

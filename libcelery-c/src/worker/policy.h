@@ -16,6 +16,7 @@ struct cel_task_policy {
     bool ignore_result;
     bool store_errors_even_if_ignored;
     bool track_started;
+    bool send_events;
     double time_limit;      /* seconds; 0: none */
     double soft_time_limit; /* seconds; 0: none */
     double rate;            /* starts per second; 0: no limit */

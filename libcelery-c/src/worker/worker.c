@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "worker/control.h"
+#include "worker/events.h"
 #include "worker/health.h"
 #include "worker/identity.h"
 #include "worker/link_events.h"
@@ -177,6 +178,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = cel_mingle_new(w, &w->mingle, err);
     }
     if (status == CELERY_OK) {
+        status = cel_events_new(w, &w->events, err);
+    }
+    if (status == CELERY_OK) {
         status = cel_health_start(w, err);
     }
     if (status == CELERY_OK) {
@@ -195,6 +199,7 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
 int cel_worker_loop(struct celery_worker *w)
 {
     cel_loop_run(w->loop);
+    cel_events_close(w->events);
     w->shutdown = CEL_SHUTDOWN_DONE;
     return w->exit_code;
 }
@@ -266,6 +271,7 @@ void celery_worker_free(celery_worker *w)
     w->results = cel_results_free(w->results);
     w->control = cel_control_free(w->control);
     w->mingle = cel_mingle_free(w->mingle);
+    w->events = cel_events_free(w->events);
     w->statedb = cel_statedb_close(w->statedb);
     free_requests(w);
     cel_schedule_fini(w);

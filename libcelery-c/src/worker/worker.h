@@ -19,6 +19,7 @@ struct cel_bucket;
 struct cel_http_server;
 struct cel_metrics;
 struct cel_control;
+struct cel_events;
 struct cel_mingle;
 struct cel_statedb;
 struct cel_request;
@@ -55,6 +56,7 @@ struct celery_worker {
     struct cel_control *control;    /* NULL: no remote control */
     struct cel_mingle *mingle;      /* or NULL */
     struct cel_statedb *statedb;    /* or NULL */
+    struct cel_events *events;      /* or NULL: the broker has no broadcasts */
     struct cel_http_server *health; /* or NULL */
     struct cel_metrics *metrics;    /* or NULL */
     struct cel_vitals vitals;
