@@ -300,6 +300,7 @@ static const struct {
 } tasks[] = {
     {"t.add", add},
     {"t.noop", noop},
+    {"t.silent", noop},
     {"t.ident", ident},
     {"t.kw", kw},
     {"t.fail", fail},
@@ -344,6 +345,7 @@ celery_status celery_register(celery_app *app)
     if (status == CELERY_OK && getenv("INTEROP_LATE")) {
         status = celery_app_task(app, "t.late", add); /* what a newer program has */
     }
+    OPTION(app, "t.silent", "send_events", "false");
     OPTION(app, "t.sleep", "typing_name", "sleep");
     OPTION(app, "t.sleep_late", "acks_late", "true");
     OPTION(app, "t.retry", "max_retries", "5");

@@ -315,9 +315,11 @@ class Pool(Control):
         self.ask('cancel_consumer', queue='extra')
 
     def test_events(self):
-        self.assertEqual(self.ask('enable_events'), {'error': 'event dispatcher unavailable'})
+        self.assertEqual(self.ask('enable_events'), {'ok': 'task events enabled'})
+        self.assertEqual(self.ask('disable_events'), {'ok': 'task events disabled'})
         self.assertIsNone(self.ask('heartbeat'))
         self.assertIsNone(self.ask('election', id='e', topic='t'))
+
 
 
 class Threads(Control):

@@ -359,7 +359,7 @@ const struct cel_setting cel_settings[] = {
      "Seconds for which the broker may be silent or away before /healthz says 503; 0: for ever."},
     {"worker_heartbeat_interval", NULL, CEL_SETTING_DOUBLE, "2", 0.1, 86400, NULL,
      "Seconds between heartbeat events (--heartbeat-interval)."},
-    {"worker_heartbeats", NULL, CEL_SETTING_BOOL, "true", 0, 0, NULL,
+    {"worker_enable_heartbeat", NULL, CEL_SETTING_BOOL, "true", 0, 0, NULL,
      "Say worker-online, worker-heartbeat and worker-offline; false: --without-heartbeat."},
     {"worker_autoscale", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
      "MAX,MIN (--autoscale): as many slots as there is work for; unset: worker_concurrency."},

@@ -74,7 +74,7 @@ static const struct option options[] = {
     {'I', "include", OF_PYTHON_VALUE, NULL, "MODULES", 0, "Ignored (Python only)."},
     {0, "without-gossip", FLAG, "worker_enable_gossip", "false", 0, "Do not listen to other workers."},
     {0, "without-mingle", FLAG, "worker_enable_mingle", "false", 0, "Do not ask other workers what is revoked."},
-    {0, "without-heartbeat", FLAG, "worker_heartbeats", "false", 0, "Send no worker-online, -heartbeat and -offline."},
+    {0, "without-heartbeat", FLAG, "worker_enable_heartbeat", "false", 0, "Send no worker-online, -heartbeat and -offline."},
     {0, "heartbeat-interval", SETTING, "worker_heartbeat_interval", "N", 0, "Seconds between heartbeat events."},
     {0, "autoscale", SCALE, NULL, "MAX,MIN", 0, "Between MIN and MAX slots, by load."},
     {0, "health-address", SETTING, "worker_health_address", "ADDRESS", 0, "Answer /healthz, /readyz and /metrics there: 127.0.0.1:9464, [::1]:9464, unix:/path."},

@@ -121,7 +121,7 @@ void cel_heartbeat_end(struct cel_events *e)
 celery_status cel_heartbeat_init(struct cel_events *e, celery_error *err)
 {
     const struct cel_config *c = e->w->app->config;
-    bool wanted = cel_config_bool(c, "worker_heartbeats");
+    bool wanted = cel_config_bool(c, "worker_enable_heartbeat");
     double seconds = cel_config_double(c, "worker_heartbeat_interval", 2);
 
     e->interval = wanted ? seconds : 0;
