@@ -257,6 +257,12 @@ static celery_outcome bytes(celery_task *task)
     return celery_task_return_bytes(task, all, n < 0 ? 0 : n > 256 ? 256 : (size_t)n);
 }
 
+/* Leaves a process behind that nobody waits for. */
+static celery_outcome orphan(celery_task *task)
+{
+    return celery_task_return_int(task, system("sleep 0.5 >/dev/null 2>&1 &"));
+}
+
 static celery_outcome pid(celery_task *task)
 {
     return celery_task_return_int(task, getpid());
@@ -326,6 +332,7 @@ static const struct {
     {"t.request", request},
     {"t.bytes", bytes},
     {"t.pid", pid},
+    {"t.orphan", orphan},
     {"t.count", count},
     {"t.mark", mark},
 };

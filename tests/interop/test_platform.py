@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import time
 
 import lib
 import prometheus
@@ -147,6 +149,102 @@ class Health(PlatformCase):
         self.assertEqual(w.stop(), 0)
 
 
+class Drain(PlatformCase):
+    """What becomes of running tasks at the end of a worker, and its exit code."""
+
+    pools = ('prefork', 'threads')
+
+    def busy(self, task, pool, seconds=30.0, conf=None, **kwargs):
+        w = self.start(concurrency=1, pool=pool, conf=conf, **kwargs)
+        r = self.app.send_task(task, (seconds,))
+        w.wait_output('%s[%s] received' % (task, r.id))
+        time.sleep(0.5)
+        return w, r
+
+    def each(self):
+        for pool in self.pools:
+            for late in (True, False):
+                with self.subTest(pool=pool, late=late):
+                    self.queues.clear()
+                    yield pool, late, 't.sleep_late' if late else 't.sleep'
+
+    def ended(self, w, r, late, state):
+        """Returned, or told what it was."""
+        code = w.wait(20)
+        w.check()
+        if late:
+            lib.wait_for('it is back', lambda: self.queues.waiting() == 1, 3)
+        else:
+            self.wait_state(r, state)
+            self.assertEqual(self.queues.waiting(), 0)
+        lib.wait_for('nothing is held', lambda: self.queues.held() == 0, 5)
+        self.assertEqual(code, 0 if late else 1, w.output()[-2000:])
+
+    def test_warm_waits(self):
+        for pool, late, task in self.each():
+            w, r = self.busy(task, pool, seconds=2.0)
+            w.send(signal.SIGTERM)
+            self.assertEqual(w.wait(20), 0)
+            self.wait_state(r, 'SUCCESS')
+
+    def test_deadline(self):
+        for pool, late, task in self.each():
+            w, r = self.busy(task, pool, conf={'worker_shutdown_timeout': 1})
+            began = time.monotonic()
+            w.send(signal.SIGTERM)
+            self.ended(w, r, late, 'FAILURE')
+            took = time.monotonic() - began
+            self.assertTrue(1 <= took < 6, took)
+            if not late:
+                self.assertIn('Worker exited prematurely', str(r.result))
+
+    def test_option(self):
+        w = self.start('--drain-timeout', '1', concurrency=1)
+        r = self.app.send_task('t.sleep_late', (30.0,))
+        w.wait_output('t.sleep_late[%s] received' % r.id)
+        time.sleep(0.5)
+        w.send(signal.SIGTERM)
+        self.ended(w, r, True, None)
+
+    def test_cold(self):
+        for pool, late, task in self.each():
+            w, r = self.busy(task, pool)
+            w.send(signal.SIGQUIT)
+            self.ended(w, r, late, 'RETRY')
+
+    def test_soft(self):
+        for pool, late, task in self.each():
+            w, r = self.busy(task, pool, conf={'worker_soft_shutdown_timeout': 1})
+            w.send(signal.SIGQUIT)
+            w.wait_output('Initiating Soft Shutdown')
+            self.ended(w, r, late, 'RETRY')
+
+    def test_solo_ends_what_it_runs(self):
+        w, r = self.busy('t.sleep', 'solo', 2.0, conf={'worker_shutdown_timeout': 0.5})
+        w.send(signal.SIGTERM)
+        self.assertEqual(w.wait(20), 0)
+        self.wait_state(r, 'SUCCESS')
+
+    def test_others_get_what_has_not_started(self):
+        for pool in self.pools:
+            with self.subTest(pool=pool):
+                self.queues.clear()
+                w, r = self.busy('t.sleep', pool, 6.0, name='leaving')
+                waiting = [self.app.send_task('t.add', (1, i)) for i in range(3)]
+                for other in waiting:
+                    w.wait_output(other.id + '] received')
+                self.start(name='staying', concurrency=1)
+                began = time.monotonic()
+                w.send(signal.SIGTERM)
+                for i, other in enumerate(waiting):
+                    self.assertEqual(other.get(timeout=5), 1 + i)
+                took = time.monotonic() - began
+                self.assertLess(took, 1.5 * lib.PATIENCE)
+                self.assertIsNone(w.process.poll())
+                self.assertEqual(w.wait(), 0)
+                self.wait_state(r, 'SUCCESS')
+
+
 class Metrics(PlatformCase):
     def ended(self, page, task, outcome):
         return page.get('celery_worker_tasks_total', task=task, outcome=outcome)
@@ -215,6 +313,199 @@ class Metrics(PlatformCase):
         self.assertEqual(page.get('celery_worker_unacked_messages'), 3)
         self.assertEqual(page.get('celery_worker_messages', state='waiting'), 3)
         self.assertEqual(page.get('celery_worker_prefetch_limit'), 7)
+
+
+class Manager:
+    """A service manager's end of sd_notify: an abstract socket."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        name = 'celery-c-test-%d-%d' % (os.getpid(), lib.free_port())
+        self.socket.bind('\0' + name)
+        self.env = {'NOTIFY_SOCKET': '@' + name}
+        self.heard = []
+
+    def hear(self, seconds):
+        """The lines that came within that time, all of them."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.socket.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                self.heard += self.socket.recv(4096).decode().splitlines()
+            except socket.timeout:
+                pass
+        return self.heard
+
+    def wait(self, line, seconds=10):
+        def check():
+            return [text for text in self.hear(0.05) if text.startswith(line)]
+        return lib.wait_for(line, check, seconds * lib.PATIENCE)[0]
+
+
+class Service(PlatformCase):
+    def test_ready_status_stopping(self):
+        m = Manager()
+        self.addCleanup(m.socket.close)
+        w = self.start(env=m.env)
+        m.wait('READY=1')
+        m.wait('STATUS=Consuming: 0 running')
+        self.assertNotIn('WATCHDOG=1', m.hear(0.2))
+        w.send(signal.SIGTERM)
+        self.assertEqual(w.wait(), 0)
+        m.wait('STOPPING=1')
+        m.wait('STATUS=Draining')
+
+    @lib.redis_only
+    def test_not_ready_without_a_broker(self):
+        m = Manager()
+        self.addCleanup(m.socket.close)
+        w = self.start(broker='redis://127.0.0.1:%d/0' % lib.free_port(), env=m.env,
+                       wait=False)
+        m.wait('STATUS=Starting')
+        self.assertNotIn('READY=1', m.hear(1.0))
+        w.stop()
+
+    def test_watchdog_only_while_the_loop_runs(self):
+        m = Manager()
+        self.addCleanup(m.socket.close)
+        w = self.start(env=dict(m.env, WATCHDOG_USEC='600000'))
+        m.wait('WATCHDOG=1')
+        m.heard.clear()
+        self.assertGreaterEqual(m.hear(1.2).count('WATCHDOG=1'), 3)
+        w.send(signal.SIGSTOP)
+        time.sleep(0.3)
+        m.hear(0.1)
+        m.heard.clear()
+        self.assertEqual(m.hear(0.8), [])
+        w.send(signal.SIGCONT)
+        m.wait('WATCHDOG=1')
+        self.assertEqual(w.stop(), 0)
+
+    def test_watchdog_of_another_process(self):
+        m = Manager()
+        self.addCleanup(m.socket.close)
+        self.start(env=dict(m.env, WATCHDOG_USEC='100000', WATCHDOG_PID='1'))
+        m.wait('READY=1')
+        self.assertNotIn('WATCHDOG=1', m.hear(0.5))
+
+    def test_reload_is_the_same_process(self):
+        m = Manager()
+        self.addCleanup(m.socket.close)
+        conf = lib.tmpname('.json')
+        with open(conf, 'w') as f:
+            f.write('{"worker_concurrency": 1}')
+        w = self.start('--config', conf, env=m.env, argv=[lib.CELERY_C, '-A', lib.C_TASKS])
+        m.wait('READY=1')
+        running = self.app.send_task('t.sleep', (1.0,))
+        w.wait_output('t.sleep[%s] received' % running.id)
+        time.sleep(0.3)
+        m.heard.clear()
+        w.send(signal.SIGHUP)
+        m.wait('RELOADING=1')
+        usec = int(m.wait('MONOTONIC_USEC=').split('=')[1])
+        self.assertLess(abs(usec / 1e6 - time.monotonic()), 30)
+        m.wait('READY=1')
+        self.assertNotIn('STOPPING=1', m.heard)
+        self.assertEqual(running.get(timeout=10), running.result)
+        self.assertIsNone(w.process.poll())
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        self.assertEqual(w.stop(), 0)
+
+    def test_term_while_reloading_ends_it(self):
+        w = self.start(concurrency=1)
+        r = self.app.send_task('t.sleep', (2.0,))
+        w.wait_output('t.sleep[%s] received' % r.id)
+        time.sleep(0.3)
+        w.send(signal.SIGHUP)
+        w.wait_output('Restarting celery worker')
+        w.send(signal.SIGTERM)
+        self.assertEqual(w.wait(), 0)
+        self.wait_state(r, 'SUCCESS')
+
+
+def can_unshare():
+    try:
+        return subprocess.run(['unshare', '--pid', '--fork', '--mount-proc', 'true'],
+                              stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+
+
+class ProcessOne(PlatformCase):
+    """As the first process of a container."""
+
+    def first(self, *args, **kwargs):
+        if not can_unshare():
+            self.skipTest('no PID namespaces here')
+        w = self.start(*args, prefix=('unshare', '--pid', '--fork', '--mount-proc',
+                                      '--kill-child'), **kwargs)
+        return w, lib.descendants(w.pid)[0]
+
+    def zombies(self, w):
+        found = []
+        for pid in w.children():
+            try:
+                with open('/proc/%d/stat' % pid) as f:
+                    if f.read().rsplit(')', 1)[1].split()[0] == 'Z':
+                        found.append(pid)
+            except OSError:
+                pass
+        return found
+
+    def test_term_is_forwarded_and_the_exit_code_is_the_workers(self):
+        w, one = self.first()
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        os.kill(one, signal.SIGTERM)
+        self.assertEqual(w.wait(), 0)
+        self.assertIn('Warm shutdown', w.output())
+        w, one = self.first()
+        os.kill(one, signal.SIGINT)
+        self.assertEqual(w.wait(), 1)
+
+    def test_orphans_are_reaped(self):
+        w, one = self.first()
+        # A child of the pool starts a program that leaves its own child behind.
+        for _ in range(5):
+            self.app.send_task('t.orphan').get(timeout=20)
+        lib.wait_for('they have been left', lambda: len(w.children()) >= 4, 5)
+        lib.wait_for('and reaped', lambda: not self.zombies(w) and not any(
+            'sleep' in self.name(p) for p in w.children()), 10)
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        os.kill(one, signal.SIGTERM)
+        self.assertEqual(w.wait(), 0)
+
+    def name(self, pid):
+        try:
+            with open('/proc/%d/comm' % pid) as f:
+                return f.read()
+        except OSError:
+            return ''
+
+    def test_a_killed_worker_ends_the_container(self):
+        w, one = self.first()
+        worker = [p for p in w.children() if p != one][0]
+        os.kill(worker, signal.SIGKILL)
+        self.assertEqual(w.wait(), 128 + signal.SIGKILL)
+
+    def test_signals_before_it_is_ready(self):
+        """Process 1 has no default actions: what comes early must not be lost."""
+        for _ in range(3):
+            w = self.start(prefix=('unshare', '--pid', '--fork', '--mount-proc',
+                                   '--kill-child'), wait=False)
+            one = lib.wait_for('process 1', lambda: lib.descendants(w.pid), 5)[0]
+            lib.wait_for('the worker', lambda: 'celery' in self.name(one), 5)
+            lib.wait_for('its child', lambda: lib.descendants(one), 5)
+            os.kill(one, signal.SIGTERM)
+            self.assertIn(w.wait(), (0, 128 + signal.SIGTERM), w.output())
+
+    def test_reload(self):
+        w, one = self.first()
+        os.kill(one, signal.SIGHUP)
+        w.wait_output('Restarting celery worker')
+        lib.wait_for('ready again', lambda: w.output().count(' ready.') == 2, 20)
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        os.kill(one, signal.SIGTERM)
+        self.assertEqual(w.wait(), 0)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "pool/crew_hold.h"
 #include "pool/run_task.h"
+#include <signal.h>
 
 #define TICK       0.005 /* seconds: a member without progress for so long is slow */
 #define HELD_BYTES (256 * 1024) /* read-ahead ends at so many bytes of bodies */
@@ -244,6 +245,17 @@ static void lose(struct cel_member *m, uint32_t seq, int wait_status, bool timed
     cel_hold_accept(m, job);
     cel_hold_let_go(m, seq);
     c->pool->events->lost(c->pool->events_ctx, job, wait_status, timed_out);
+}
+
+celery_status cel_crew_abandon(struct cel_crew *c, struct cel_job *job)
+{
+    uint32_t seq = cel_seat_of(job)->seq;
+    struct cel_member *m = cel_crew_single_out(c, job, SIGTERM);
+
+    if (m) {
+        lose(m, seq, SIGTERM, false);
+    }
+    return CELERY_OK;
 }
 
 void cel_crew_gone(struct cel_member *m, int wait_status, bool timed_out)

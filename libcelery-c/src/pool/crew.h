@@ -115,6 +115,9 @@ void cel_crew_gone(struct cel_member *m, int wait_status, bool timed_out);
 /* Job seq is lost though the member lives: a thread cannot be killed. */
 void cel_crew_give_up(struct cel_member *m, uint32_t seq);
 
+/* The same for cel_pool_ops.abandon(). */
+celery_status cel_crew_abandon(struct cel_crew *c, struct cel_job *job);
+
 /* Jobs are handed out, and frames sent, at the end of this pass; or a moment later. */
 void cel_crew_wake(struct cel_crew *c);
 void cel_crew_again(struct cel_crew *c);

@@ -169,6 +169,13 @@ struct cel_pool_ops {
     /* Stops a running job; lost() follows.  NULL unless CEL_POOL_ISOLATED. */
     celery_status (*kill)(struct cel_pool *p, struct cel_job *job, int signal);
 
+    /*
+     * Lets go of an accepted job that cannot be killed: lost() is told from inside, with SIGTERM
+     * as if that had ended it, and what comes of it later is dropped.  The process is about to end.
+     * CELERY_NONE: it is not running any more.  NULL where there is kill().
+     */
+    celery_status (*abandon)(struct cel_pool *p, struct cel_job *job);
+
     /* Tells a job that it should stop (celery_task_should_stop). */
     void (*interrupt)(struct cel_pool *p, struct cel_job *job);
 

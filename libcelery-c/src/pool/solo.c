@@ -6,6 +6,7 @@
 #include "pool/pace.h"
 #include "pool/pool.h"
 #include "pool/run_task.h"
+#include <signal.h>
 #include <unistd.h>
 
 #define PASS_TIME 0.002 /* seconds of work before the loop gets its turn */
@@ -226,6 +227,18 @@ static celery_status solo_recall(struct cel_pool *p, struct cel_job *job)
     return CELERY_OK;
 }
 
+/* What runs has the loop's thread: whoever asks is called from inside of it, or it has ended. */
+static celery_status solo_abandon(struct cel_pool *p, struct cel_job *job)
+{
+    struct solo *s = solo_of(p);
+    if (job != s->head) {
+        return CELERY_NONE;
+    }
+    s->head = NULL;
+    p->events->lost(p->events_ctx, job, SIGTERM, false);
+    return CELERY_OK;
+}
+
 static void solo_interrupt(struct cel_pool *p, struct cel_job *job)
 {
     struct solo *s = solo_of(p);
@@ -256,6 +269,7 @@ const struct cel_pool_ops cel_pool_solo = {
     .submit = solo_submit,
     .room = solo_room,
     .recall = solo_recall,
+    .abandon = solo_abandon,
     .interrupt = solo_interrupt,
     .resize = solo_resize,
     .stop = solo_stop,

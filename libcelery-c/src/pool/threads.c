@@ -357,6 +357,11 @@ static celery_status threads_recall(struct cel_pool *pool, struct cel_job *job)
     return cel_crew_recall(&threads_of(pool)->crew, job);
 }
 
+static celery_status threads_abandon(struct cel_pool *pool, struct cel_job *job)
+{
+    return cel_crew_abandon(&threads_of(pool)->crew, job);
+}
+
 static void threads_interrupt(struct cel_pool *pool, struct cel_job *job)
 {
     cel_crew_interrupt(&threads_of(pool)->crew, job);
@@ -461,6 +466,7 @@ const struct cel_pool_ops cel_pool_threads = {
     .submit = threads_submit,
     .room = threads_room,
     .recall = threads_recall,
+    .abandon = threads_abandon,
     .interrupt = threads_interrupt,
     .resize = threads_resize,
     .stop = threads_stop,

@@ -88,6 +88,26 @@ static void on_finished(void *ctx, struct cel_job *job, const struct cel_outcome
     cel_request_finish(of_job(job), outcome);
 }
 
+/*
+ * Ended by a shutdown.  Nobody runs it again if its message was acknowledged: Celery calls that
+ * RETRY when it was told to stop at once.  At the end of our own patience it is said as it is.
+ */
+static void cancelled(struct cel_request *r, int wait_status, struct cel_outcome *ret)
+{
+    bool gone = r->acknowledged && !r->orphaned;
+
+    r->w->abandoned |= gone;
+    if (gone && r->w->overdue) {
+        cel_report_lost(r, wait_status, ret);
+        cel_report_lost_retry(r, ret);
+        return;
+    }
+    cel_report_cancelled(r, ret);
+    if (r->started) {
+        cel_notice(r, CEL_NOTICE_CANCELLED);
+    }
+}
+
 static void on_lost(void *ctx, struct cel_job *job, int wait_status, bool timed_out)
 {
     struct cel_request *r = of_job(job);
@@ -96,10 +116,7 @@ static void on_lost(void *ctx, struct cel_job *job, int wait_status, bool timed_
 
     w->n_running--;
     if (r->cancelled) {
-        cel_report_cancelled(r, &outcome);
-        if (r->started) {
-            cel_notice(r, CEL_NOTICE_CANCELLED);
-        }
+        cancelled(r, wait_status, &outcome);
     } else if (timed_out) {
         cel_report_timeout(r, &outcome);
     } else if (r->state == CEL_REQ_STOPPING) {

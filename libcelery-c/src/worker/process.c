@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "worker/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,7 +169,7 @@ int cel_process_prepare(const struct cel_cmdline *line, celery_error *err)
     if (line->log_file && cel_log_set_file(line->log_file, err) < 0) {
         return 1;
     }
-    if (line->detach && detach(err) < 0) {
+    if (line->detach && !cel_again_is() && detach(err) < 0) {
         return 1;
     }
     return line->pid_file ? write_pid_file(line->pid_file, err) : 0;

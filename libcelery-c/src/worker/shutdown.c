@@ -3,6 +3,9 @@
 
 #include "base/log.h"
 #include "worker/request.h"
+#include "worker/unlock.h"
+
+#include <signal.h>
 
 /* Between two looks at the deadlines, seconds. */
 #define TICK 0.1
@@ -12,6 +15,9 @@
 
 /* A cold shutdown's settlements must be answered within this. */
 #define COLD_GRACE 5.0
+
+/* So long tasks get to see that they are told to stop, before they are ended for good. */
+#define STOP_GRACE 1.0
 
 static bool any_running(const struct celery_worker *w)
 {
@@ -41,6 +47,28 @@ static void return_waiting(struct celery_worker *w)
     cel_requests_event(w, CEL_REQ_RETURNED);
 }
 
+/* What has not stopped by now: its process is killed, its thread is left to itself. */
+static void let_go(struct celery_worker *w)
+{
+    struct cel_pool *p = w->pool;
+    struct cel_list *it;
+    struct cel_list *next;
+
+    cel_list_foreach(it, next, &w->requests) {
+        struct cel_request *r = cel_container_of(it, struct cel_request, node);
+
+        if (r->state != CEL_REQ_STOPPING || cel_unlock_is(r)) {
+            continue;
+        }
+        if (p->ops->kill) {
+            p->ops->kill(p, &r->job, SIGKILL);
+        } else if (p->ops->abandon) {
+            p->ops->abandon(p, &r->job);
+        }
+    }
+    w->let_go = true;
+}
+
 static void cancel_running(struct celery_worker *w)
 {
     struct cel_list *it;
@@ -49,13 +77,20 @@ static void cancel_running(struct celery_worker *w)
     cel_list_foreach(it, next, &w->requests) {
         cel_container_of(it, struct cel_request, node)->cancelled = true;
     }
-    w->abandoned |= any_running(w);
     cel_requests_event(w, CEL_REQ_CANCELLED);
+    if (w->pool->ops == &cel_pool_solo) {
+        let_go(w); /* it has not begun, and would take the loop with it */
+    }
 }
 
 static void begin(struct celery_worker *w, enum cel_shutdown how)
 {
+    bool first = w->shutdown == CEL_SHUTDOWN_NONE;
+
     w->shutdown = how;
+    if (first) {
+        cel_sdnotify_ending(w, w->again);
+    }
     w->shutdown_at = cel_loop_now(w->loop);
     w->idle_since = w->shutdown_at;
     cel_link_stop_consuming(w->link);
@@ -114,10 +149,16 @@ static void on_tick(void *ctx)
             cel_loop_stop(w->loop);
             return;
         }
+        if (elapsed > STOP_GRACE && !w->let_go) {
+            let_go(w);
+        }
         if (elapsed > COLD_GRACE / 2) {
             cel_results_give_up(w->results);
         }
     } else if (patience(w) > 0 && elapsed > patience(w)) {
+        w->overdue = w->shutdown == CEL_SHUTDOWN_WARM;
+        cel_log(CELERY_LOG_WARNING, "Out of patience after %g seconds: ending %zu tasks",
+                patience(w), w->n_running);
         begin(w, CEL_SHUTDOWN_COLD);
         cel_worker_check_shutdown(w);
         return;

@@ -265,6 +265,7 @@ void celery_worker_free(celery_worker *w)
     }
     w->shutdown = CEL_SHUTDOWN_DONE;
     cel_health_stop(w);
+    cel_sdnotify_stop(w);
     cel_vitals_fini(w);
     cel_pool_free(w->pool);
     w->link = cel_link_free(w->link);

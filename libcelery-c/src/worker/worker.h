@@ -12,6 +12,7 @@
 #include "worker/policy.h"
 #include "worker/results.h"
 #include "worker/revoked.h"
+#include "worker/sdnotify.h"
 #include "worker/vitals.h"
 #include <celery/worker.h>
 
@@ -60,8 +61,9 @@ struct celery_worker {
     struct cel_http_server *health; /* or NULL */
     struct cel_metrics *metrics;    /* or NULL */
     struct cel_vitals vitals;
-    uint64_t clock;           /* Lamport's, of all workers */
-    struct cel_canvas canvas; /* where the worker itself applies signatures */
+    struct cel_sdnotify *sdnotify; /* or NULL */
+    uint64_t clock;                /* Lamport's, of all workers */
+    struct cel_canvas canvas;      /* where the worker itself applies signatures */
     char reply_to[CEL_UUID_SIZE];
 
     struct cel_list requests; /* all that are not done */
@@ -92,7 +94,10 @@ struct celery_worker {
     double idle_since;  /* loop time since when no task runs during a shutdown */
     int exit_code;
     bool was_ready;
-    bool abandoned; /* something was left undone: exit code 1 */
+    bool abandoned; /* something was left undone, and nobody will do it: exit code 1 */
+    bool overdue;   /* worker_shutdown_timeout passed */
+    bool let_go;    /* of what did not stop in a cold shutdown */
+    bool again;     /* it shuts down to run anew */
     unsigned long jobs;
     struct cel_worker_counts counts;
     struct cel_notices notices;
