@@ -159,6 +159,38 @@ class Delayed(lib.Case):
         for r in later:
             r.get(timeout=LATE + 10)
 
+    @unittest.skipIf(lib.KIND == 'python', 'a matter of the C worker')
+    def test_what_is_handed_back_waits_in_the_levels(self):
+        """Beyond worker_eta_task_limit, and in no queues of our own; to its queue alone."""
+        if self.kind != 'c':
+            self.skipTest('upstream holds them')
+        queues = [dict(q) for q in CONF['task_queues']]
+        queues.append({'name': 'also.plain', 'exchange': {'name': 'plain', 'type': 'direct'},
+                       'routing_key': 'plain'})
+        w = self.start(conf=dict(CONF, task_queues=queues, worker_eta_task_limit=4),
+                       queues='also.plain')
+        lib.wait_for('bound', lambda: 'also.plain' in self.rabbit.queues(), LATE)
+        w.wait_output('ready', LATE)
+        start = time.time()
+        ids = [self.app.send_task('t.noop', exchange='plain', routing_key='plain',
+                                  countdown=6).id for _ in range(20)]
+        lib.wait_for('they wait in the levels', lambda: ready(self, 'celery_delayed_2') >= 8,
+                     5 + LATE)
+        self.assertFalse([n for n in self.rabbit.queues() if '.celery-c.delay.' in n])
+        self.assertIn(('celery_delayed_delivery', 'also.plain', '#.celery-c.back.also.plain'),
+                      [(b[0], b[2], b[3]) for b in self.rabbit.bindings()])
+        for i in ids:
+            self.app.AsyncResult(i).get(timeout=LATE + 10)
+        self.assertGreater(time.time() - start, 6 - EARLY)
+        lib.wait_for('each once in either queue', lambda: all(
+            x.output().count('t.noop[%s] succeeded' % i) == 1 for x in (w, self.worker)
+            for i in ids), LATE)
+        time.sleep(1)
+        for x in (w, self.worker):
+            self.assertEqual([x.output().count('t.noop[%s] succeeded' % i) for i in ids],
+                             [1] * len(ids))
+        w.stop()
+
     def test_retries_wait(self):
         start = time.time()
         r = self.app.send_task('t.retry', (2, 2), queue='q')

@@ -218,6 +218,10 @@ bool cel_router_can_delay(const struct cel_router *router, struct cel_slice exch
                           struct cel_slice routing_key)
 {
     bool delayed = cel_slice_is(exchange, CEL_DELAYED_DELIVERY);
+    if (cel_router_delays(router) && delayed &&
+        cel_delayed_returns_to(routing_key).len > 0) {
+        return true; /* a worker of ours bound it */
+    }
     for (size_t i = 0; cel_router_delays(router) && i < router->n_queues; i++) {
         const struct cel_queue *q = router->queues[i];
         bool same = delayed || cel_slice_is(exchange, q->exchange);

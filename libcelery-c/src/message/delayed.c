@@ -269,3 +269,54 @@ celery_status cel_delayed_key(struct cel_arena *a, double countdown,
     *ret_key = key;
     return CELERY_OK;
 }
+
+/* ---- what is given back ---- */
+
+enum { MAX_KEY = 255 };
+
+bool cel_delayed_can_return(const char *queue)
+{
+    return PREFIX + strlen(CEL_DELAYED_BACK) + strlen(queue) <= MAX_KEY &&
+           !strpbrk(queue, "*#");
+}
+
+struct cel_slice cel_delayed_returns_to(struct cel_slice key)
+{
+    struct cel_slice mark = CEL_SLICE(CEL_DELAYED_BACK);
+
+    return cel_slice_starts(key, mark)
+               ? cel_slice(key.data + mark.len, key.len - mark.len)
+               : CEL_SLICE_NULL;
+}
+
+/* lead, CEL_DELAYED_BACK and the name of a queue. */
+static char *return_text(struct cel_arena *a, const char *lead, const char *queue)
+{
+    size_t size = strlen(lead) + strlen(CEL_DELAYED_BACK) + strlen(queue) + 1;
+    char *text = cel_arena_alloc(a, size);
+
+    if (text) {
+        snprintf(text, size, "%s" CEL_DELAYED_BACK "%s", lead, queue);
+    }
+    return text;
+}
+
+celery_status cel_delayed_return_step(struct cel_arena *a, const char *queue,
+                                      struct cel_queue_step *ret_step, celery_error *err)
+{
+    *ret_step = (struct cel_queue_step){.kind = CEL_BIND_QUEUE,
+                                        .name = queue,
+                                        .source = CEL_DELAYED_DELIVERY,
+                                        .routing_key = return_text(a, "#.", queue)};
+    return ret_step->routing_key ? CELERY_OK : cel_error_nomem(err);
+}
+
+celery_status cel_delayed_return_key(struct cel_arena *a, double seconds,
+                                     const char *queue, char **ret_key, celery_error *err)
+{
+    const char *text = return_text(a, "", queue);
+
+    *ret_key = NULL;
+    return text ? cel_delayed_key(a, seconds, cel_slice_of(text), ret_key, err)
+                : cel_error_nomem(err);
+}

@@ -47,6 +47,28 @@ celery_status cel_delayed_key(struct cel_arena *a, double countdown,
                               struct cel_slice routing_key, char **ret_key,
                               celery_error *err);
 
+/*
+ * A message that a worker of ours gives back until its time waits in the levels, too, and then
+ * goes to its queue alone: by a key of our own, which the queue is bound with.  It could reach
+ * others by the key that it was sent with.
+ */
+#define CEL_DELAYED_BACK "celery-c.back."
+
+/* True if there can be such a key: names that fit, without a topic's wildcards. */
+bool cel_delayed_can_return(const char *queue);
+
+/* The queue that a key (without bits) of that kind names; empty: it is none. */
+struct cel_slice cel_delayed_returns_to(struct cel_slice key);
+
+/* The binding of such a queue to CEL_DELAYED_DELIVERY; texts are the arena's. */
+celery_status cel_delayed_return_step(struct cel_arena *a, const char *queue,
+                                      struct cel_queue_step *ret_step, celery_error *err);
+
+/* The key for CEL_DELAYED_ENTRY of a message that is back after so many seconds (1 or more). */
+celery_status cel_delayed_return_key(struct cel_arena *a, double seconds,
+                                     const char *queue, char **ret_key,
+                                     celery_error *err);
+
 /* A routing key without the bits of an earlier delay. */
 struct cel_slice cel_delayed_strip(struct cel_slice routing_key);
 

@@ -45,6 +45,8 @@ static bool is_own(struct cel_slice name)
         }
     }
     return cel_slice_starts(name, CEL_SLICE("x-first-death-")) ||
+           cel_slice_starts(name, CEL_SLICE("x-celery-c-")) ||
+           cel_slice_is(name, "x-delivery-count") ||
            cel_slice_starts(name, CEL_SLICE("x-last-death-"));
 }
 

@@ -78,6 +78,7 @@ static void drop(struct cel_amqp_transport *a)
     struct cel_amqp_conn *conn = a->conn;
 
     a->connected = false;
+    a->native_delay = false;
     a->conn = NULL;
     a->connects++;
     a->consuming.channel = a->publishing.channel = a->asking.channel = NULL;

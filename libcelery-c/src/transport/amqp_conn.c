@@ -423,6 +423,13 @@ static void say_goodbye(struct cel_amqp_conn *c)
     }
 }
 
+void cel_amqp_conn_flush(struct cel_amqp_conn *c)
+{
+    if (c && c->phase == CEL_AMQP_UP) {
+        cel_conn_flush(c->conn);
+    }
+}
+
 struct cel_amqp_conn *cel_amqp_conn_free(struct cel_amqp_conn *c)
 {
     celery_error err = {0};

@@ -52,6 +52,9 @@ celery_status cel_amqp_conn_open(struct cel_loop *loop,
                                  const struct cel_amqp_conn_events *events, void *ctx,
                                  struct cel_amqp_conn **ret_conn, celery_error *err);
 
+/* Writes now what the end of the pass would write, as far as the socket takes it. */
+void cel_amqp_conn_flush(struct cel_amqp_conn *c);
+
 /*
  * Drops it at once with its channels; pending operations end first (as in closed()), no event
  * follows.  What is in the outgoing buffer is written as far as the socket takes it, with

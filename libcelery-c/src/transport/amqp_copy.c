@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport/amqp_copy.h"
+#include "transport/amqp_state.h"
 
-/* RabbitMQ refuses messages in the name of another user than the connection's. */
-static const struct cel_node *without_user(struct cel_arena *a,
-                                           const struct cel_node *properties)
+/* NULL: out of memory. */
+static struct cel_node *without(struct cel_arena *a, const struct cel_node *object,
+                                const char *name)
 {
-    struct cel_node *copy;
+    struct cel_node *copy = cel_node_new(a, CELERY_KIND_OBJECT);
 
-    if (!cel_node_get(properties, CEL_SLICE("user_id"))) {
-        return properties;
-    }
-    copy = cel_node_new(a, CELERY_KIND_OBJECT);
-    for (const struct cel_node *k = cel_node_first(properties), *v; copy && k;
-         k = v->next) {
+    for (const struct cel_node *k = cel_node_first(object), *v; copy && k; k = v->next) {
         v = k->next;
-        if (!cel_slice_is(cel_node_text(k), "user_id") &&
+        if (!cel_slice_is(cel_node_text(k), name) &&
             cel_node_put(a, copy, cel_node_text(k), cel_node_copy(a, v)) < 0) {
             return NULL;
         }
     }
     return copy;
+}
+
+/* RabbitMQ refuses messages in the name of another user than the connection's. */
+static const struct cel_node *without_user(struct cel_arena *a,
+                                           const struct cel_node *properties)
+{
+    return cel_node_get(properties, CEL_SLICE("user_id"))
+               ? without(a, properties, "user_id")
+               : properties;
 }
 
 struct cel_envelope *cel_amqp_copy(const struct cel_envelope *env)
@@ -33,8 +38,8 @@ struct cel_envelope *cel_amqp_copy(const struct cel_envelope *env)
     arena = copy->arena;
     *copy = *env;
     copy->arena = arena;
-    copy->headers = env->headers ? cel_node_copy(&copy->arena, env->headers)
-                                 : cel_node_new(&copy->arena, CELERY_KIND_OBJECT);
+    /* The broker's own count is of what the copy replaces. */
+    copy->headers = without(&copy->arena, env->headers, CEL_AMQP_DELIVERY_COUNT);
     if (env->properties) {
         copy->properties = without_user(&copy->arena, env->properties);
     }
@@ -68,4 +73,11 @@ bool cel_amqp_copy_text(struct cel_envelope *copy, const char *name,
 bool cel_amqp_copy_redelivered(struct cel_envelope *copy)
 {
     return cel_amqp_copy_node(copy, "redelivered", cel_node_new_bool(&copy->arena, true));
+}
+
+bool cel_amqp_copy_deliveries(struct cel_envelope *copy, const struct cel_amqp_held *h,
+                              int64_t more)
+{
+    return !cel_queue_is_quorum(&h->queue->def) || h->deliveries + more == 0 ||
+           cel_amqp_copy_int(copy, CEL_AMQP_DELIVERIES, h->deliveries + more);
 }

@@ -343,10 +343,39 @@ void cel_amqp_forget_declared(struct cel_amqp_queue *q)
 {
     q->declared = false;
     q->dead_declared = false;
+    q->delay_bound = false;
     memset(q->delays, 0, sizeof q->delays);
 }
 
 /* ---- native delayed delivery ---- */
+
+struct delaying {
+    struct cel_amqp_transport *a;
+    struct cel_done done;
+};
+
+static void on_levels(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct delaying d = *(struct delaying *)ctx;
+
+    cel_free(ctx);
+    d.a->native_delay = d.a->native_delay || !err;
+    cel_done(d.done, err, answer);
+}
+
+static void run_delaying(struct cel_amqp_transport *a, struct cel_amqp_ask *give_ask,
+                         struct cel_done done)
+{
+    struct delaying *d = cel_alloc(sizeof *d);
+
+    if (!d) {
+        cel_amqp_ask_drop(give_ask);
+        cel_amqp_refuse(done, CELERY_ENOMEM);
+        return;
+    }
+    *d = (struct delaying){a, done};
+    cel_amqp_ask_run(a, give_ask, (struct cel_done){on_levels, d});
+}
 
 void cel_amqp_declare_delayed(struct cel_transport *t, const char *queue_type,
                               const struct cel_queue *queues, size_t n,
@@ -384,7 +413,7 @@ void cel_amqp_declare_delayed(struct cel_transport *t, const char *queue_type,
         cel_done(done, &err, 0);
         return;
     }
-    cel_amqp_ask_run(a, ask, done);
+    run_delaying(a, ask, done);
 }
 
 /* ---- counting and purging ---- */

@@ -2,7 +2,11 @@
 #include "transport/amqp_delay.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "message/delayed.h"
+#include "transport/amqp_ask.h"
 #include "transport/amqp_declare.h"
+#include "transport/amqp_post.h"
 #include <stdio.h>
 
 /* Seconds for which a declaration counts; less than what x-expires has beyond the waits. */
@@ -108,4 +112,66 @@ void cel_amqp_delay_declare(struct cel_amqp_transport *a, struct cel_amqp_queue 
     cel_amqp_delay_name(q, level, name, sizeof name);
     cel_amqp_declare_own(a, name, arguments, (struct cel_done){on_declared, d});
     cel_arena_fini(&arena);
+}
+
+/* ---- native delayed delivery ---- */
+
+bool cel_amqp_delay_is_native(const struct cel_amqp_transport *a,
+                              const struct cel_amqp_queue *q)
+{
+    return a->native_delay && cel_delayed_can_return(q->name);
+}
+
+struct binding {
+    struct cel_amqp_queue *queue;
+    struct cel_done done;
+};
+
+static void on_bound(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct binding b = *(struct binding *)ctx;
+
+    cel_free(ctx);
+    b.queue->delay_bound = !err;
+    cel_done(b.done, err, 0);
+}
+
+void cel_amqp_delay_bind(struct cel_amqp_transport *a, struct cel_amqp_queue *q,
+                         struct cel_done done)
+{
+    struct cel_arena arena = {0};
+    struct cel_queue_step step;
+    struct cel_amqp_ask *ask;
+    struct binding *b;
+
+    if (q->delay_bound) {
+        cel_done(done, NULL, 0);
+        return;
+    }
+    b = cel_alloc(sizeof *b);
+    if (!b || cel_delayed_return_step(&arena, q->name, &step, NULL) < 0) {
+        cel_free(b);
+        cel_arena_fini(&arena);
+        cel_amqp_refuse(done, CELERY_ENOMEM);
+        return;
+    }
+    *b = (struct binding){q, done};
+    ask = cel_amqp_ask_new(a);
+    cel_amqp_ask_step(ask, &step);
+    cel_amqp_ask_run(a, ask, (struct cel_done){on_bound, b});
+    cel_arena_fini(&arena);
+}
+
+void cel_amqp_delay_native(struct cel_amqp_transport *a, const struct cel_amqp_queue *q,
+                           struct cel_envelope *copy, double until, struct cel_done done)
+{
+    double left = until - cel_clock_wall();
+    char *key;
+
+    if (cel_delayed_return_key(&copy->arena, left < 1 ? 1 : left, q->name, &key, NULL) <
+        0) {
+        cel_amqp_refuse(done, CELERY_ENOMEM);
+        return;
+    }
+    cel_amqp_post(&a->base, CEL_DELAYED_ENTRY, key, copy, done);
 }

@@ -19,6 +19,21 @@ void cel_amqp_delay_declare(struct cel_amqp_transport *a, struct cel_amqp_queue 
                             unsigned level, struct cel_done done);
 
 /*
+ * Native delayed delivery, where it is on: its levels hold such messages, too, as people and
+ * tools expect.  False: there is none for this queue.
+ */
+bool cel_amqp_delay_is_native(const struct cel_amqp_transport *a,
+                              const struct cel_amqp_queue *q);
+
+/* Binds the queue, once. */
+void cel_amqp_delay_bind(struct cel_amqp_transport *a, struct cel_amqp_queue *q,
+                         struct cel_done done);
+
+/* Publishes a copy to the levels; it is back in its queue a little before then. */
+void cel_amqp_delay_native(struct cel_amqp_transport *a, const struct cel_amqp_queue *q,
+                           struct cel_envelope *copy, double until, struct cel_done done);
+
+/*
  * Arguments of a queue whose messages go on to another after ttl milliseconds; it is gone when
  * nobody used it for expires.  NULL: out of memory.
  */

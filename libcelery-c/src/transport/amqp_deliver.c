@@ -23,12 +23,31 @@ static void broadcast(struct cel_amqp_transport *a, struct cel_envelope *give_en
                               give_envelope);
 }
 
+static int64_t header(const struct cel_envelope *env, const char *name)
+{
+    return cel_node_int(cel_envelope_header(env, cel_slice_of(name)), 0);
+}
+
+/*
+ * How often a message of a quorum queue came back.  Senders can write these headers, too, but
+ * the broker's is the broker's when it says that it delivers again.
+ */
+static int64_t deliveries(const struct cel_envelope *env, bool again)
+{
+    int64_t before = header(env, CEL_AMQP_DELIVERIES);
+    int64_t count = again ? header(env, CEL_AMQP_DELIVERY_COUNT) : 0;
+
+    return before < 0 || before > INT32_MAX || count < 0 || count > INT32_MAX
+               ? 0
+               : before + count;
+}
+
 /* Ours to settle.  False: no memory to remember it. */
-static bool hold(struct cel_amqp_consumer *c, uint64_t broker_tag,
+static bool hold(struct cel_amqp_consumer *c, const struct cel_amqp_method *deliver,
                  const celery_error *malformed, struct cel_delivery *d)
 {
     struct cel_envelope *env = d->envelope;
-    struct cel_amqp_held *h = cel_amqp_hold_add(c->a, broker_tag, &d->tag);
+    struct cel_amqp_held *h = cel_amqp_hold_add(c->a, deliver->tag, &d->tag);
 
     if (!h) {
         return false;
@@ -37,10 +56,10 @@ static bool hold(struct cel_amqp_consumer *c, uint64_t broker_tag,
     h->envelope = env;
     h->redelivered = d->redelivered;
     h->cut = malformed && malformed->status == CELERY_ELIMIT;
-    h->starts =
-        d->redelivered
-            ? cel_node_int(cel_envelope_header(env, CEL_SLICE(CEL_AMQP_STARTS)), 0)
-            : 0;
+    h->starts = d->redelivered ? header(env, CEL_AMQP_STARTS) : 0;
+    if (d->redelivered && cel_queue_is_quorum(&c->queue->def)) {
+        h->deliveries = deliveries(env, deliver->bits & CEL_AMQP_REDELIVERED);
+    }
     return true;
 }
 
@@ -69,7 +88,7 @@ void cel_amqp_deliver(void *ctx, const struct cel_amqp_method *deliver,
         cel_node_bool(cel_envelope_header(give_envelope, CEL_SLICE("redelivered")),
                       false);
     give_envelope->redelivered = d.redelivered;
-    if (!c->no_ack && !hold(c, deliver->tag, malformed, &d)) {
+    if (!c->no_ack && !hold(c, deliver, malformed, &d)) {
         cel_envelope_free(give_envelope);
         cel_amqp_tell_reject(a, deliver->tag, true);
         return;

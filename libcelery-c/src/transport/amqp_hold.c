@@ -25,6 +25,8 @@ enum { NEST_TTL = 2000, NEST_EXPIRES = 600 * 1000 };
 
 enum { LINES = 5 }; /* of warnings in one pass */
 
+enum { LIMIT_OF_4 = 20 }; /* x-delivery-limit of RabbitMQ 4 where nothing is set */
+
 /* A copy on its way. */
 struct nesting {
     struct cel_list node; /* in holding.moves */
@@ -34,10 +36,11 @@ struct nesting {
     uint64_t tag;    /* what it is for */
     uint64_t number; /* in the copy's header */
     uint64_t broker_tag;
-    bool sent;   /* with the publisher: on_posted() will come */
-    bool posted; /* confirmed */
-    bool dead;   /* nobody waits for it any more; on_posted() frees it */
-    bool counts; /* a start; otherwise a renewal */
+    bool sent;      /* with the publisher: on_posted() will come */
+    bool posted;    /* confirmed */
+    bool dead;      /* nobody waits for it any more; on_posted() frees it */
+    bool counts;    /* a start; otherwise a renewal */
+    int64_t starts; /* in the copy */
     double deadline;
     int64_t answer;
     struct cel_done done;
@@ -151,10 +154,14 @@ static void take_over(struct nesting *n)
     struct cel_amqp_held *h = cel_hold_get(&n->a->hold, n->tag);
 
     cel_amqp_tell_ack(n->a, h->broker_tag, false);
+    if (n->counts) {
+        cel_amqp_conn_flush(n->a->conn); /* what starts now may take us along */
+    }
     cel_amqp_hold_retag(n->a, n->tag, n->broker_tag);
     h->nested = true;
     h->orphan = false;
     h->started = h->started || n->counts;
+    h->counted = n->starts;
     finish(n, NULL, n->answer);
 }
 
@@ -337,11 +344,13 @@ void cel_amqp_nest_arrived(struct cel_amqp_transport *a, uint64_t broker_tag,
 
 /* ---- sending one ---- */
 
-static bool mark(struct nesting *n, int64_t starts)
+/* What the copy says when it comes back; from us it comes only with our end. */
+static bool mark(struct nesting *n, const struct cel_amqp_held *h)
 {
     return cel_amqp_copy_redelivered(n->copy) &&
            cel_amqp_copy_int(n->copy, CEL_AMQP_COPY, (int64_t)n->number) &&
-           (starts == 0 || cel_amqp_copy_int(n->copy, CEL_AMQP_STARTS, starts));
+           (n->starts == 0 || cel_amqp_copy_int(n->copy, CEL_AMQP_STARTS, n->starts)) &&
+           cel_amqp_copy_deliveries(n->copy, h, 1);
 }
 
 /* With so many starts counted in the copy.  The record is HELD. */
@@ -361,10 +370,11 @@ static void nest(struct cel_amqp_transport *a, uint64_t tag, int64_t starts, boo
     n->tag = tag;
     n->number = ++a->holding.numbers;
     n->counts = counts;
+    n->starts = starts;
     n->answer = h->starts;
     n->done = done;
     n->copy = cel_amqp_copy(h->envelope);
-    if (!n->copy || !mark(n, starts)) {
+    if (!n->copy || !mark(n, h)) {
         free_nesting(n);
         cel_amqp_refuse(done, CELERY_ENOMEM);
         return;
@@ -378,11 +388,44 @@ static void nest(struct cel_amqp_transport *a, uint64_t tag, int64_t starts, boo
     }
 }
 
-/* The owner of the queue chose the broker's limit; a copy would begin at zero. */
-static bool broker_counts(const struct cel_amqp_held *h)
+/* x-delivery-limit of a quorum queue as far as we can know it; policies are the broker's. */
+static int64_t delivery_limit(const struct cel_amqp_transport *a,
+                              const struct cel_amqp_held *h)
 {
-    return cel_queue_is_quorum(&h->queue->def) &&
-           cel_node_get(h->queue->def.arguments, CEL_SLICE("x-delivery-limit"));
+    const struct cel_amqp_server *server = cel_amqp_conn_server(a->conn);
+    int64_t limit =
+        cel_node_int(cel_node_get(h->queue->def.arguments, CEL_SLICE("x-delivery-limit")),
+                     server && server->major >= 4 ? LIMIT_OF_4 : -1);
+
+    return limit < 0 ? INT64_MAX : limit;
+}
+
+/*
+ * A quorum queue counts what comes back itself.  That has its limit and is no more than that
+ * many starts, but what merely lay with a consumer that ended is counted, too.  So who has used
+ * up its budget there is started once more, alone, and that start is in a copy: if it comes
+ * back from that, it was this message.  Before, and where the broker's limit is no higher than
+ * ours, there are no copies, because their count at the broker begins at zero.
+ */
+static void count_quorum(struct cel_amqp_transport *a, uint64_t tag, int64_t most,
+                         struct cel_done done)
+{
+    struct cel_amqp_held *h = cel_hold_get(&a->hold, tag);
+    int64_t budget = a->base.redelivery_budget > 0 ? a->base.redelivery_budget : most;
+    int64_t limit = delivery_limit(a, h);
+    int64_t carried =
+        cel_node_int(cel_envelope_header(h->envelope, CEL_SLICE(CEL_AMQP_DELIVERIES)), 0);
+
+    if (h->starts >= budget || (carried > 0 && h->deliveries > limit)) {
+        cel_done(done, NULL, h->starts >= budget ? h->starts : h->deliveries);
+    } else if (h->deliveries < budget) {
+        cel_done(done, NULL, h->deliveries > 0 ? h->deliveries - 1 : 0);
+    } else if (most < budget || h->started || h->cut || limit <= budget) {
+        cel_done(done, NULL, budget - 1);
+    } else {
+        h->starts = budget - 1;
+        nest(a, tag, budget, true, done);
+    }
 }
 
 void cel_amqp_count_start(struct cel_transport *t, uint64_t tag, int64_t most,
@@ -397,7 +440,9 @@ void cel_amqp_count_start(struct cel_transport *t, uint64_t tag, int64_t most,
     h = cel_hold_get(&a->hold, tag);
     if (!h || h->state != CEL_AMQP_HELD) {
         cel_done(done, NULL, -1);
-    } else if (h->started || h->starts >= most || h->cut || broker_counts(h)) {
+    } else if (cel_queue_is_quorum(&h->queue->def)) {
+        count_quorum(a, tag, most, done);
+    } else if (h->started || h->starts >= most || h->cut) {
         cel_done(done, NULL, h->starts);
     } else {
         nest(a, tag, h->starts + 1, true, done);
@@ -436,7 +481,8 @@ static void renew(struct cel_amqp_transport *a)
             if (n++ < LINES) {
                 warn(a, h);
             }
-            nest(a, tag, h->starts + h->started, false, (struct cel_done){0});
+            nest(a, tag, h->started ? h->counted : h->starts, false,
+                 (struct cel_done){0});
         }
         tag = next;
     }

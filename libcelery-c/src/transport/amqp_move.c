@@ -20,6 +20,7 @@ struct move {
     uint64_t tag;
     enum move_kind kind;
     unsigned level; /* of a delay */
+    double until;
     bool cut;
     struct cel_done done;
 };
@@ -139,6 +140,7 @@ void cel_amqp_move_back(struct cel_amqp_transport *a, uint64_t tag, const char *
     if (ok && header) {
         ok = cel_amqp_copy_int(m->copy, header, value);
     }
+    ok = ok && cel_amqp_copy_deliveries(m->copy, h, 1);
     if (!ok) {
         no_memory(m);
         return;
@@ -185,6 +187,29 @@ void cel_amqp_move_away(struct cel_amqp_transport *a, uint64_t tag, struct cel_d
 
 /* ---- later ---- */
 
+/* The levels may have been deleted: from now on our own queues. */
+static void on_native(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct move *m = ctx;
+
+    if (err && err->status != CELERY_ECLOSED) {
+        m->a->native_delay = false;
+    }
+    on_copied(m, err, answer);
+}
+
+static void on_native_ready(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct move *m = ctx;
+
+    if (err) {
+        on_native(m, err, 0);
+    } else {
+        cel_amqp_delay_native(m->a, m->queue, m->copy, m->until,
+                              (struct cel_done){on_native, m});
+    }
+}
+
 static void on_delay_ready(void *ctx, const celery_error *err, int64_t answer)
 {
     struct move *m = ctx;
@@ -207,8 +232,14 @@ void cel_amqp_move_delay(struct cel_amqp_transport *a, uint64_t tag, double unti
     if (!m) {
         return;
     }
-    if (h->redelivered && !cel_amqp_copy_redelivered(m->copy)) {
+    if ((h->redelivered && !cel_amqp_copy_redelivered(m->copy)) ||
+        !cel_amqp_copy_deliveries(m->copy, h, 0)) {
         no_memory(m);
+        return;
+    }
+    m->until = until;
+    if (cel_amqp_delay_is_native(a, m->queue)) {
+        cel_amqp_delay_bind(a, m->queue, (struct cel_done){on_native_ready, m});
         return;
     }
     m->level = cel_amqp_delay_level(until);

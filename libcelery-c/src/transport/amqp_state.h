@@ -38,6 +38,7 @@ struct cel_amqp_queue {
     bool wanted;                    /* consume() was called */
     bool restoring;                 /* is being declared and consumed again */
     bool dead_declared;             /* its dead-letter queue, on this connection */
+    bool delay_bound;               /* to native delayed delivery, on this connection */
     uint8_t nest;                   /* enum cel_amqp_nest_state */
     double delays[CEL_AMQP_LEVELS]; /* when its delay queues were declared */
     struct cel_amqp_consumer *consumer; /* the one with the count that is wanted last */
@@ -58,6 +59,8 @@ struct cel_amqp_held {
     struct cel_envelope *envelope; /* the owner's, alive until it is settled */
     double since;                  /* when the broker's clock for it began to run */
     int64_t starts;                /* counted before this delivery */
+    int64_t counted;               /* of this one and before: what our copy says */
+    int64_t deliveries; /* of a quorum queue: how often it came back before this one */
     uint8_t state;
     bool redelivered;
     bool started; /* a start of this delivery was counted */
@@ -132,6 +135,7 @@ struct cel_amqp_transport {
 
     struct cel_amqp_conn *conn;
     bool connected;
+    bool native_delay; /* its levels were declared on this connection */
     unsigned connects; /* tells a callback that it was closed meanwhile */
     struct cel_done on_connected;
     struct cel_source *flush; /* end of a pass */

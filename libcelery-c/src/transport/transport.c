@@ -155,6 +155,7 @@ void cel_transport_set_up(struct cel_transport *t, const struct cel_config *conf
                                          CEL_TRANSPORT_MAX_DEAD);
     t->lease_seconds =
         cel_config_double(config, "worker_lease_seconds", CEL_TRANSPORT_LEASE);
+    t->redelivery_budget = cel_config_int(config, "worker_redelivery_budget", 3);
     t->login.method = cel_config_text(config, "broker_login_method");
     t->login.heartbeat = cel_config_double(config, "broker_heartbeat", 0);
     t->login.checkrate = cel_config_double(config, "broker_heartbeat_checkrate", 0);

@@ -210,7 +210,8 @@ struct cel_transport_ops {
      * them were counted before this one and never ended; -1: it is no longer ours.  Asked
      * again for the same delivery, it is counted once.  The count outlives its consumer and
      * ends with the settlement; a message that goes back keeps it, unless it was started
-     * here.  NULL: the broker cannot.
+     * here.  A broker that counts what comes back itself is asked instead, up to the
+     * redelivery_budget.  NULL: the broker cannot.
      */
     void (*count_start)(struct cel_transport *t, uint64_t tag, int64_t most,
                         struct cel_done done);
@@ -257,6 +258,7 @@ struct cel_transport {
     double connect_timeout; /* seconds, if the options say nothing; 0: the usual 4 */
     size_t max_message; /* bytes; larger ones are parked unread.  Set before connect */
     size_t max_dead;    /* entries kept in a dead-letter list; the oldest make room */
+    int64_t redelivery_budget; /* starts without an end until the owner parks a message */
     double
         lease_seconds; /* until what a silent consumer holds goes to others, 1 or more */
     struct cel_transport_login login; /* borrowed texts.  Set before connect */

@@ -90,6 +90,36 @@ static void test_a_direct_exchange_is_left_out(void **state)
     assert_string_equal(steps[1].source, "x");
 }
 
+static void test_what_is_given_back_has_a_key_of_its_own(void **state)
+{
+    (void)state;
+    struct cel_queue_step step;
+    struct cel_slice queue;
+    char *got, long_name[] =
+                   "012345678901234567890123456789012345678901234567890123456789"
+                   "012345678901234567890123456789012345678901234567890123456789"
+                   "012345678901234567890123456789012345678901234567890123456789"
+                   "01234";
+    assert_int_equal(cel_delayed_return_step(&arena, "q.x", &step, NULL), CELERY_OK);
+    assert_int_equal(step.kind, CEL_BIND_QUEUE);
+    assert_string_equal(step.name, "q.x");
+    assert_string_equal(step.source, CEL_DELAYED_DELIVERY);
+    assert_string_equal(step.routing_key, "#.celery-c.back.q.x");
+    assert_int_equal(cel_delayed_return_key(&arena, 3.5, "q.x", &got, NULL), CELERY_OK);
+    assert_string_equal(got, ZEROS "0.0.1.1.celery-c.back.q.x");
+    queue = cel_delayed_returns_to(cel_delayed_strip(cel_slice_of(got)));
+    assert_true(cel_slice_is(queue, "q.x"));
+    assert_int_equal(cel_delayed_returns_to(CEL_SLICE("jobs.q")).len, 0);
+    assert_true(cel_delayed_can_return("q.x"));
+    assert_false(cel_delayed_can_return("q.*"));
+    assert_false(cel_delayed_can_return("#"));
+    assert_true(cel_delayed_can_return(long_name));
+    assert_int_equal(cel_delayed_return_key(&arena, 1, long_name, &got, NULL), CELERY_OK);
+    assert_int_equal(strlen(got), 255);
+    assert_string_equal(key(2, got) + 56, got + 56); /* a retry of it goes the same way */
+    assert_false(cel_delayed_can_return(key(1, long_name)));
+}
+
 static void test_an_unknown_queue_type(void **state)
 {
     (void)state;
@@ -108,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_delayed),
         cmocka_unit_test(test_a_key_is_delayed_once),
         cmocka_unit_test(test_a_direct_exchange_is_left_out),
+        cmocka_unit_test(test_what_is_given_back_has_a_key_of_its_own),
         cmocka_unit_test(test_an_unknown_queue_type),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
