@@ -95,10 +95,18 @@ class Faults(lib.Case):
 
     def test_closed_connections_under_load(self):
         self.begin()
-        ids = self.send(4000, 't.sleep', (0.001,))
+        ids, most = [], 0
         for i in range(CLOSED):
+            if len(ids) - self.db1.dbsize() < 500:
+                ids += self.send(1000, 't.sleep', (0.01,))
             time.sleep(0.1)
+            start = time.monotonic()
             self.rabbit.close_connections()
+            done = self.db1.dbsize()
+            lib.wait_for('closed %d times: consumes again' % i,
+                         lambda: self.db1.dbsize() > done, AGAIN * lib.PATIENCE, 0.01)
+            most = max(most, time.monotonic() - start)
+        print('  %d tasks, consumes again within %.2f s each time' % (len(ids), most))
         self.all_done('%d connections closed' % CLOSED, ids)
         self.consumes_again('connections closed')
         self.assertEqual(self.worker.stop(), 0)
