@@ -91,19 +91,10 @@ celery_status cel_command_decode(struct cel_envelope *env,
                                  const struct cel_call_limits *limits,
                                  struct cel_node **ret_body, celery_error *err)
 {
-    struct cel_slice compression =
-        cel_node_text(cel_envelope_header(env, CEL_SLICE("compression")));
+    celery_status status = cel_body_decode(env, limits, ret_body, err);
 
-    switch (cel_task_decode(&env->arena, env->body, env->content_type, compression,
-                            limits, ret_body, err)) {
-    case CEL_CALL_OK:
-        break;
-    case CEL_CALL_NOMEM:
-        return cel_error_nomem(err);
-    case CEL_CALL_CONTENT:
-        return CELERY_ECONTENT;
-    default:
-        return CELERY_EMESSAGE;
+    if (status < 0) {
+        return status;
     }
     return (*ret_body)->kind == CELERY_KIND_OBJECT ? CELERY_OK
                                                    : wrong("the body is no map", err);

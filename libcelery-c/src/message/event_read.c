@@ -8,21 +8,12 @@ celery_status cel_event_read(struct cel_envelope *env,
                              const struct cel_call_limits *limits,
                              struct cel_event_batch *ret, celery_error *err)
 {
-    struct cel_slice compression =
-        cel_node_text(cel_envelope_header(env, CEL_SLICE("compression")));
     struct cel_node *body = NULL;
+    celery_status status = cel_body_decode(env, limits, &body, err);
 
     *ret = (struct cel_event_batch){0};
-    switch (cel_task_decode(&env->arena, env->body, env->content_type, compression,
-                            limits, &body, err)) {
-    case CEL_CALL_OK:
-        break;
-    case CEL_CALL_NOMEM:
-        return cel_error_nomem(err);
-    case CEL_CALL_CONTENT:
-        return CELERY_ECONTENT;
-    default:
-        return CELERY_EMESSAGE;
+    if (status < 0) {
+        return status;
     }
     if (body->kind == CELERY_KIND_OBJECT) {
         *ret = (struct cel_event_batch){.next = body, .left = 1};

@@ -284,3 +284,23 @@ celery_status cel_task_fields_check(const struct cel_task_call *call, celery_err
     }
     return CELERY_OK;
 }
+
+celery_status cel_body_decode(struct cel_envelope *env,
+                              const struct cel_call_limits *limits,
+                              struct cel_node **ret_body, celery_error *err)
+{
+    struct cel_slice compression =
+        cel_node_text(cel_envelope_header(env, CEL_SLICE("compression")));
+
+    switch (cel_task_decode(&env->arena, env->body, env->content_type, compression,
+                            limits, ret_body, err)) {
+    case CEL_CALL_OK:
+        return CELERY_OK;
+    case CEL_CALL_NOMEM:
+        return cel_error_nomem(err);
+    case CEL_CALL_CONTENT:
+        return CELERY_ECONTENT;
+    default:
+        return CELERY_EMESSAGE;
+    }
+}

@@ -29,4 +29,12 @@ enum cel_call_fault cel_task_decode(struct cel_arena *a, struct cel_slice body,
                                     const struct cel_call_limits *limits,
                                     struct cel_node **ret_node, celery_error *err);
 
+/*
+ * The body of a message that is no task: a command, a reply, events.  Borrowed from the
+ * envelope.  CELERY_EMESSAGE, CELERY_ECONTENT, CELERY_ELIMIT with the reason, CELERY_ENOMEM.
+ */
+celery_status cel_body_decode(struct cel_envelope *env,
+                              const struct cel_call_limits *limits,
+                              struct cel_node **ret_body, celery_error *err);
+
 #endif

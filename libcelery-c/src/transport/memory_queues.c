@@ -161,8 +161,11 @@ void cel_memory_slot_set_credit(struct cel_transport *t, unsigned count)
     cel_loop_wake(t->loop);
 }
 
-void cel_memory_slot_purge(struct cel_transport *t, const char *queue,
-                           struct cel_done done)
+/* What is done to a queue, with the lock held; the answer. */
+typedef size_t (*queue_fn)(struct cel_memory_broker *b, struct cel_memory_queue *q);
+
+static void with_queue(struct cel_transport *t, const char *queue, queue_fn fn,
+                       struct cel_done done)
 {
     struct cel_memory *m = cel_memory_of(t);
     struct cel_memory_queue *q;
@@ -173,45 +176,44 @@ void cel_memory_slot_purge(struct cel_transport *t, const char *queue,
     }
     pthread_mutex_lock(&m->broker->lock);
     q = cel_map_get(&m->broker->queues, cel_slice_of(queue));
-    n = q ? cel_memory_purge(q) : 0;
+    n = q ? fn(m->broker, q) : 0;
     pthread_mutex_unlock(&m->broker->lock);
     cel_done(done, NULL, (int64_t)n);
 }
 
-/* What is left of it is an empty queue that nothing comes to. */
-void cel_memory_slot_delete_queue(struct cel_transport *t, const char *queue,
-                                  struct cel_done done)
+static size_t purge(struct cel_memory_broker *b, struct cel_memory_queue *q)
 {
-    struct cel_memory *m = cel_memory_of(t);
-    struct cel_memory_queue *q;
+    return cel_memory_purge(q);
+}
 
-    if (cel_memory_closed(m, done)) {
-        return;
-    }
-    cel_memory_slot_cancel(t, queue, NULL);
-    pthread_mutex_lock(&m->broker->lock);
-    q = cel_map_get(&m->broker->queues, cel_slice_of(queue));
-    if (q) {
-        cel_memory_purge(q);
-        cel_memory_unbind(m->broker, q);
-    }
-    pthread_mutex_unlock(&m->broker->lock);
-    cel_done(done, NULL, 0);
+static size_t count(struct cel_memory_broker *b, struct cel_memory_queue *q)
+{
+    return q->count;
+}
+
+/* What is left of it is an empty queue that nothing comes to. */
+static size_t delete (struct cel_memory_broker *b, struct cel_memory_queue *q)
+{
+    cel_memory_purge(q);
+    cel_memory_unbind(b, q);
+    return 0;
+}
+
+void cel_memory_slot_purge(struct cel_transport *t, const char *queue,
+                           struct cel_done done)
+{
+    with_queue(t, queue, purge, done);
 }
 
 void cel_memory_slot_count(struct cel_transport *t, const char *queue,
                            struct cel_done done)
 {
-    struct cel_memory *m = cel_memory_of(t);
-    struct cel_memory_queue *q;
-    size_t n;
+    with_queue(t, queue, count, done);
+}
 
-    if (cel_memory_closed(m, done)) {
-        return;
-    }
-    pthread_mutex_lock(&m->broker->lock);
-    q = cel_map_get(&m->broker->queues, cel_slice_of(queue));
-    n = q ? q->count : 0;
-    pthread_mutex_unlock(&m->broker->lock);
-    cel_done(done, NULL, (int64_t)n);
+void cel_memory_slot_delete_queue(struct cel_transport *t, const char *queue,
+                                  struct cel_done done)
+{
+    cel_memory_slot_cancel(t, queue, NULL);
+    with_queue(t, queue, delete, done);
 }

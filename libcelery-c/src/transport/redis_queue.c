@@ -148,21 +148,34 @@ static void each_key(struct cel_redis_transport *r, struct cel_redis_several *s,
     }
 }
 
-void cel_redis_count(struct cel_transport *t, const char *queue, struct cel_done done)
+/*
+ * The queue of that name and the commands about it, to be ended.  NULL: done has been told
+ * why not.
+ */
+static struct cel_redis_several *about_queue(struct cel_transport *t, const char *queue,
+                                             const char *what, struct cel_done done,
+                                             struct cel_redis_queue **ret_q)
 {
     struct cel_redis_transport *r = cel_redis_transport(t);
-    struct cel_redis_queue *q;
-    struct cel_redis_several *s;
 
     if (cel_redis_closed(r, done)) {
-        return;
+        return NULL;
     }
-    q = cel_redis_find_queue(r, queue);
-    s = q ? cel_redis_several_new(r, "counting messages", done) : NULL;
-    if (!q) {
+    *ret_q = cel_redis_find_queue(r, queue);
+    if (!*ret_q) {
         cel_redis_done_nomem(done);
-    } else if (s) {
-        each_key(r, s, q, "LLEN");
+        return NULL;
+    }
+    return cel_redis_several_new(r, what, done);
+}
+
+void cel_redis_count(struct cel_transport *t, const char *queue, struct cel_done done)
+{
+    struct cel_redis_queue *q;
+    struct cel_redis_several *s = about_queue(t, queue, "counting messages", done, &q);
+
+    if (s) {
+        each_key(cel_redis_transport(t), s, q, "LLEN");
         cel_redis_several_end(s);
     }
 }
@@ -179,17 +192,9 @@ void cel_redis_purge(struct cel_transport *t, const char *queue, struct cel_done
 {
     struct cel_redis_transport *r = cel_redis_transport(t);
     struct cel_redis_queue *q;
-    struct cel_redis_several *s;
+    struct cel_redis_several *s = about_queue(t, queue, "purging a queue", done, &q);
 
-    if (cel_redis_closed(r, done)) {
-        return;
-    }
-    q = cel_redis_find_queue(r, queue);
-    s = q ? cel_redis_several_new(r, "purging a queue", done) : NULL;
     if (!s) {
-        if (!q) {
-            cel_redis_done_nomem(done);
-        }
         return;
     }
     cel_redis_args_clear(&r->args);
@@ -209,24 +214,17 @@ void cel_redis_delete_queue(struct cel_transport *t, const char *queue,
 {
     struct cel_redis_transport *r = cel_redis_transport(t);
     struct cel_redis_queue *q;
-    struct cel_redis_several *s;
+    struct cel_redis_several *s = about_queue(t, queue, "deleting a queue", done, &q);
 
-    if (cel_redis_closed(r, done)) {
+    if (!s) {
         return;
     }
-    q = cel_redis_find_queue(r, queue);
-    if (!q || cel_redis_cancel(t, queue, NULL) < 0) {
-        cel_redis_done_nomem(done);
-        return;
+    cel_redis_cancel(t, queue, NULL);
+    if (q->exchange[0]) {
+        change_binding(r, q, s, "SREM");
     }
-    s = cel_redis_several_new(r, "deleting a queue", done);
-    if (s) {
-        if (q->exchange[0]) {
-            change_binding(r, q, s, "SREM");
-        }
-        each_key(r, s, q, "DEL");
-        cel_redis_several_end(s);
-    }
+    each_key(r, s, q, "DEL");
+    cel_redis_several_end(s);
 }
 
 /* ---- dead letters ---- */
