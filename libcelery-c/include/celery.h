@@ -6,6 +6,7 @@
 #include <celery/app.h>
 #include <celery/canvas.h>
 #include <celery/client.h>
+#include <celery/control.h>
 #include <celery/dead.h>
 #include <celery/error.h>
 #include <celery/events.h>

@@ -29,13 +29,14 @@ void celery_app_free(celery_app *app)
         cel_task_def_free(app->tasks[i]);
     }
     cel_free(app->tasks);
+    cel_app_free_controls(app);
     cel_map_fini(&app->by_name);
     cel_config_free(app->config);
     cel_free(app->name);
     cel_free(app);
 }
 
-static celery_status check_writable(const celery_app *app, celery_error *err)
+celery_status cel_app_writable(const celery_app *app, celery_error *err)
 {
     if (!app) {
         return cel_error_set(err, CELERY_EINVAL, "no application");
@@ -48,7 +49,7 @@ static celery_status check_writable(const celery_app *app, celery_error *err)
 }
 
 /* The first failure counts; the others often follow from it. */
-static celery_status remember(celery_app *app, celery_status st, const celery_error *err)
+celery_status cel_app_remember(celery_app *app, celery_status st, const celery_error *err)
 {
     if (app && st < 0 && app->failed.status == CELERY_OK) {
         app->failed = *err;
@@ -62,14 +63,14 @@ celery_status celery_app_set(celery_app *app, const char *key, const char *value
                              celery_error *err)
 {
     celery_error own = {0}, *why = err ? err : &own;
-    celery_status st = check_writable(app, why);
+    celery_status st = cel_app_writable(app, why);
     if (st == CELERY_OK && !key) {
         st = cel_error_set(why, CELERY_EINVAL, "a setting without a name");
     }
     if (st == CELERY_OK) {
         st = cel_config_set(app->config, key, value, CEL_FROM_API, why);
     }
-    return err ? st : remember(app, st, &own);
+    return err ? st : cel_app_remember(app, st, &own);
 }
 
 const char *celery_app_get(const celery_app *app, const char *key)
@@ -80,11 +81,11 @@ const char *celery_app_get(const celery_app *app, const char *key)
 celery_status celery_app_load(celery_app *app, const char *path, celery_error *err)
 {
     celery_error own = {0}, *why = err ? err : &own;
-    celery_status st = check_writable(app, why);
+    celery_status st = cel_app_writable(app, why);
     if (st == CELERY_OK) {
         st = cel_config_load_file(app->config, path, why);
     }
-    return err ? st : remember(app, st, &own);
+    return err ? st : cel_app_remember(app, st, &own);
 }
 
 /* ---- tasks ---- */
@@ -124,17 +125,17 @@ static celery_status add_task(celery_app *app, const char *name, celery_task_fn 
 celery_status celery_app_task(celery_app *app, const char *name, celery_task_fn fn)
 {
     celery_error err = {0};
-    celery_status st = check_writable(app, &err);
+    celery_status st = cel_app_writable(app, &err);
     if (st == CELERY_OK) {
         st = add_task(app, name, fn, &err);
     }
-    return remember(app, st, &err);
+    return cel_app_remember(app, st, &err);
 }
 
 static celery_status find_writable(celery_app *app, const char *name,
                                    struct cel_task_def **ret, celery_error *err)
 {
-    celery_status st = check_writable(app, err);
+    celery_status st = cel_app_writable(app, err);
     if (st < 0) {
         return st;
     }
@@ -155,7 +156,7 @@ celery_status celery_app_task_set(celery_app *app, const char *name, const char 
     if (st == CELERY_OK) {
         st = cel_task_def_set(def, option ? option : "", value, why);
     }
-    return err ? st : remember(app, st, &own);
+    return err ? st : cel_app_remember(app, st, &own);
 }
 
 celery_status celery_app_task_context(celery_app *app, const char *name, void *context,
@@ -167,7 +168,7 @@ celery_status celery_app_task_context(celery_app *app, const char *name, void *c
     if (st == CELERY_OK) {
         def->context = context;
     }
-    return err ? st : remember(app, st, &own);
+    return err ? st : cel_app_remember(app, st, &own);
 }
 
 bool cel_task_option(const celery_app *app, enum cel_tristate own, const char *setting)

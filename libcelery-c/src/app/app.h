@@ -8,6 +8,7 @@
 #include "message/queue.h"
 #include "message/task.h"
 #include <celery/app.h>
+#include <celery/control.h>
 
 #define CEL_RETRIES_UNLIMITED (-1)
 #define CEL_RETRIES_UNSET     (-2) /* 3: celery/app/task.py Task.max_retries */
@@ -59,18 +60,38 @@ struct cel_task_def {
     uint32_t index; /* position in celery_app.tasks, the same in parent and child */
 };
 
+/* A command of remote control that the application brought. */
+struct cel_control_def {
+    celery_control_method method; /* its texts are owned */
+    char *checked;                /* the parameters without types, with "|" and "*" */
+    celery_control_fn fn;
+    void *ctx;
+};
+
 struct celery_app {
     char *name;
     struct cel_config *config;
     struct cel_map by_name; /* struct cel_task_def */
     struct cel_task_def **tasks;
     size_t n_tasks;
+    struct cel_control_def **controls;
+    size_t n_controls;
     bool frozen;
     celery_error failed; /* first failed registration, or setting that was not told */
 };
 
 /* NULL: not registered. */
 struct cel_task_def *cel_app_find_task(const celery_app *app, struct cel_slice name);
+
+/* NULL: the application has no such command. */
+const struct cel_control_def *cel_app_find_control(const celery_app *app,
+                                                   struct cel_slice name);
+void cel_app_free_controls(celery_app *app);
+
+/* For the calls that change an app: whether it still may be, and the first failure. */
+celery_status cel_app_writable(const celery_app *app, celery_error *err);
+celery_status cel_app_remember(celery_app *app, celery_status st,
+                               const celery_error *err);
 
 /* Ends the writing phase; reports a remembered failure. */
 celery_status cel_app_freeze(celery_app *app, celery_error *err);

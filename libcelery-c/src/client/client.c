@@ -3,6 +3,7 @@
 #include "client/client.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "client/control.h"
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -69,16 +70,20 @@ celery_status cel_client_wait_uplink(celery_client *client, struct cel_uplink *l
 
 static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
 {
-    /* A client consumes nothing. */
-    cel_envelope_free(give_delivery->envelope);
+    cel_remote_delivered(ctx, give_delivery); /* a client consumes nothing else */
+}
+
+void cel_client_broker_lost(celery_client *client, const celery_error *why)
+{
+    cel_map_fini(&client->declared);
+    cel_remote_lost(client, why);
+    cel_uplink_lost(&client->broker, why);
+    cel_outbox_poke(&client->outbox);
 }
 
 static void on_broker_lost(void *ctx, const celery_error *why)
 {
-    celery_client *client = ctx;
-    cel_map_fini(&client->declared);
-    cel_uplink_lost(&client->broker, why);
-    cel_outbox_poke(&client->outbox);
+    cel_client_broker_lost(ctx, why);
 }
 
 static const struct cel_transport_events transport_events = {.delivered = on_delivered,
@@ -316,6 +321,7 @@ void celery_client_close(celery_client *client)
     cel_url_free_list(client->broker_urls, client->n_broker_urls);
     cel_url_free_list(client->backend_urls, client->n_backend_urls);
     cel_router_free(client->router);
+    cel_remote_free(client->remote);
     cel_map_fini(&client->declared);
     cel_loop_free(client->loop);
     cel_config_free(client->own_config);

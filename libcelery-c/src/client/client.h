@@ -38,6 +38,8 @@ struct celery_client {
     celery_error unsent; /* first failure of a send nobody is told of */
 
     char reply_to[CEL_UUID_SIZE]; /* Celery's thread_oid */
+
+    struct cel_remote *remote; /* NULL: no command was sent yet */
 };
 
 /* One task whose results are held. */
@@ -78,6 +80,9 @@ bool cel_client_pass(celery_client *client, double deadline);
 celery_status cel_client_wait_uplink(celery_client *client, struct cel_uplink *link,
                                      double deadline, celery_error *err);
 double cel_client_now(const celery_client *client);
+
+/* The broker's connection is gone. */
+void cel_client_broker_lost(celery_client *client, const celery_error *why);
 
 /* ---- result.c ---- */
 

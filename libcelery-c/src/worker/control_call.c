@@ -86,9 +86,9 @@ struct cel_node *cel_control_raise(struct cel_control_call *c, const char *excep
 
 /* ---- arguments ---- */
 
-static bool has_parameter(const struct cel_control_command *d, struct cel_slice name)
+static bool has_parameter(const char *parameters, struct cel_slice name)
 {
-    struct cel_slice rest = cel_slice_of(d->parameters), word;
+    struct cel_slice rest = cel_slice_of(parameters), word;
 
     while (cel_slice_split(&rest, ' ', &word)) {
         if (cel_slice_is(word, "*") || cel_slice_eq(word, name)) {
@@ -99,10 +99,10 @@ static bool has_parameter(const struct cel_control_command *d, struct cel_slice 
 }
 
 /* "'a'", "'a' and 'b'", "'a', 'b', and 'c'": how CPython lists what is missing. */
-static size_t list_missing(struct cel_control_call *c,
-                           const struct cel_control_command *d, char *text, size_t size)
+static size_t list_missing(struct cel_control_call *c, const char *parameters, char *text,
+                           size_t size)
 {
-    struct cel_slice rest = cel_slice_of(d->parameters), word;
+    struct cel_slice rest = cel_slice_of(parameters), word;
     struct cel_slice missing[8];
     size_t n = 0, len = 0;
 
@@ -124,25 +124,25 @@ static size_t list_missing(struct cel_control_call *c,
 }
 
 /* NULL: they fit.  Otherwise what calling the function would raise. */
-static struct cel_node *check_arguments(struct cel_control_call *c,
-                                        const struct cel_control_command *d)
+static struct cel_node *check_arguments(struct cel_control_call *c, const char *name,
+                                        const char *parameters)
 {
     const struct cel_node *v;
     char names[300];
 
     for (const struct cel_node *k = cel_node_first(c->args); k; k = v->next) {
         v = k->next;
-        if (!has_parameter(d, cel_node_text(k))) {
+        if (!has_parameter(parameters, cel_node_text(k))) {
             return cel_control_raise(c, "TypeError",
-                                     "%s() got an unexpected keyword argument '%s'",
-                                     d->name, cel_log_safe(cel_node_text(k)));
+                                     "%s() got an unexpected keyword argument '%s'", name,
+                                     cel_log_safe(cel_node_text(k)));
         }
     }
-    size_t n = list_missing(c, d, names, sizeof names);
+    size_t n = list_missing(c, parameters, names, sizeof names);
     if (n > 0) {
         return cel_control_raise(c, "TypeError",
                                  "%s() missing %zu required positional argument%s: %s",
-                                 d->name, n, n == 1 ? "" : "s", names);
+                                 name, n, n == 1 ? "" : "s", names);
     }
     return NULL;
 }
@@ -161,11 +161,46 @@ static const struct cel_control_command *find_in(const struct cel_control_comman
     return NULL;
 }
 
+static struct cel_node *refuse(struct cel_control_call *c)
+{
+    return cel_control_raise(c, "PermissionError",
+                             "this worker's remote control only reads");
+}
+
+/* A command that the application brought. */
+static struct cel_node *run_own(struct cel_control_call *c,
+                                const struct cel_control_def *def)
+{
+    static const struct cel_node none = {.kind = CELERY_KIND_OBJECT};
+    celery_error err = {0};
+
+    if (c->read_only && def->method.changes) {
+        return refuse(c);
+    }
+    struct cel_node *error = check_arguments(c, def->method.name, def->checked);
+    if (error) {
+        return error;
+    }
+    json_t *answer = def->fn(def->ctx, c->args ? c->args : &none, &err);
+    if (!answer) {
+        return err.status < 0 ? cel_control_error(c, "%s", err.message)
+                              : cel_node_new(c->arena, CELERY_KIND_NULL);
+    }
+    struct cel_node *value = cel_doc_from_json(c->arena, answer);
+    json_decref(answer);
+    return value;
+}
+
 struct cel_node *cel_control_run(struct cel_control_call *c,
                                  const struct cel_command *command)
 {
+    const struct cel_control_def *own = cel_app_find_control(c->w->app, command->method);
     const struct cel_control_command *d = find_in(cel_control_inspect, command->method);
 
+    c->args = command->arguments;
+    if (own) {
+        return run_own(c, own);
+    }
     if (!d) {
         d = find_in(cel_control_change, command->method);
     }
@@ -173,10 +208,8 @@ struct cel_node *cel_control_run(struct cel_control_call *c,
         return cel_control_raise(c, "KeyError", "%s", cel_log_safe(command->method));
     }
     if (c->read_only && !d->reads_only) {
-        return cel_control_raise(c, "PermissionError",
-                                 "this worker's remote control only reads");
+        return refuse(c);
     }
-    c->args = command->arguments;
-    struct cel_node *error = check_arguments(c, d);
+    struct cel_node *error = check_arguments(c, d->name, d->parameters);
     return error ? error : d->fn(c);
 }
