@@ -82,6 +82,9 @@ extern const struct command cmd_purge;
 extern const struct command cmd_list;
 extern const struct command cmd_migrate;
 extern const struct command cmd_dead;
+extern const struct command cmd_inspect;
+extern const struct command cmd_control;
+extern const struct command cmd_status;
 extern const struct command cmd_report;
 
 #endif

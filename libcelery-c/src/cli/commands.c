@@ -6,9 +6,11 @@
 const struct command *const commands[] = {
     &cmd_worker,
 
-    &cmd_call,   &cmd_result,
+    &cmd_call,    &cmd_result,
 
-    &cmd_purge,  &cmd_list,   &cmd_migrate, &cmd_dead,
+    &cmd_purge,   &cmd_list,    &cmd_migrate, &cmd_dead,
 
-    &cmd_report, NULL,
+    &cmd_inspect, &cmd_control, &cmd_status,
+
+    &cmd_report,  NULL,
 };

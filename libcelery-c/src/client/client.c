@@ -81,6 +81,24 @@ void cel_client_broker_lost(celery_client *client, const celery_error *why)
     cel_outbox_poke(&client->outbox);
 }
 
+celery_status cel_client_wait_answer(celery_client *client, struct cel_waiting *w,
+                                     double deadline, celery_error *err)
+{
+    celery_error late = {0};
+
+    while (!w->done) {
+        if (!cel_client_pass(client, deadline) && !w->done) {
+            cel_error_set(&late, CELERY_ETIMEOUT, "the broker gives no answer");
+            client->transport->ops->close(client->transport);
+            cel_client_broker_lost(client, &late);
+            w->done = true;
+            w->err = late;
+        }
+    }
+    return w->err.status < 0 ? cel_error_set(err, w->err.status, "%s", w->err.message)
+                             : CELERY_OK;
+}
+
 static void on_broker_lost(void *ctx, const celery_error *why)
 {
     cel_client_broker_lost(ctx, why);

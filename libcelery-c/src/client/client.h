@@ -81,6 +81,13 @@ celery_status cel_client_wait_uplink(celery_client *client, struct cel_uplink *l
                                      double deadline, celery_error *err);
 double cel_client_now(const celery_client *client);
 
+/*
+ * Passes of the loop until the operation has ended.  At the deadline (loop time) the connection
+ * is dropped, so that nothing points to w any more: CELERY_ETIMEOUT.
+ */
+celery_status cel_client_wait_answer(celery_client *client, struct cel_waiting *w,
+                                     double deadline, celery_error *err);
+
 /* The broker's connection is gone. */
 void cel_client_broker_lost(celery_client *client, const celery_error *why);
 

@@ -79,23 +79,10 @@ struct cel_remote *cel_remote_free(struct cel_remote *remote)
 
 /* ---- steps that are waited for ---- */
 
-/* Until the answer is there, or the transport's own deadline has brought an error. */
-static celery_status wait_for(celery_client *client, const struct cel_waiting *w,
-                              const char *what, celery_error *err)
+static celery_status wait_for(celery_client *client, struct cel_waiting *w,
+                              celery_error *err)
 {
-    double deadline = cel_client_now(client) + CONFIRM;
-
-    while (!w->done && cel_client_pass(client, deadline)) {
-    }
-    if (!w->done) { /* its done would come to a stack that is gone */
-        client->transport->ops->close(client->transport);
-        celery_error why = {0};
-        cel_error_set(&why, CELERY_EUNCERTAIN, "%s: the broker does not answer", what);
-        cel_client_broker_lost(client, &why);
-        return cel_error_set(err, why.status, "%s", why.message);
-    }
-    return w->err.status < 0 ? cel_error_set(err, w->err.status, "%s", w->err.message)
-                             : CELERY_OK;
+    return cel_client_wait_answer(client, w, cel_client_now(client) + CONFIRM, err);
 }
 
 static celery_status declare(celery_client *client, const struct cel_queue *queue,
@@ -105,7 +92,7 @@ static celery_status declare(celery_client *client, const struct cel_queue *queu
 
     client->transport->ops->declare(client->transport, queue,
                                     (struct cel_done){cel_waiting_done, &w});
-    return wait_for(client, &w, "declaring a mailbox", err);
+    return wait_for(client, &w, err);
 }
 
 static celery_status wait_up(celery_client *client, celery_error *err)
@@ -128,7 +115,7 @@ static celery_status publish(celery_client *client, const struct cel_envelope *e
     }
     client->transport->ops->publish(client->transport, remote->mailbox.exchange, "", env,
                                     (struct cel_done){cel_waiting_done, &w});
-    return wait_for(client, &w, "sending a command", err);
+    return wait_for(client, &w, err);
 }
 
 celery_status cel_remote_send(celery_client *client,
@@ -212,7 +199,7 @@ static void close_mailbox(celery_client *client)
     }
     t->ops->delete_queue(t, client->remote->replies.name,
                          (struct cel_done){cel_waiting_done, &w});
-    wait_for(client, &w, "removing a mailbox", NULL);
+    wait_for(client, &w, NULL);
 }
 
 static celery_status ask(celery_client *client, struct cel_command_draft *draft,

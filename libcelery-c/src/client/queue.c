@@ -31,31 +31,6 @@ static celery_status up(celery_client *client, double *ret_deadline, celery_erro
     return cel_client_wait_uplink(client, &client->broker, now + connecting + 0.5, err);
 }
 
-/* Closing ends the question, and so nothing points to the waiter's stack any more. */
-static void drop_broker(celery_client *client, struct cel_waiting *w)
-{
-    celery_error why = {0};
-
-    cel_error_set(&why, CELERY_ETIMEOUT, "the broker gives no answer");
-    client->transport->ops->close(client->transport);
-    cel_map_fini(&client->declared);
-    cel_uplink_lost(&client->broker, &why);
-    w->done = true;
-    w->err = why;
-}
-
-static celery_status wait(celery_client *client, struct cel_waiting *w, double deadline,
-                          celery_error *err)
-{
-    while (!w->done) {
-        if (!cel_client_pass(client, deadline) && !w->done) {
-            drop_broker(client, w);
-        }
-    }
-    return w->err.status < 0 ? cel_error_set(err, w->err.status, "%s", w->err.message)
-                             : CELERY_OK;
-}
-
 typedef void (*ask_fn)(struct cel_transport *t, const char *queue, struct cel_done done);
 
 static celery_status ask(celery_client *client, ask_fn fn, const char *queue,
@@ -77,7 +52,7 @@ static celery_status ask(celery_client *client, ask_fn fn, const char *queue,
         return status;
     }
     fn(client->transport, queue, (struct cel_done){cel_waiting_done, &w});
-    status = wait(client, &w, deadline, err);
+    status = cel_client_wait_answer(client, &w, deadline, err);
     if (status == CELERY_OK && ret_answer) {
         *ret_answer = w.answer > 0 ? (size_t)w.answer : 0;
     }
@@ -136,14 +111,14 @@ static celery_status list_one(celery_client *client, const struct cel_queue *q, 
         return status;
     }
     ops->declare(client->transport, q, (struct cel_done){cel_waiting_done, &declared});
-    status = wait(client, &declared, deadline, err);
+    status = cel_client_wait_answer(client, &declared, deadline, err);
     if (status < 0 || !list) {
         return status;
     }
     b->exchange = q->exchange;
     ops->bindings(client->transport, q->exchange, on_binding, b,
                   (struct cel_done){cel_waiting_done, &listed});
-    return wait(client, &listed, deadline, err);
+    return cel_client_wait_answer(client, &listed, deadline, err);
 }
 
 /* Is it the last of the queues with this exchange?  Then all of them are declared. */
