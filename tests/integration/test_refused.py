@@ -18,7 +18,7 @@ import rabbit  # noqa: E402
 FATAL = 'Unrecoverable error: '
 
 
-class Refused(unittest.TestCase):
+class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         lib.need_worker()
@@ -55,6 +55,12 @@ class Refused(unittest.TestCase):
         line = re.search('Cannot connect to .*', w.output()).group()
         self.assertEqual(line.count('://'), 1 + line.count('use amqps://'), line)
 
+    def queue(self, name, **options):
+        return {'task_queues': [dict({'name': name, 'exchange': name, 'routing_key': name},
+                                     **options)]}
+
+
+class Refused(Case):
     # ---- who and where ----
 
     def test_wrong_password(self):
@@ -152,10 +158,6 @@ class Refused(unittest.TestCase):
         w.wait_ready()
         w.stop()
 
-    def queue(self, name, **options):
-        return {'task_queues': [dict({'name': name, 'exchange': name, 'routing_key': name},
-                                     **options)]}
-
     def test_queue_with_other_arguments(self):
         self.declared('a')
         self.ends('queue a is there already with another x-max-priority: set '
@@ -196,6 +198,83 @@ class Refused(unittest.TestCase):
                                  ({'queue_arguments': []}, 'queue_arguments is no map')):
             self.ends('task_queues: queue f: ' + pattern, start='Error: ',
                       conf=self.queue('f', **options))
+
+
+class Between:
+    """Stands before the broker and changes what it greets with: words of the same length."""
+
+    def __init__(self, port, *changes):
+        self.port, self.changes = port, changes
+        self.server = socket.create_server(('127.0.0.1', 0))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def url(self):
+        return 'amqp://guest:guest@127.0.0.1:%d//' % self.server.getsockname()[1]
+
+    def serve(self):
+        while True:
+            try:
+                peer, _ = self.server.accept()
+            except OSError:
+                return
+            broker = socket.create_connection(('127.0.0.1', self.port))
+            threading.Thread(target=self.copy, args=(peer, broker), daemon=True).start()
+            threading.Thread(target=self.copy, args=(broker, peer, self.changes),
+                             daemon=True).start()
+
+    @staticmethod
+    def copy(source, to, changes=()):
+        try:
+            # The broker's first frame is its greeting.
+            head = source.recv(7, socket.MSG_WAITALL) if changes else b''
+            if head:
+                rest = source.recv(int.from_bytes(head[3:], 'big') + 1, socket.MSG_WAITALL)
+                for old, new in changes:
+                    assert len(old) == len(new) and rest.count(old) == 1, (old, rest)
+                    rest = rest.replace(old, new)
+                to.sendall(head + rest)
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                to.sendall(data)
+        except OSError:
+            pass
+        for s in (source, to):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class Lacking(Case):
+    """A broker without what there is to be."""
+
+    def before(self, *changes):
+        between = Between(self.rabbit.port, *changes)
+        self.addCleanup(between.server.close)
+        return between.url()
+
+    def test_no_publisher_confirms(self):
+        self.ends('RabbitMQ [0-9.]+. has no publisher_confirms: .* Use RabbitMQ 3.10 or newer',
+                  self.before((b'publisher_confirmst\x01', b'publisher_confirmst\x00')))
+
+    def test_no_nack(self):
+        self.ends('has no basic.nack: .* Use RabbitMQ 3.10 or newer',
+                  self.before((b'basic.nackt\x01', b'basic.nackt\x00')))
+
+    def test_no_quorum_queues(self):
+        version = self.rabbit.release.version.encode()
+        url = self.before((version, b'3.7.28'.ljust(len(version), b'0')[:len(version)]))
+        self.ends('queue g: RabbitMQ 3.7[.0-9]+ has no quorum queues: use RabbitMQ 3.10', url,
+                  conf=self.queue('g', queue_arguments={'x-queue-type': 'quorum'}))
+
+    def test_no_cancel_notify(self):
+        w = self.start(self.before((b'consumer_cancel_notifyt\x01',
+                                    b'consumer_cancel_notifyt\x00')))
+        w.wait_ready()
+        self.assertEqual(w.output().count('has no consumer_cancel_notify'), 1)
+        self.assertEqual(w.stop(), 0)
 
 
 if __name__ == '__main__':

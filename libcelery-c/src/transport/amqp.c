@@ -129,21 +129,37 @@ void cel_amqp_abandon(struct cel_amqp_transport *a, const celery_error *why)
 
 /* ---- events of the connection ---- */
 
+/* What nothing can be sent without: that it is there, or was refused, has to be told. */
+static celery_status check_features(const struct cel_amqp_server *s, celery_error *err)
+{
+    const char *lacks = !s->confirms ? "publisher_confirms"
+                        : !s->nack   ? "basic.nack"
+                                     : NULL;
+
+    return lacks
+               ? cel_error_set(err, CELERY_ENOTSUP,
+                               "the broker (%s %s) has no %s: whether a message arrived "
+                               "could not be known.  Use RabbitMQ 3.10 or newer",
+                               s->product, s->version, lacks)
+               : CELERY_OK;
+}
+
 static void on_opened(void *ctx)
 {
     struct cel_amqp_transport *a = ctx;
     struct cel_done done = a->on_connected;
+    celery_error err = {0};
+    celery_status status = check_features(cel_amqp_conn_server(a->conn), &err);
 
-    a->connected = true;
-    a->on_connected = (struct cel_done){0};
-    if (cel_amqp_hold_start(a) < 0) {
-        celery_error err = {CELERY_ENOMEM, 0, "out of memory"};
-
-        a->on_connected = done;
-        a->connected = false;
+    if (status == CELERY_OK && cel_amqp_hold_start(a) < 0) {
+        status = cel_error_nomem(&err);
+    }
+    if (status < 0) {
         connection_failed(a, &err);
         return;
     }
+    a->connected = true;
+    a->on_connected = (struct cel_done){0};
     cel_done(done, NULL, 0);
 }
 

@@ -441,6 +441,20 @@ static celery_status open_channel(struct cel_amqp_transport *a, celery_error *er
 
 /* ---- the interface ---- */
 
+static void check_notices(struct cel_amqp_transport *a)
+{
+    const struct cel_amqp_server *s = cel_amqp_conn_server(a->conn);
+
+    if (!s->cancel_notify && !a->consuming.warned) {
+        a->consuming.warned = true;
+        cel_log(
+            CELERY_LOG_WARNING,
+            "The broker (%s %s) has no consumer_cancel_notify: when a queue is deleted "
+            "nothing more comes from it until the worker connects again",
+            s->product, s->version);
+    }
+}
+
 celery_status cel_amqp_consume(struct cel_transport *t, const char *queue,
                                celery_error *err)
 {
@@ -455,6 +469,7 @@ celery_status cel_amqp_consume(struct cel_transport *t, const char *queue,
         return cel_error_nomem(err);
     }
     q->wanted = true;
+    check_notices(a);
     if (!a->consuming.channel && !a->consuming.retrying) {
         celery_status status = open_channel(a, err);
 

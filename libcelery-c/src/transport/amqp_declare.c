@@ -260,16 +260,33 @@ static bool has_type(const char *type)
     return strncmp(type, "x-", 2) == 0;
 }
 
-static void no_such_type(const struct cel_queue *q, struct cel_done done)
+/* RabbitMQ before 3.8 ignores the argument: it would be a queue that only looks like one. */
+static bool has_quorum(const struct cel_amqp_server *s)
 {
-    celery_error err = {0};
+    return strcmp(s->product, "RabbitMQ") != 0 || s->major > 3 ||
+           (s->major == 3 && s->minor >= 8);
+}
 
-    cel_error_set(
-        &err, CELERY_ENOTSUP,
-        "queue %s: there are no exchanges of type %s; use direct, topic, fanout "
-        "or headers",
-        q->name, q->exchange_type);
-    cel_done(done, &err, 0);
+/* What the broker would not refuse, or not in a way that leaves the connection. */
+static celery_status check_queue(const struct cel_amqp_transport *a,
+                                 const struct cel_queue *q, celery_error *err)
+{
+    const struct cel_amqp_server *s = cel_amqp_conn_server(a->conn);
+
+    if (!has_type(q->exchange_type)) {
+        return cel_error_set(
+            err, CELERY_ENOTSUP,
+            "queue %s: there are no exchanges of type %s; use direct, topic, fanout "
+            "or headers",
+            q->name, q->exchange_type);
+    }
+    if (cel_queue_is_quorum(q) && !has_quorum(s)) {
+        return cel_error_set(err, CELERY_ENOTSUP,
+                             "queue %s: %s %s has no quorum queues: use RabbitMQ 3.10 or "
+                             "newer, or set its x-queue-type to classic",
+                             q->name, s->product, s->version);
+    }
+    return CELERY_OK;
 }
 
 /* The shortest of all that are consumed counts for all. */
@@ -288,12 +305,13 @@ void cel_amqp_declare(struct cel_transport *t, const struct cel_queue *q,
 {
     struct cel_amqp_transport *a = cel_amqp_transport(t);
     struct cel_amqp_queue *queue;
+    celery_error err = {0};
 
     if (cel_amqp_is_closed(a, done)) {
         return;
     }
-    if (!has_type(q->exchange_type)) {
-        no_such_type(q, done);
+    if (check_queue(a, q, &err) < 0) {
+        cel_done(done, &err, 0);
         return;
     }
     queue = cel_amqp_find_queue(a, q->name);

@@ -91,6 +91,7 @@ struct cel_amqp_consuming {
     struct cel_list consumers;
     struct cel_amqp_consumer *latest; /* whose message came last */
     unsigned numbers;                 /* consumers' tags */
+    bool warned;                      /* that nobody would tell us of deleted queues */
     unsigned prefetch;
     double changed_at;         /* when a consumer was last replaced */
     struct cel_source *change; /* timer: replace consumers whose count is wrong */
