@@ -257,6 +257,18 @@ static celery_outcome bytes(celery_task *task)
     return celery_task_return_bytes(task, all, n < 0 ? 0 : n > 256 ? 256 : (size_t)n);
 }
 
+static celery_outcome say(celery_task *task)
+{
+    const char *text;
+
+    if (celery_task_args(task, "text:s", &text) < 0) {
+        return CELERY_FAILED;
+    }
+    celery_task_log(task, CELERY_LOG_INFO, "celery_log of the task: %s", text);
+    celery_log(CELERY_LOG_INFO, "celery_log of a library: %s", text);
+    return celery_task_return_none(task);
+}
+
 /* Leaves a process behind that nobody waits for. */
 static celery_outcome orphan(celery_task *task)
 {
@@ -333,6 +345,7 @@ static const struct {
     {"t.bytes", bytes},
     {"t.pid", pid},
     {"t.orphan", orphan},
+    {"t.say", say},
     {"t.count", count},
     {"t.mark", mark},
 };

@@ -233,7 +233,7 @@ class Drain(PlatformCase):
                 waiting = [self.app.send_task('t.add', (1, i)) for i in range(3)]
                 for other in waiting:
                     w.wait_output(other.id + '] received')
-                self.start(name='staying', concurrency=1)
+                other_worker = self.start(name='staying', concurrency=1)
                 began = time.monotonic()
                 w.send(signal.SIGTERM)
                 for i, other in enumerate(waiting):
@@ -243,6 +243,7 @@ class Drain(PlatformCase):
                 self.assertIsNone(w.process.poll())
                 self.assertEqual(w.wait(), 0)
                 self.wait_state(r, 'SUCCESS')
+                other_worker.stop()
 
 
 class Metrics(PlatformCase):
@@ -313,6 +314,68 @@ class Metrics(PlatformCase):
         self.assertEqual(page.get('celery_worker_unacked_messages'), 3)
         self.assertEqual(page.get('celery_worker_messages', state='waiting'), 3)
         self.assertEqual(page.get('celery_worker_prefetch_limit'), 7)
+
+
+class JsonLogs(PlatformCase):
+    def lines(self, w):
+        found = []
+        for line in w.output().splitlines():
+            entry = json.loads(line)
+            self.assertTrue({'time', 'level', 'logger', 'process', 'pid', 'message'}
+                            <= set(entry), line)
+            self.assertRegex(entry['time'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$')
+            self.assertIn(entry['logger'], ('celery.worker', 'celery.task'))
+            found.append(entry)
+        return found
+
+    def each_line(self, pool, *args, **kwargs):
+        w = self.start(*args, pool=pool, loglevel='DEBUG', concurrency=1, **kwargs)
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        ids = {}
+        for name in ('t.fail', 't.ignore', 't.mark', 't.retry'):
+            r = self.app.send_task(name, () if name != 't.mark' else ('x',))
+            ids[name] = r.id
+        late = self.app.send_task('t.add', (1, 1), expires=-1)
+        self.app.send_task('no "such"\ntask')
+        w.wait_output(late.id)
+        lib.wait_for('the unknown one', lambda: 'unregistered task' in w.output(), 10)
+        lib.wait_for('failed', lambda: 'raised unexpected' in w.output(), 10)
+        w.send(signal.SIGUSR1)
+        self.assertEqual(w.stop(), 0)
+        lines = self.lines(w)
+        failed = [e for e in lines if 'raised unexpected' in e['message']]
+        self.assertEqual((failed[0]['task_name'], failed[0]['task_id'], failed[0]['logger']),
+                         ('t.fail', ids['t.fail'], 'celery.task'))
+        received = [e for e in lines if e['message'].endswith('received')]
+        self.assertTrue(all(e['task_id'] in e['message'] for e in received))
+        self.assertTrue(any('Warm shutdown' in e['message'] for e in lines))
+        self.assertFalse([e for e in lines if 'task_id' in e and e['task_id'] not in str(e)])
+        return lines
+
+    def test_every_line_is_an_object(self):
+        for pool in ('prefork', 'threads', 'solo'):
+            with self.subTest(pool=pool):
+                self.each_line(pool, '--log-json', '--loader', 'x')
+
+    def test_as_a_setting(self):
+        self.each_line('prefork', conf={'worker_log_json': True})
+
+    def test_what_a_task_logs(self):
+        w = self.start('--log-json', concurrency=1, loglevel='INFO')
+        r = self.app.send_task('t.say', ('a "b"\n\u00e9',))
+        r.get(timeout=20)
+        lib.wait_for('its line', lambda: 'celery_log' in w.output(), 10)
+        w.stop()
+        said = [e for e in self.lines(w) if 'celery_log' in e['message']]
+        self.assertEqual([e['task_id'] for e in said], [r.id, r.id])
+        self.assertEqual({e['process'][:14] for e in said}, {'ForkPoolWorker'})
+
+    @lib.redis_only
+    def test_the_end_without_a_broker(self):
+        w = self.start('--log-json', broker='redis://127.0.0.1:%d/0' % lib.free_port(),
+                       conf={'broker_connection_max_retries': 1}, wait=False)
+        self.assertEqual(w.wait(30), 1)
+        self.assertEqual(self.lines(w)[-1]['level'], 'CRITICAL')
 
 
 class Manager:

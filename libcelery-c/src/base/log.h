@@ -35,7 +35,16 @@ const char *cel_log_process(void);
  */
 void cel_log_speak_for(const char *process, int pid);
 
-/* One JSON object a line instead of text. */
+/*
+ * Lines of this thread are about that task until it is {NULL, 0}; borrowed.  Only JSON lines
+ * show it: in text it is a part of the message.
+ */
+void cel_log_about(struct cel_slice task, struct cel_slice id);
+
+/*
+ * One JSON object a line instead of text: time (UTC), level, logger, process, pid, task_name and
+ * task_id where they are known, message.
+ */
 void cel_log_set_json(bool on);
 
 /* 1: colours by level as Celery has them, 0: none, -1: when the sink is a terminal. */

@@ -18,6 +18,8 @@ enum { PROCESS_SIZE = 64, WRITE_WAIT_MS = 1000 };
 static char process[PROCESS_SIZE] = "MainProcess";
 static _Thread_local const char *spoken_for;
 static _Thread_local int spoken_pid;
+static _Thread_local struct cel_slice about_task;
+static _Thread_local struct cel_slice about_id;
 static bool as_json;
 static int color_mode = -1;
 static atomic_int sink_fd = STDERR_FILENO;
@@ -38,6 +40,12 @@ void cel_log_speak_for(const char *name, int pid)
 {
     spoken_for = name;
     spoken_pid = pid;
+}
+
+void cel_log_about(struct cel_slice task, struct cel_slice id)
+{
+    about_task = task;
+    about_id = id;
 }
 
 void cel_log_set_json(bool on)
@@ -194,15 +202,40 @@ static void add_json_text(struct cel_buf *out, struct cel_slice text)
     cel_buf_addc(out, '"');
 }
 
+/* "2026-11-22T13:02:13.615Z": what collectors of logs read without being told how. */
+static void add_json_time(struct cel_buf *out)
+{
+    int64_t now = cel_clock_wall_us();
+    time_t second = (time_t)(now / 1000000);
+    struct tm parts;
+    char text[32];
+    gmtime_r(&second, &parts);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    cel_buf_addf(out, "%s.%03dZ", text, (int)(now / 1000 % 1000));
+}
+
+static void add_member(struct cel_buf *out, const char *key, struct cel_slice text)
+{
+    cel_buf_addf(out, "\"%s\": ", key);
+    add_json_text(out, text);
+    cel_buf_adds(out, ", ");
+}
+
 static void add_json_line(struct cel_buf *out, celery_log_level level,
                           struct cel_slice text)
 {
+    bool task = about_id.len > 0 || about_task.len > 0;
     cel_buf_adds(out, "{\"time\": \"");
-    add_time(out);
-    cel_buf_addf(out, "\", \"level\": \"%s\", \"process\": ", cel_log_level_name(level));
-    add_json_text(out, cel_slice_of(spoken_for ? spoken_for : process));
-    cel_buf_addf(out,
-                 ", \"pid\": %d, \"message\": ", spoken_for ? spoken_pid : (int)getpid());
+    add_json_time(out);
+    cel_buf_addf(out, "\", \"level\": \"%s\", \"logger\": \"celery.%s\", ",
+                 cel_log_level_name(level), task ? "task" : "worker");
+    add_member(out, "process", cel_slice_of(spoken_for ? spoken_for : process));
+    cel_buf_addf(out, "\"pid\": %d, ", spoken_for ? spoken_pid : (int)getpid());
+    if (task) {
+        add_member(out, "task_name", about_task);
+        add_member(out, "task_id", about_id);
+    }
+    cel_buf_adds(out, "\"message\": ");
     add_json_text(out, text);
     cel_buf_addc(out, '}');
 }

@@ -2,6 +2,7 @@
 #include "pool/run_task.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "canvas/chain_text.h"
 #include "message/meta.h"
 #include "pool/task.h"
@@ -192,7 +193,9 @@ void cel_runner_run(struct cel_runner *r, struct cel_job *job,
     }
     task->started = cel_clock_mono();
     r->running = job;
+    cel_log_about(cel_slice_of(job->task->name), job->call.id);
     celery_outcome returned = job->task->fn(task);
+    cel_log_about(CEL_SLICE_NULL, CEL_SLICE_NULL);
     r->running = NULL;
     ret_outcome->runtime = cel_clock_mono() - task->started;
     cel_task_reconcile(task, returned);

@@ -108,8 +108,10 @@ static void not_registered(struct cel_request *r)
 
 static void tell_revoked(const struct cel_request *r)
 {
+    cel_log_about(r->job.call.task, r->job.call.id);
     cel_log(CELERY_LOG_INFO, "Discarding revoked task: %s[%s]",
             cel_log_safe(r->job.call.task), cel_log_safe(r->job.call.id));
+    cel_log_about(CEL_SLICE_NULL, CEL_SLICE_NULL);
 }
 
 void cel_admit_discard(struct cel_request *r, const char *reason)

@@ -203,7 +203,7 @@ static enum cel_cmdline_answer apply(struct cel_cmdline *line, struct cel_config
     case OF_PYTHON:
     case OF_PYTHON_VALUE:
         if (config && !o->setting) {
-            fprintf(stderr, "warning: --%s has no effect on this worker\n", o->name);
+            line->ignored |= UINT64_C(1) << (o - options);
         }
         break;
     }
@@ -332,6 +332,24 @@ enum cel_cmdline_answer cel_cmdline_parse(struct cel_cmdline *line,
         }
     }
     return line->help || line->version ? CEL_CMDLINE_HELP : CEL_CMDLINE_RUN;
+}
+
+_Static_assert(N_OPTIONS <= 64, "cel_cmdline.ignored has a bit for each option");
+
+void cel_cmdline_tell_ignored(const struct cel_cmdline *line)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        if (!(line->ignored >> i & 1)) {
+            continue;
+        }
+        if (line->json) {
+            cel_log(CELERY_LOG_WARNING, "--%s has no effect on this worker",
+                    options[i].name);
+        } else {
+            fprintf(stderr, "warning: --%s has no effect on this worker\n",
+                    options[i].name);
+        }
+    }
 }
 
 void cel_cmdline_help(const char *program)

@@ -24,6 +24,7 @@ struct cel_cmdline {
     bool json;
     bool help;
     bool version;
+    uint64_t ignored; /* options that mean nothing here, by their place in the table */
 };
 
 /* What the parser says; the exit code is 2 for USAGE, as click's. */
@@ -36,6 +37,9 @@ enum cel_cmdline_answer { CEL_CMDLINE_RUN, CEL_CMDLINE_HELP, CEL_CMDLINE_USAGE }
 enum cel_cmdline_answer cel_cmdline_parse(struct cel_cmdline *line,
                                           struct cel_config *config, int argc,
                                           char **argv);
+
+/* Warns of them, when it is known how lines are to be written. */
+void cel_cmdline_tell_ignored(const struct cel_cmdline *line);
 
 void cel_cmdline_help(const char *program);
 

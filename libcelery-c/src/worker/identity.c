@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "worker/cgroup.h"
 #include <sched.h>
 #include <stdio.h>
 #include <sys/utsname.h>
@@ -81,52 +82,11 @@ char *cel_node_format(const char *pattern, const char *node)
     return cel_buf_steal(&out);
 }
 
-/* First two whole numbers of a file; "max" gives -1. */
-static int read_numbers(const char *path, long long *first, long long *second)
-{
-    char text[64] = "";
-    FILE *file = fopen(path, "re");
-
-    if (!file) {
-        return 0;
-    }
-    char *line = fgets(text, sizeof text, file);
-    fclose(file);
-    if (!line) {
-        return 0;
-    }
-    if (strncmp(text, "max", 3) == 0) {
-        *first = -1;
-        return 1;
-    }
-    return sscanf(text, "%lld %lld", first, second);
-}
-
-/* Processors worth of quota; 0: none. */
-static double cgroup_quota(void)
-{
-    long long quota = -1;
-    long long period = 0;
-
-    if (read_numbers("/sys/fs/cgroup/cpu.max", &quota, &period) == 2 && quota > 0 &&
-        period > 0) {
-        return (double)quota / (double)period;
-    }
-    quota = -1;
-    long long unused = 0;
-    if (read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", &quota, &unused) >= 1 &&
-        read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_period_us", &period, &unused) >= 1 &&
-        quota > 0 && period > 0) {
-        return (double)quota / (double)period;
-    }
-    return 0;
-}
-
 unsigned cel_cpu_count(void)
 {
     cpu_set_t set;
     long count = sysconf(_SC_NPROCESSORS_ONLN);
-    double quota = cgroup_quota();
+    double quota = cel_cgroup_cpus("/sys/fs/cgroup", "/proc/self/cgroup");
 
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) {
         count = CPU_COUNT(&set);

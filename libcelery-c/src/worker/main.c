@@ -100,6 +100,7 @@ static int with_app(celery_app *app, struct cel_program *p)
         return fail(p, 1, &err);
     }
     set_up_log(&p->line, app->config);
+    cel_cmdline_tell_ignored(&p->line);
     int code = cel_process_prepare(&p->line, &err);
     if (code != 0) {
         return fail(p, code, &err);

@@ -3,6 +3,7 @@
 #include "worker/metrics.h"
 
 #include "base/clock.h"
+#include "worker/cgroup.h"
 #include "worker/process_stat.h"
 #include "worker/request.h"
 
@@ -198,6 +199,9 @@ static void write_process(struct cel_metric_writer *mw, const struct celery_work
     struct cel_process_stat own;
 
     cel_process_stat(0, &own);
+    cel_metric_gauge(mw, PREFIX "memory_limit_bytes",
+                     "Memory that the control group grants; 0: no limit.",
+                     (double)cel_cgroup_memory("/sys/fs/cgroup", "/proc/self/cgroup"));
     cel_metric_gauge(mw, "process_resident_memory_bytes",
                      "Resident memory size in bytes.", (double)own.resident);
     cel_metric_gauge(mw, PREFIX "proportional_memory_bytes",

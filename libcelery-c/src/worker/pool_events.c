@@ -132,8 +132,10 @@ static void on_lost(void *ctx, struct cel_job *job, int wait_status, bool timed_
 
 static void on_soft_limit(void *ctx, struct cel_job *job)
 {
+    cel_log_about(job->call.task, job->call.id);
     cel_log(CELERY_LOG_WARNING, "Soft time limit (%gs) exceeded for %s[%s]",
             job->soft_limit, cel_log_safe(job->call.task), cel_log_safe(job->call.id));
+    cel_log_about(CEL_SLICE_NULL, CEL_SLICE_NULL);
 }
 
 static void on_room(void *ctx)

@@ -13,11 +13,24 @@ static const char *name_of(const struct cel_request *r)
     return cel_log_safe(call->shadow.len ? call->shadow : call->task);
 }
 
+static void about(const struct cel_request *r)
+{
+    const struct cel_task_call *call = &r->job.call;
+
+    cel_log_about(call->shadow.len ? call->shadow : call->task, call->id);
+}
+
+static void about_nothing(void)
+{
+    cel_log_about(CEL_SLICE_NULL, CEL_SLICE_NULL);
+}
+
 void cel_report_log_fault(const struct cel_request *r, enum cel_call_fault fault,
                           const char *why)
 {
     const struct cel_envelope *env = r->envelope;
 
+    about(r);
     switch (fault) {
     case CEL_CALL_DECODE:
         cel_log(CELERY_LOG_CRITICAL,
@@ -36,13 +49,16 @@ void cel_report_log_fault(const struct cel_request *r, enum cel_call_fault fault
         cel_log(CELERY_LOG_ERROR, "Received invalid task message: %s",
                 cel_log_safe(cel_slice_of(why)));
     }
+    about_nothing();
 }
 
 void cel_report_log_received(struct cel_request *r)
 {
     if (cel_log_on(CELERY_LOG_INFO)) {
+        about(r);
         cel_log(CELERY_LOG_INFO, "Task %s[%s] received", name_of(r),
                 cel_log_safe(r->job.call.id));
+        about_nothing();
     }
 }
 
@@ -165,6 +181,8 @@ void cel_report_log_end(struct cel_request *r)
     if (r->process[0] && is_of_child(r->outcome.kind)) {
         cel_log_speak_for(r->process, r->pid);
     }
+    about(r);
     log_end(r);
+    about_nothing();
     cel_log_speak_for(NULL, 0);
 }

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "worker/cgroup.h"
 #include "worker/control.h"
 #include "worker/events.h"
 #include "worker/health.h"
@@ -37,6 +38,23 @@ static celery_status make_router(struct celery_worker *w, celery_error *err)
     return status;
 }
 
+/* The kernel would end a child before it is replaced for its size. */
+static void check_memory(const struct cel_pool_options *options)
+{
+    int64_t limit = cel_cgroup_memory("/sys/fs/cgroup", "/proc/self/cgroup");
+    int64_t slots = options->max_slots ? options->max_slots : options->slots;
+
+    if (options->max_memory_per_child > 0 && limit > 0 &&
+        options->max_memory_per_child > limit / 1024 / slots) {
+        cel_log(
+            CELERY_LOG_WARNING,
+            "worker_max_memory_per_child: %lld processes of %lld KiB are more than the "
+            "%lld KiB of this control group",
+            (long long)slots, (long long)options->max_memory_per_child,
+            (long long)(limit / 1024));
+    }
+}
+
 static celery_status make_pool(struct celery_worker *w, celery_error *err)
 {
     const struct cel_config *c = w->app->config;
@@ -65,6 +83,7 @@ static celery_status make_pool(struct celery_worker *w, celery_error *err)
     if (ops == &cel_pool_solo) {
         w->policy.concurrency = options.slots = 1;
     }
+    check_memory(&options);
     celery_status status =
         cel_pool_new(ops, &options, &cel_request_pool_events, w, &w->pool, err);
     if (status < 0) {

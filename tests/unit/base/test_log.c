@@ -90,6 +90,7 @@ static void assert_file(const char *path, const char *pattern)
     regfree(&re);
 }
 
+#define UTC  "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z"
 #define TIME "[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2},[0-9]{3}"
 
 static void test_file_in_the_formats(void **state)
@@ -117,16 +118,21 @@ static void test_file_in_the_formats(void **state)
     assert_int_equal(truncate(path, 0), 0);
     cel_log_set_json(true);
     cel_log_text(CELERY_LOG_WARNING, CEL_SLICE("say \"x\"\n\001\377"));
-    assert_file(path, "^\\{\"time\": \"" TIME "\", \"level\": \"WARNING\", \"process\": "
+    assert_file(path, "^\\{\"time\": \"" UTC "\", \"level\": \"WARNING\", \"logger\": "
+                      "\"celery.worker\", \"process\": "
                       "\"ForkPoolWorker-1\", \"pid\": [0-9]+, \"message\": \"say "
                       "\\\\\"x\\\\\"\\\\n\\\\u0001\\\\ufffd\"\\}\n$");
 
     assert_int_equal(truncate(path, 0), 0);
+    cel_log_about(CEL_SLICE("t.add"), CEL_SLICE("\"\n"));
     cel_log_speak_for("ForkPoolWorker-7", 4321);
     cel_log(CELERY_LOG_INFO, "done");
+    cel_log_about(CEL_SLICE_NULL, CEL_SLICE_NULL);
     cel_log_speak_for(NULL, 0);
-    assert_file(path, "^\\{\"time\": \"" TIME "\", \"level\": \"INFO\", \"process\": "
-                      "\"ForkPoolWorker-7\", \"pid\": 4321, \"message\": \"done\"\\}\n$");
+    assert_file(path, "^\\{\"time\": \"" UTC "\", \"level\": \"INFO\", \"logger\": "
+                      "\"celery.task\", \"process\": "
+                      "\"ForkPoolWorker-7\", \"pid\": 4321, \"task_name\": \"t.add\", "
+                      "\"task_id\": \"\\\\\"\\\\n\", \"message\": \"done\"\\}\n$");
     cel_log_set_json(false);
     cel_log_set_color(0);
     assert_int_equal(truncate(path, 0), 0);
