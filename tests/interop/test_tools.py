@@ -522,6 +522,26 @@ class OnRedis(Broker):
         self.one_line(self.migrate(source=gone), 1, 'source: ')
         self.assertEqual(self.queues.waiting(), 1)
 
+    def test_a_table_fits_the_terminal(self):
+        entry = json.dumps({'reason': 'not registered \x1b[31m' + 'x' * 200, 'time': 1.7e9,
+                            'queue': 'celery'})
+        self.db0.lpush('celery.celery-c.dead', entry + '\n{}')
+        for columns in (60, 100):
+            code, text = on_terminal([lib.CELERY_C, '-b', self.broker, 'dead', 'list'],
+                                     columns=columns)
+            self.assertEqual(code, 0, text)
+            head, row = text.replace('\r', '').splitlines()
+            self.assertIn('\x1b[1mINDEX\x1b[0m', head)
+            self.assertEqual(len(row), columns)
+            self.assertTrue(row.endswith('...'))
+        for options, env in ((['-C'], {}), ([], {'NO_COLOR': '1'})):
+            code, text = on_terminal([lib.CELERY_C, *options, '-b', self.broker, 'dead', 'list'],
+                                     env=env)
+            self.assertNotIn('\x1b', text)
+        out = self.ok(self.c('dead', 'list'))
+        self.assertIn('x' * 200, out)
+        self.assertNotIn('\x1b', out)
+
     def test_a_bar_on_a_terminal(self):
         self.fill(30)
         url, there = self.destination()
@@ -636,7 +656,8 @@ def leave_out(cls, unwanted):
 
 MOVING = ('test_move', 'test_copy', 'test_limit_and_filters', 'test_queues_with_new_names',
           'test_what_no_task_can_be_read_from', 'test_a_worker_runs_what_was_migrated')
-leave_out(OnRabbit, lambda name: 'result' in name or name == 'test_purge_takes_all_priorities')
+leave_out(OnRabbit, lambda name: 'result' in name or name in (
+    'test_purge_takes_all_priorities', 'test_a_table_fits_the_terminal'))
 leave_out(FromRedisToRabbit, lambda name: name not in MOVING)
 
 

@@ -18,6 +18,15 @@ CELERY_BEGIN_DECLS
 CELERY_API int celery_worker_main(celery_app *give_app, int argc, char **argv);
 
 /*
+ * Calls fn for each option that celery_worker_main() understands, the global ones among them:
+ * for completion scripts and the like.  letter: 0 if it has none; value: the name of its value,
+ * NULL if it takes none; texts are static.  Any thread.
+ */
+typedef void (*celery_worker_option_fn)(void *ctx, char letter, const char *name,
+                                        const char *value, const char *help);
+CELERY_API void celery_worker_options(celery_worker_option_fn fn, void *ctx);
+
+/*
  * A worker without the command line and without signal handlers, for a program that
  * has its own main loop.  Settings come from the app.
  */

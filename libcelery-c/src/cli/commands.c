@@ -3,14 +3,24 @@
 #include "cli/command.h"
 
 /* Commands of one group stand together. */
+/* clang-format off */
 const struct command *const commands[] = {
     &cmd_worker,
 
-    &cmd_call,    &cmd_result,
+    &cmd_call,
+    &cmd_result,
 
-    &cmd_purge,   &cmd_list,    &cmd_migrate, &cmd_dead,
+    &cmd_purge,
+    &cmd_list,
+    &cmd_migrate,
+    &cmd_dead,
 
-    &cmd_inspect, &cmd_control, &cmd_status,
+    &cmd_inspect,
+    &cmd_control,
+    &cmd_status,
 
-    &cmd_report,  NULL,
+    &cmd_completion,
+    &cmd_report,
+    NULL,
 };
+/* clang-format on */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "worker/autoscale.h"
 
+#include <celery/worker.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -366,5 +367,14 @@ void cel_cmdline_help(const char *program)
                  o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
                  value ? " " : "", value ? o->value : "");
         printf("  %-36s %s\n", left, o->help);
+    }
+}
+
+void celery_worker_options(celery_worker_option_fn fn, void *ctx)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+
+        fn(ctx, o->letter, o->name, takes_value(o) ? o->value : NULL, o->help);
     }
 }
