@@ -150,5 +150,133 @@ class Mingle(Neighbors):
         self.assertEqual(self.reply_queues(), [])
 
 
+class Gossip(Neighbors):
+    """Elections, and who notices that somebody left."""
+
+    def party(self, *kinds):
+        """Workers that have heard of each other."""
+        workers = [self.neighbor(kind, 'w%d' % i, '--heartbeat-interval', '1',
+                                 loglevel='DEBUG')
+                   for i, kind in enumerate(kinds, 1)]
+        for w in workers:
+            for other in workers:
+                if other is not w:
+                    w.wait_output('%s joined the party' % self.full(other.name),
+                                  10 * lib.PATIENCE)
+        return workers
+
+    def elect(self, workers, topic='task', id=None):
+        """Each worker's word about who won: a set of node names."""
+        id = id or str(uuid.uuid4())
+        done = str(uuid.uuid4())
+        action = self.app.signature('t.add', (20, 22), task_id=done)
+        self.app.control.election(id, topic, dict(action))
+        pattern = re.compile(r"(?:(I) won the election|node (\S+) elected for) '?%s" % id)
+
+        def said(w):
+            found = pattern.findall(w.output())
+            return found and (self.full(w.name) if found[0][0]
+                              else found[0][1].rsplit('.', 1)[0])
+        for w in workers:
+            lib.wait_for('%s knows who won' % w.name, lambda w=w: said(w), 10 * lib.PATIENCE)
+        return {said(w) for w in workers}, done
+
+    def runs_once(self, workers, done):
+        r = self.app.AsyncResult(done)
+        self.assertEqual(r.get(timeout=10 * lib.PATIENCE), 42)
+        time.sleep(0.5)
+        self.assertEqual(sum(w.output().count('t.add[%s] received' % done) for w in workers), 1)
+
+    def wins_once(self, *kinds):
+        workers = self.party(*kinds)
+        for _ in range(3):
+            winners, done = self.elect(workers)
+            self.assertEqual(len(winners), 1, winners)
+            self.runs_once(workers, done)
+        for w in workers:
+            w.stop()
+
+    def test_an_election_among_c(self):
+        self.wins_once('c', 'c', 'c')
+
+    def test_an_election_of_c_and_python(self):
+        self.wins_once('c', 'c', 'python')
+
+    def test_a_worker_alone_wins(self):
+        w = self.neighbor('c', 'w1')
+        winners, done = self.elect([w])
+        self.assertEqual(winners, {self.full('w1')})
+        self.runs_once([w], done)
+        w.stop()
+
+    def test_an_unknown_topic(self):
+        w = self.neighbor('c', 'w1')
+        self.elect([w], topic='nonsense')
+        w.wait_output('Unknown election topic nonsense')
+        w.stop()
+
+    def test_what_is_no_signature(self):
+        w = self.neighbor('c', 'w1')
+        for action in None, 7, {'task': 7}, ['x'], {'task': 't.add', 'args': 3}:
+            id = str(uuid.uuid4())
+            self.app.control.election(id, 'task', action)
+            w.wait_output('I won the election %s' % id)
+        lib.wait_for('each is said', lambda: w.output().count('Could not call task') == 5)
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        w.stop()
+
+    def test_who_leaves_and_who_is_lost(self):
+        first, second, third = self.party('c', 'c', 'c')
+        second.stop()
+        first.wait_output('%s left' % self.full('w2'))
+        third.kill9()
+        first.wait_output('missed heartbeat from %s' % self.full('w3'), 20)
+        first.stop()
+
+    def test_python_neighbors_notice_too(self):
+        first, second = self.party('python', 'c')
+        second.kill9()
+        first.wait_output('missed heartbeat from %s' % self.full('w2'), 20)
+        first.stop()
+
+    def test_events_that_are_none(self):
+        """Shapes that no worker sends: a line at the most, and tasks run."""
+        from celery.events import EventDispatcher
+        w = self.neighbor('c', 'w1')
+        base = {'hostname': 'x@y', 'pid': 3, 'clock': 9, 'timestamp': 1.0, 'utcoffset': 0}
+        wrong = [
+            7, [], None, 'x', [[]], {}, {'type': 7}, {'type': ''},
+            dict(base, type='worker-elect'), dict(base, type='worker-elect', id=3),
+            dict(base, type='worker-elect', id='i', topic='task', action=None, clock='x'),
+            dict(base, type='worker-elect', id='i' * 5000, topic='task', action={}),
+            dict(base, type='worker-elect', id='big', topic='task', action='x' * 500000),
+            dict(base, type='worker-elect-ack'), dict(base, type='worker-elect-ack', id='none'),
+            dict(base, type='worker-heartbeat', freq='often'),
+            dict(base, type='worker-heartbeat', hostname='h' * 10000),
+            dict(base, type='worker-heartbeat', hostname=None, clock=-5),
+            dict(base, type='worker-heartbeat', clock=2 ** 62),
+        ]
+        with self.app.connection_for_write() as conn:
+            events = EventDispatcher(conn, app=self.app, hostname='x@y')
+            exchange = events.exchange
+            with conn.Producer(serializer='json') as producer:
+                for body in wrong * 3:
+                    producer.publish(body, exchange=exchange, routing_key='worker.heartbeat',
+                                     declare=[exchange], serializer='json')
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        self.assertLess(self.ask('w1', 'clock')['clock'], 2 ** 62)
+        self.assertLess(w.output().count('\n'), 200)
+        w.stop()
+
+    def test_without(self):
+        first = self.neighbor('c', 'w1', '--without-gossip', loglevel='DEBUG')
+        second = self.neighbor('c', 'w2', loglevel='DEBUG')
+        second.wait_output('joined the party')
+        time.sleep(2.5)
+        self.assertNotIn('joined the party', first.output())
+        first.stop()
+        second.stop()
+
+
 if __name__ == '__main__':
     lib.main()

@@ -4,32 +4,6 @@
 #include "client/events.h"
 #include <stdio.h>
 
-/* Seconds as the milliseconds of a queue argument; None and 0: there is none. */
-static celery_status put_ms(struct cel_arena *a, struct cel_node *arguments,
-                            const char *key, double seconds)
-{
-    if (seconds <= 0) {
-        return CELERY_OK;
-    }
-    return cel_node_put(a, arguments, cel_slice_of(key),
-                        cel_node_new_int(a, (int64_t)(seconds * 1000)));
-}
-
-static const struct cel_node *make_arguments(struct celery_events *ev)
-{
-    struct cel_arena *a = &ev->arena;
-    struct cel_node *arguments = cel_node_new(a, CELERY_KIND_OBJECT);
-
-    if (!arguments ||
-        put_ms(a, arguments, "x-expires",
-               cel_config_double(ev->config, "event_queue_expires", 0)) < 0 ||
-        put_ms(a, arguments, "x-message-ttl",
-               cel_config_double(ev->config, "event_queue_ttl", 0)) < 0) {
-        return NULL;
-    }
-    return arguments;
-}
-
 void cel_events_rename(struct celery_events *ev)
 {
     const char *prefix = cel_config_text(ev->config, "event_queue_prefix");
@@ -71,7 +45,9 @@ celery_status cel_events_queues(struct celery_events *ev, celery_error *err)
     bool durable = cel_config_bool(ev->config, "event_queue_durable");
     bool exclusive = cel_config_bool(ev->config, "event_queue_exclusive");
     bool pattern = is_pattern(ev);
-    const struct cel_node *arguments = make_arguments(ev);
+    const struct cel_node *arguments = cel_queue_lifetime(
+        &ev->arena, cel_config_double(ev->config, "event_queue_expires", 0),
+        cel_config_double(ev->config, "event_queue_ttl", 0));
 
     if (durable && exclusive) {
         return cel_error_set(

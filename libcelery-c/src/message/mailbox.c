@@ -31,27 +31,6 @@ celery_status cel_mailbox_init(struct cel_mailbox *m, struct cel_arena *a,
 
 /* ---- queues ---- */
 
-/* Seconds as the milliseconds of a queue argument; None and 0: there is none. */
-static celery_status put_ms(struct cel_arena *a, struct cel_node *arguments,
-                            const char *key, double seconds)
-{
-    if (seconds <= 0) {
-        return CELERY_OK;
-    }
-    return cel_node_put(a, arguments, cel_slice_of(key),
-                        cel_node_new_int(a, (int64_t)(seconds * 1000)));
-}
-
-static struct cel_node *make_arguments(const struct cel_mailbox *m, struct cel_arena *a)
-{
-    struct cel_node *arguments = cel_node_new(a, CELERY_KIND_OBJECT);
-
-    return arguments && put_ms(a, arguments, "x-expires", m->expires) == 0 &&
-                   put_ms(a, arguments, "x-message-ttl", m->ttl) == 0
-               ? arguments
-               : NULL;
-}
-
 celery_status cel_mailbox_queue(const struct cel_mailbox *m, struct cel_arena *a,
                                 const char *node, struct cel_queue *ret,
                                 celery_error *err)
@@ -61,7 +40,7 @@ celery_status cel_mailbox_queue(const struct cel_mailbox *m, struct cel_arena *a
         .exchange = m->exchange,
         .exchange_type = "fanout",
         .routing_key = "",
-        .arguments = make_arguments(m, a),
+        .arguments = cel_queue_lifetime(a, m->expires, m->ttl),
         .durable = m->durable,
         .auto_delete = !m->durable,
         .exclusive = m->exclusive,
@@ -80,7 +59,7 @@ celery_status cel_mailbox_reply_queue(const struct cel_mailbox *m, struct cel_ar
         .exchange = m->reply_exchange,
         .exchange_type = "direct",
         .routing_key = cel_arena_strndup(a, oid, strlen(oid)),
-        .arguments = make_arguments(m, a),
+        .arguments = cel_queue_lifetime(a, m->expires, m->ttl),
         .auto_delete = true,
         .no_ack = true,
         .exchange_transient = true,

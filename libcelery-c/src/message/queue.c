@@ -103,3 +103,21 @@ bool cel_queue_step(const struct cel_queue *q, size_t i, struct cel_queue_step *
     }
     return false;
 }
+
+static celery_status put_ms(struct cel_arena *a, struct cel_node *arguments,
+                            const char *key, double seconds)
+{
+    return seconds <= 0 ? CELERY_OK
+                        : cel_node_put(a, arguments, cel_slice_of(key),
+                                       cel_node_new_int(a, (int64_t)(seconds * 1000)));
+}
+
+struct cel_node *cel_queue_lifetime(struct cel_arena *a, double expires, double ttl)
+{
+    struct cel_node *arguments = cel_node_new(a, CELERY_KIND_OBJECT);
+
+    return arguments && put_ms(a, arguments, "x-expires", expires) == 0 &&
+                   put_ms(a, arguments, "x-message-ttl", ttl) == 0
+               ? arguments
+               : NULL;
+}

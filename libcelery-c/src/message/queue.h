@@ -50,6 +50,12 @@ struct cel_queue {
 /* True for x-queue-type: quorum. */
 bool cel_queue_is_quorum(const struct cel_queue *q);
 
+/*
+ * What kombu makes of a queue's expires and message_ttl, in seconds; 0: none.  An object; NULL:
+ * out of memory.
+ */
+struct cel_node *cel_queue_lifetime(struct cel_arena *a, double expires, double ttl);
+
 enum cel_queue_step_kind {
     CEL_DECLARE_EXCHANGE,
     CEL_DECLARE_QUEUE,

@@ -6,6 +6,7 @@
 #include "worker/control_inspect.h"
 #include "worker/control_revoke.h"
 #include "worker/events.h"
+#include "worker/gossip.h"
 
 /*
  * celery/worker/control.py enable_events(), disable_events().  There a worker started with -E
@@ -42,8 +43,11 @@ static struct cel_node *heartbeat(struct cel_control_call *c)
     return cel_control_null(c);
 }
 
-static struct cel_node *nothing(struct cel_control_call *c)
+static struct cel_node *election(struct cel_control_call *c)
 {
+    cel_gossip_election(c->w->gossip, cel_node_text(cel_control_arg(c, "id")),
+                        cel_node_text(cel_control_arg(c, "topic")),
+                        cel_control_arg(c, "action"));
     return cel_control_null(c);
 }
 
@@ -64,7 +68,7 @@ const struct cel_control_command cel_control_change[] = {
     {"autoscale", NULL, "| max min", false, cel_control_autoscale},
     {"cancel_consumer", NULL, "queue | *", false, cel_control_cancel_consumer},
     {"disable_events", NULL, "|", false, disable_events},
-    {"election", NULL, "id topic | action *", false, nothing},
+    {"election", NULL, "id topic | action *", false, election},
     {"enable_events", NULL, "|", false, enable_events},
     {"heartbeat", NULL, "|", true, heartbeat},
     {"pool_grow", NULL, "| n *", false, cel_control_pool_grow},

@@ -8,6 +8,7 @@
 #include "worker/control.h"
 #include "worker/events.h"
 #include "worker/health.h"
+#include "worker/gossip.h"
 #include "worker/identity.h"
 #include "worker/link_events.h"
 #include "worker/mingle.h"
@@ -197,6 +198,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = cel_mingle_new(w, &w->mingle, err);
     }
     if (status == CELERY_OK) {
+        status = cel_gossip_new(w, &w->gossip, err);
+    }
+    if (status == CELERY_OK) {
         status = cel_events_new(w, &w->events, err);
     }
     if (status == CELERY_OK) {
@@ -291,6 +295,7 @@ void celery_worker_free(celery_worker *w)
     w->results = cel_results_free(w->results);
     w->control = cel_control_free(w->control);
     w->mingle = cel_mingle_free(w->mingle);
+    w->gossip = cel_gossip_free(w->gossip);
     w->events = cel_events_free(w->events);
     w->statedb = cel_statedb_close(w->statedb);
     free_requests(w);

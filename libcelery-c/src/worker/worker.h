@@ -22,6 +22,7 @@ struct cel_metrics;
 struct cel_control;
 struct cel_events;
 struct cel_mingle;
+struct cel_gossip;
 struct cel_statedb;
 struct cel_request;
 
@@ -56,6 +57,7 @@ struct celery_worker {
     struct cel_results *results;
     struct cel_control *control;    /* NULL: no remote control */
     struct cel_mingle *mingle;      /* or NULL */
+    struct cel_gossip *gossip;      /* or NULL */
     struct cel_statedb *statedb;    /* or NULL */
     struct cel_events *events;      /* or NULL: the broker has no broadcasts */
     struct cel_http_server *health; /* or NULL */
