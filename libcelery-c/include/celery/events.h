@@ -104,8 +104,8 @@ CELERY_API celery_status celery_events_step(celery_events *events, double timeou
                                             celery_error *err);
 
 /*
- * Passes until celery_events_stop() (CELERY_OK) or for timeout seconds (CELERY_NONE; negative:
- * no limit), as EventReceiver.capture(timeout=...).  CELERY_ESYSTEM.
+ * Passes, one at least, until celery_events_stop() (CELERY_OK) or for timeout seconds
+ * (CELERY_NONE; negative: no limit), as EventReceiver.capture().  CELERY_ESYSTEM.
  */
 CELERY_API celery_status celery_events_run(celery_events *events, double timeout,
                                            celery_error *err);

@@ -85,6 +85,7 @@ extern const struct command cmd_dead;
 extern const struct command cmd_inspect;
 extern const struct command cmd_control;
 extern const struct command cmd_status;
+extern const struct command cmd_events;
 extern const struct command cmd_completion;
 extern const struct command cmd_report;
 

@@ -18,6 +18,7 @@ const struct command *const commands[] = {
     &cmd_inspect,
     &cmd_control,
     &cmd_status,
+    &cmd_events,
 
     &cmd_completion,
     &cmd_report,

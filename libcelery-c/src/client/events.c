@@ -220,15 +220,16 @@ celery_status celery_events_run(celery_events *ev, double timeout, celery_error 
         return CELERY_EINVAL;
     }
     double deadline = cel_loop_now(ev->loop) + timeout;
+    double left = timeout;
     while (!ev->stop) {
-        double left = timeout < 0 ? -1 : deadline - cel_loop_now(ev->loop);
-
-        if (timeout >= 0 && left <= 0) {
-            return CELERY_NONE;
-        }
         celery_status status = celery_events_step(ev, left, err);
+
         if (status < 0) {
             return status;
+        }
+        left = timeout < 0 ? -1 : deadline - cel_loop_now(ev->loop);
+        if (timeout >= 0 && left <= 0 && !ev->stop) {
+            return CELERY_NONE;
         }
     }
     ev->stop = 0;

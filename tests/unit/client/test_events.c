@@ -369,10 +369,13 @@ static void test_run_stops(void **state)
     celery_events *ev = open_seen(&s, NULL);
 
     assert_int_equal(celery_events_run(ev, 0, NULL), CELERY_NONE);
+    send("worker.online", "{\"type\": \"worker-online\"}");
+    assert_int_equal(celery_events_run(ev, 0, NULL), CELERY_NONE);
+    assert_int_equal(s.n, 1);
     s.stop = ev;
     send("worker.online", "{\"type\": \"worker-online\"}");
     assert_int_equal(celery_events_run(ev, 5, NULL), CELERY_OK);
-    assert_int_equal(s.n, 1);
+    assert_int_equal(s.n, 2);
     celery_events_stop(ev);
     assert_int_equal(celery_events_run(ev, -1, NULL), CELERY_OK);
     assert_true(celery_events_fd(ev) >= 0);
