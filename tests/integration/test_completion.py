@@ -48,6 +48,44 @@ def options(command):
     return found
 
 
+MAN = os.path.join(lib.ROOT, 'libcelery-c', 'man')
+WITH_PAGES = ('call', 'completion', 'dead', 'list', 'migrate', 'purge', 'result')
+GLOBAL = ('app', 'broker', 'result-backend', 'config', 'workdir', 'loader', 'skip-checks',
+          'no-color', 'quiet', 'version', 'help')
+
+
+class Manual(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not lib.CELERY_C:
+            raise unittest.SkipTest('celery-c is not built in %s' % lib.BUILD)
+
+    def page(self, name):
+        with open(os.path.join(MAN, name), encoding='utf-8') as f:
+            return f.read()
+
+    def test_every_option_is_in_its_page(self):
+        overview = self.page('celery-c.1')
+        for command in commands():
+            self.assertRegex(overview, r'(Cm|celery-c-|Dl celery-c) ?%s\b' % command)
+        for command in WITH_PAGES:
+            page = self.page('celery-c-%s.1' % command)
+            for letter, name in options(command):
+                if name in GLOBAL or (command, name) == ('dead', 'queues'):
+                    continue
+                with self.subTest(command, option=name):
+                    self.assertRegex(page, r'Fl (%s , )?-%s\b' % (letter or '', name))
+
+    @unittest.skipUnless(shutil.which('mandoc'), 'no mandoc here')
+    def test_the_pages_are_sound(self):
+        pages = sorted(n for n in os.listdir(MAN) if re.search(r'\.[13]$', n))
+        self.assertGreater(len(pages), 8)
+        r = subprocess.run(['mandoc', '-Tlint', *pages], cwd=MAN, stdout=subprocess.PIPE,
+                           text=True)
+        said = [x for x in r.stdout.splitlines() if 'referenced manual not found' not in x]
+        self.assertEqual(said, [])
+
+
 class Completion(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
