@@ -606,6 +606,29 @@ class View(Watch):
         self.assertEqual(t.ended(), 0)
 
 
+class Example(Watch):
+    def test_watch(self):
+        """examples/events/watch.c"""
+        program = lib.built('examples/events/watch')
+        if not program:
+            self.skipTest('the example is not built')
+        worker = self.worker_of()
+        out = lib.tmpname('.out')
+        with open(out, 'wb') as f:
+            process = lib.spawn([program, self.broker, '6'], stdout=f, stderr=subprocess.STDOUT)
+        time.sleep(1)
+        self.work()
+        self.assertEqual(process.wait(20), 0)
+        worker.stop()
+        with open(out, encoding='utf-8') as f:
+            text = f.read()
+        self.assertRegex(text, '(?m)^t.add SUCCESS: 3$')
+        self.assertRegex(text, r"(?m)^t.fail FAILURE: KeyError\('boom'\)$")
+        self.assertRegex(text, r'(?m)^w1@\S+ is there$')
+        self.assertRegex(text, '(?m)^t.fail: 1 seen, 0 succeeded, 1 failed$')
+        self.assertIn('t.add: 2 seen', text)
+
+
 class Refused(unittest.TestCase):
     def run_events(self, *options, env=None):
         environ = lib.env_of_workers()
