@@ -124,9 +124,9 @@ PR_SET_PDEATHSIG = 1
 
 def spawn(argv, **kwargs):
     # Whatever becomes of the test, even kill -9, takes its servers with it.
+    kwargs.setdefault('stdin', subprocess.DEVNULL)
     p = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL,
-        preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), **kwargs)
+        argv, preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), **kwargs)
     _children.append(p)
     return p
 

@@ -350,6 +350,58 @@ static const struct {
     {"t.mark", mark},
 };
 
+/* ---- commands of remote control ---- */
+
+static json_t *echo_command(void *ctx, const celery_value *arguments, celery_error *err)
+{
+    json_t *copy = celery_value_to_json(arguments, err);
+
+    return copy ? json_pack("{s:o,s:s}", "echo", copy, "ctx", (const char *)ctx) : NULL;
+}
+
+static json_t *failing_command(void *ctx, const celery_value *arguments,
+                               celery_error *err)
+{
+    if (celery_value_size(arguments) == 0) {
+        return NULL; /* null */
+    }
+    err->status = CELERY_EINVAL;
+    snprintf(err->message, sizeof err->message, "no %s today", (const char *)ctx);
+    return NULL;
+}
+
+static json_t *large_command(void *ctx, const celery_value *arguments, celery_error *err)
+{
+    int64_t n = 0;
+    json_t *list = json_array();
+
+    celery_value_int(celery_value_get(arguments, "n"), &n);
+    for (int64_t i = 0; i < n; i++) {
+        json_array_append_new(list,
+                              json_string("0123456789012345678901234567890123456789"));
+    }
+    return list;
+}
+
+static char command_word[] = "word";
+
+static celery_status register_commands(celery_app *app)
+{
+    celery_status status =
+        celery_app_control_command(app, "t_echo", "n:int | seconds:float flag:bool *",
+                                   true, echo_command, command_word, NULL);
+
+    if (status == CELERY_OK) {
+        status = celery_app_control_command(app, "t_fail", "| why", false,
+                                            failing_command, command_word, NULL);
+    }
+    if (status == CELERY_OK) {
+        status = celery_app_control_command(app, "t_large", "n:int", true, large_command,
+                                            NULL, NULL);
+    }
+    return status;
+}
+
 CELERY_API celery_status celery_register(celery_app *app);
 
 celery_status celery_register(celery_app *app)
@@ -361,6 +413,9 @@ celery_status celery_register(celery_app *app)
     }
     if (status == CELERY_OK) {
         status = register_inside(app);
+    }
+    if (status == CELERY_OK) {
+        status = register_commands(app);
     }
     if (status == CELERY_OK && getenv("INTEROP_LATE")) {
         status = celery_app_task(app, "t.late", add); /* what a newer program has */

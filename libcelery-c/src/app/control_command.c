@@ -82,13 +82,15 @@ static bool read_parameters(struct parameters *p, const char *text)
             add(&p->checked, "", word, "");
         } else if (cel_slice_is(word, "*")) {
             end = true;
-            if (!p->optional) {
-                add(&p->checked, "", CEL_SLICE("|"), "");
-            }
-            add(&p->checked, "", word, "");
         } else if (!add_parameter(p, word)) {
             return false;
         }
+    }
+    if (!p->optional) {
+        add(&p->checked, "", CEL_SLICE("|"), "");
+    }
+    if (end) {
+        add(&p->checked, "", CEL_SLICE("*"), "");
     }
     return true;
 }

@@ -91,7 +91,8 @@ static bool has_parameter(const char *parameters, struct cel_slice name)
     struct cel_slice rest = cel_slice_of(parameters), word;
 
     while (cel_slice_split(&rest, ' ', &word)) {
-        if (cel_slice_is(word, "*") || cel_slice_eq(word, name)) {
+        if (cel_slice_is(word, "*") ||
+            (cel_slice_eq(word, name) && !cel_slice_is(word, "|"))) {
             return true;
         }
     }
