@@ -314,6 +314,7 @@ class Metrics(PlatformCase):
         self.assertEqual(page.get('celery_worker_unacked_messages'), 3)
         self.assertEqual(page.get('celery_worker_messages', state='waiting'), 3)
         self.assertEqual(page.get('celery_worker_prefetch_limit'), 7)
+        self.assertEqual(page.families['celery_worker_events_dropped_total'], 'counter')
 
 
 class JsonLogs(PlatformCase):
@@ -443,6 +444,23 @@ class Service(PlatformCase):
         w.send(signal.SIGCONT)
         m.wait('WATCHDOG=1')
         self.assertEqual(w.stop(), 0)
+
+    def test_in_the_background_it_says_who_it_is(self):
+        m = Manager()
+        self.addCleanup(m.socket.close)
+        pidfile = os.path.join(lib.tmpdir(), 'detached.pid')
+        self.start('--detach', '--pidfile', pidfile, env=m.env, wait=False)
+        pid = int(m.wait('MAINPID=').split('=')[1])
+        m.wait('READY=1')
+        with open(pidfile) as f:
+            self.assertEqual(int(f.read()), pid)
+        os.kill(pid, signal.SIGHUP)
+        m.wait('RELOADING=1')
+        lib.wait_for('ready again', lambda: m.hear(0.05).count('READY=1') == 2, 10)
+        with open(pidfile) as f:
+            self.assertEqual(int(f.read()), pid)
+        os.kill(pid, signal.SIGTERM)
+        lib.wait_for('its end', lambda: not os.path.exists('/proc/%d' % pid), 10)
 
     def test_watchdog_of_another_process(self):
         m = Manager()

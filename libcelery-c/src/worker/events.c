@@ -45,8 +45,19 @@ void cel_events_look(struct cel_events *e)
     if (e->dropped > 0 && e->open && e->in_flight < IN_FLIGHT_MAX) {
         cel_log(CELERY_LOG_WARNING, "events: %llu were dropped",
                 (unsigned long long)e->dropped);
+        e->dropped_before += e->dropped;
         e->dropped = 0;
     }
+}
+
+uint64_t cel_events_dropped(const struct cel_events *e)
+{
+    return e ? e->dropped_before + e->dropped : 0;
+}
+
+size_t cel_events_waiting(const struct cel_events *e)
+{
+    return e ? e->bytes : 0;
 }
 
 static void make_room(struct cel_events *e, size_t size)

@@ -27,6 +27,10 @@ void cel_events_lost(struct cel_events *events);
 /* The end: says worker-offline, and gives what is left a moment to go. */
 void cel_events_close(struct cel_events *events);
 
+/* Events that were dropped, and bytes of those that wait; NULL: none. */
+uint64_t cel_events_dropped(const struct cel_events *events);
+size_t cel_events_waiting(const struct cel_events *events);
+
 /* Events of tasks, from now on or no more.  False: it was so already. */
 bool cel_events_of_tasks(struct cel_events *events, bool on);
 

@@ -40,7 +40,8 @@ struct cel_events {
     struct cel_list unsent;  /* taken, and surely not sent: before the waiting ones */
     size_t bytes;            /* of both */
     size_t in_flight;
-    uint64_t dropped; /* events, since the last line about it */
+    uint64_t dropped;        /* events, since the last line about it */
+    uint64_t dropped_before; /* until then */
 };
 
 /* One more event of a task in the batch: begin, fields, end. */

@@ -72,7 +72,7 @@ static int run(struct cel_program *p)
     cel_process_warn_root();
     celery_status status = cel_worker_start(w, &err);
     if (status == CELERY_OK) {
-        status = cel_sdnotify_start(w, &err);
+        status = cel_sdnotify_start(w, p->line.detach, &err);
     }
     if (status == CELERY_OK) {
         status = cel_signals_watch(p);

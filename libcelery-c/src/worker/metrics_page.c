@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "worker/cgroup.h"
+#include "worker/events.h"
 #include "worker/process_stat.h"
 #include "worker/request.h"
 
@@ -162,6 +163,15 @@ static void write_broker(struct cel_metric_writer *mw, const struct celery_worke
                      w->vitals.worst_lag);
 }
 
+static void write_events(struct cel_metric_writer *mw, const struct celery_worker *w)
+{
+    cel_metric_counter(mw, PREFIX "events_dropped_total",
+                       "Events that the broker did not take in time.",
+                       cel_events_dropped(w->events));
+    cel_metric_gauge(mw, PREFIX "events_buffered_bytes", "Events that wait to be sent.",
+                     (double)cel_events_waiting(w->events));
+}
+
 static unsigned slots(const struct celery_worker *w)
 {
     return w->policy.autoscale.max > 0 ? w->policy.autoscale.now : w->policy.concurrency;
@@ -232,6 +242,7 @@ void cel_metrics_write(const struct cel_metrics *m, struct cel_buf *out)
     write_tasks(&mw, m);
     write_messages(&mw, w);
     write_broker(&mw, w);
+    write_events(&mw, w);
     cel_metric_gauge(&mw, PREFIX "pool_slots", "Tasks that can run at a time.", slots(w));
     cel_metric_gauge(&mw, PREFIX "pool_busy", "Tasks that the pool has been given.",
                      (double)w->n_running);

@@ -23,6 +23,7 @@ struct cel_sdnotify {
     double watchdog; /* seconds after which the manager ends a silent service; 0: never */
     struct cel_source *timer;
     bool told_ready;
+    bool moved; /* the manager thinks of another process */
 };
 
 bool cel_sdnotify_address(const char *text, struct sockaddr_un *ret, unsigned *ret_len)
@@ -106,8 +107,12 @@ static void on_timer(void *ctx)
 
 void cel_sdnotify_ready(struct celery_worker *w)
 {
+    char first[32];
+
     if (w->sdnotify && !w->sdnotify->told_ready) {
         w->sdnotify->told_ready = true;
+        snprintf(first, sizeof first, "MAINPID=%d\n", (int)getpid());
+        send_status(w, w->sdnotify->moved ? first : "");
         send_status(w, "READY=1\n");
     }
 }
@@ -134,14 +139,14 @@ static celery_status open_socket(struct celery_worker *w, celery_error *err)
     if (n->fd < 0) {
         return cel_error_sys(err, CELERY_ESYSTEM, errno, "NOTIFY_SOCKET");
     }
-    n->watchdog = cel_sdnotify_watchdog(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"),
-                                        (int)getpid());
+    n->watchdog = cel_sdnotify_watchdog(
+        getenv("WATCHDOG_USEC"), n->moved ? NULL : getenv("WATCHDOG_PID"), (int)getpid());
     return cel_loop_add_timer(w->loop, &n->timer, 0, on_timer, w) < 0
                ? cel_error_nomem(err)
                : CELERY_OK;
 }
 
-celery_status cel_sdnotify_start(struct celery_worker *w, celery_error *err)
+celery_status cel_sdnotify_start(struct celery_worker *w, bool moved, celery_error *err)
 {
     const char *name = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address;
@@ -160,6 +165,7 @@ celery_status cel_sdnotify_start(struct celery_worker *w, celery_error *err)
     }
     w->sdnotify->address = address;
     w->sdnotify->address_len = len;
+    w->sdnotify->moved = moved;
     return open_socket(w, err);
 }
 

@@ -18,8 +18,11 @@ bool cel_sdnotify_address(const char *text, struct sockaddr_un *ret, unsigned *r
 /* WATCHDOG_USEC, if WATCHDOG_PID (may be NULL) is that process: seconds; otherwise 0. */
 double cel_sdnotify_watchdog(const char *usec, const char *watchdog_pid, int pid);
 
-/* Reads the environment; a timer of the loop tells the status, and that the loop runs. */
-celery_status cel_sdnotify_start(struct celery_worker *w, celery_error *err);
+/*
+ * Reads the environment; a timer of the loop tells the status, and that the loop runs.  moved:
+ * this is not the process that was started (--detach), and the manager is told which it is.
+ */
+celery_status cel_sdnotify_start(struct celery_worker *w, bool moved, celery_error *err);
 void cel_sdnotify_stop(struct celery_worker *w);
 
 /* It consumes. */
