@@ -312,6 +312,106 @@ static void test_a_copy_is_dead_lettered_as_its_original(void **state)
     free_side(s);
 }
 
+/* ---- the prefetch count, dealt out ---- */
+
+/* For channels to come; a copy in place of a message would make room for another one. */
+static int patient(void **state)
+{
+    rabbit_server_tell(server,
+                       "eval application:set_env(rabbit, consumer_timeout, 600000)");
+    return 0;
+}
+
+static int impatient(void **state)
+{
+    rabbit_server_tell(server,
+                       "eval application:set_env(rabbit, consumer_timeout, 3000)");
+    return 0;
+}
+
+/* So many queues, the first one with so many messages, the others with others. */
+static void consume_from(struct side *s, size_t n, int first, int others)
+{
+    char names[8][40];
+
+    for (size_t q = 0; q < n; q++) {
+        snprintf(names[q], sizeof names[q], "shared%d", n_names++);
+        declare_with(s, names[q], NULL);
+        for (int i = 0; i < (q == 0 ? first : others); i++) {
+            publish(s, names[q], "m");
+        }
+    }
+    for (size_t q = 0; q < n; q++) {
+        assert_int_equal(s->t->ops->consume(s->t, names[q], NULL), 0);
+    }
+}
+
+/* So many come, and no more. */
+static void assert_got(struct side *s, size_t n)
+{
+    await_got(s, n);
+    settle_down(2.5);
+    assert_int_equal(s->n_got, n);
+}
+
+static void test_queues_share_the_prefetch_count(void **state)
+{
+    struct side *s = new_side(0);
+
+    s->t->ops->set_prefetch(s->t, 12);
+    consume_from(s, 3, 20, 20);
+    assert_got(s, 12);
+    for (size_t i = 0; i < 12; i++) {
+        ack(s, s->got[i].tag);
+    }
+    assert_got(s, 24);
+    free_side(s);
+}
+
+static void test_what_lies_idle_goes_to_the_busy(void **state)
+{
+    struct side *s = new_side(0);
+
+    s->t->ops->set_prefetch(s->t, 12);
+    consume_from(s, 4, 30, 0);
+    await_got(s, 3);
+    assert_got(s, 9); /* and one for each of the others */
+    free_side(s);
+}
+
+static void test_each_queue_has_one_at_least(void **state)
+{
+    struct side *s = new_side(0);
+
+    s->t->ops->set_prefetch(s->t, 2);
+    consume_from(s, 4, 3, 3);
+    assert_got(s, 4);
+    free_side(s);
+}
+
+static void test_another_prefetch_count_is_not_added_to_the_old_one(void **state)
+{
+    struct side *s = new_side(0);
+    size_t held;
+
+    s->t->ops->set_prefetch(s->t, 4);
+    consume_from(s, 1, 60, 0);
+    assert_got(s, 4);
+    s->t->ops->set_prefetch(s->t, 10);
+    assert_got(s, 10);
+    s->t->ops->set_prefetch(s->t, 3);
+    settle_down(2.5);
+    assert_in_range(s->n_got, 10, 11); /* one, that there be a consumer */
+    for (size_t i = 0; i < 10; i++) {
+        ack(s, s->got[i].tag);
+    }
+    held = s->n_got - 10;
+    settle_down(4);
+    assert_int_equal(s->n_got - 10, 3);
+    assert_true(held <= 3);
+    free_side(s);
+}
+
 /* ---- what the broker does ---- */
 
 static void test_a_closed_channel_is_opened_again(void **state)
@@ -455,6 +555,14 @@ int main(void)
         cmocka_unit_test(test_settlements_wait_for_the_copy),
         cmocka_unit_test(test_close_ends_a_copy_on_its_way),
         cmocka_unit_test(test_a_copy_is_dead_lettered_as_its_original),
+        cmocka_unit_test_setup_teardown(test_queues_share_the_prefetch_count, patient,
+                                        impatient),
+        cmocka_unit_test_setup_teardown(test_what_lies_idle_goes_to_the_busy, patient,
+                                        impatient),
+        cmocka_unit_test_setup_teardown(test_each_queue_has_one_at_least, patient,
+                                        impatient),
+        cmocka_unit_test_setup_teardown(
+            test_another_prefetch_count_is_not_added_to_the_old_one, patient, impatient),
         cmocka_unit_test(test_a_closed_channel_is_opened_again),
         cmocka_unit_test(test_a_deleted_queue_is_there_again),
         cmocka_unit_test(test_publishing_makes_a_deleted_queue_again),

@@ -195,6 +195,9 @@ static void on_flush(void *ctx)
         cel_amqp_settle_flush(a);
     }
     if (a->connected) {
+        cel_amqp_consume_flush(a);
+    }
+    if (a->connected) {
         cel_amqp_ask_flush(a);
     }
     if (a->connected) {

@@ -8,36 +8,58 @@
 #include "transport/amqp_deliver.h"
 #include "transport/amqp_hold.h"
 #include "transport/amqp_settle.h"
+#include "transport/amqp_share.h"
 #include <stdio.h>
 
-enum { MAX_TRIES = 8, PREFETCH_MAX = 65535 };
+enum { MAX_TRIES = 8 };
 
 /* Seconds without trouble that forgive what went before. */
 #define STABLE 10.0
 
-/* Seconds between two changes of a consumer's prefetch count. */
-#define CHANGE_EVERY 1.0
-
 /* ---- consumers ---- */
+
+/* Another one of its queue takes its place, if there is one. */
+static void step_back(struct cel_amqp_transport *a, struct cel_amqp_consumer *c)
+{
+    struct cel_amqp_queue *q = c->queue;
+    struct cel_list *it, *tmp;
+
+    if (q->consumer != c) {
+        return;
+    }
+    q->consumer = NULL;
+    cel_list_foreach(it, tmp, &a->consuming.consumers) {
+        struct cel_amqp_consumer *other =
+            cel_container_of(it, struct cel_amqp_consumer, node);
+
+        if (other != c && other->queue == q && !other->nest && !other->cancelling &&
+            !other->silent) {
+            q->consumer = other;
+        }
+    }
+}
 
 static void free_consumer(struct cel_amqp_transport *a, struct cel_amqp_consumer *c)
 {
-    struct cel_list *it, *tmp;
-
-    cel_list_foreach(it, tmp, &a->consuming.consumers) {
-        struct cel_amqp_consumer *next =
-            cel_container_of(it, struct cel_amqp_consumer, node);
-
-        next->replaced = next->replaced == c ? NULL : next->replaced;
-    }
     if (a->consuming.latest == c) {
         a->consuming.latest = NULL;
     }
-    if (c->queue->consumer == c) {
-        c->queue->consumer = NULL;
-    }
+    step_back(a, c);
     cel_list_remove(&c->node);
-    cel_free(c);
+    c->ended = true;
+    if (c->held == 0) {
+        cel_free(c);
+    }
+}
+
+void cel_amqp_let_go(struct cel_amqp_held *h)
+{
+    struct cel_amqp_consumer *c = h->consumer;
+
+    h->consumer = NULL;
+    if (c && --c->held == 0 && c->ended) {
+        cel_free(c);
+    }
 }
 
 struct cel_amqp_consumer *cel_amqp_find_consumer(struct cel_amqp_transport *a,
@@ -79,31 +101,24 @@ static void on_cancelled_by_us(void *ctx, const celery_error *err, int64_t answe
 {
     struct cel_amqp_consumer *c = ctx;
 
-    c->cancelling = false;
+    struct cel_amqp_transport *a = c->a;
+
     if (!err) {
-        free_consumer(c->a, c);
+        free_consumer(a, c);
+        cel_amqp_share_later(a);
     }
 }
 
-static void cancel_consumer(struct cel_amqp_transport *a, struct cel_amqp_consumer *c)
+void cel_amqp_end_consumer(struct cel_amqp_transport *a, struct cel_amqp_consumer *c)
 {
     const struct cel_amqp_method m = {
         .id = CEL_AMQP_BASIC_CANCEL,
         .consumer_tag = cel_slice_of(c->tag),
     };
 
-    if (c->queue->consumer == c) {
-        c->queue->consumer = NULL;
-    }
+    step_back(a, c);
     c->cancelling = true;
     cel_amqp_call(a->consuming.channel, &m, (struct cel_done){on_cancelled_by_us, c});
-}
-
-static unsigned wanted_count(const struct cel_amqp_transport *a)
-{
-    unsigned n = a->consuming.prefetch;
-
-    return n == 0 ? CEL_AMQP_UNLIMITED : n > PREFETCH_MAX ? PREFETCH_MAX : n;
 }
 
 static void on_consumed(void *ctx, const celery_error *err, int64_t answer)
@@ -125,10 +140,6 @@ static void on_consumed(void *ctx, const celery_error *err, int64_t answer)
     if (err) { /* the channel was closed because of it: on_channel_closed() follows */
         a->consuming.failure = *err;
         return;
-    }
-    if (c->replaced) {
-        cancel_consumer(a, c->replaced);
-        c->replaced = NULL;
     }
     if (a->base.events->listening) {
         a->base.events->listening(a->base.events_ctx, q->name);
@@ -152,20 +163,26 @@ static void send_consume(struct cel_amqp_transport *a, struct cel_amqp_consumer 
     cel_amqp_call(a->consuming.channel, &consume, (struct cel_done){on_consumed, c});
 }
 
-static bool start_consumer(struct cel_amqp_transport *a, struct cel_amqp_queue *q)
+bool cel_amqp_start_consumer(struct cel_amqp_transport *a, struct cel_amqp_queue *q,
+                             unsigned count)
 {
     struct cel_amqp_consumer *c = new_consumer(a, q);
 
     if (!c) {
         return false;
     }
-    c->count = wanted_count(a);
+    c->count = count;
     c->broadcasts = q->fanout && q->def.no_ack && a->base.events->broadcast;
     c->no_ack = q->def.no_ack;
-    c->replaced = q->consumer;
     q->consumer = c;
     send_consume(a, c, q->name);
     return true;
+}
+
+static bool begin(struct cel_amqp_transport *a, struct cel_amqp_queue *q)
+{
+    return a->consuming.channel &&
+           cel_amqp_start_consumer(a, q, cel_amqp_first_share(a, q));
 }
 
 void cel_amqp_consume_nest(struct cel_amqp_transport *a, struct cel_amqp_queue *q,
@@ -183,50 +200,12 @@ void cel_amqp_consume_nest(struct cel_amqp_transport *a, struct cel_amqp_queue *
     send_consume(a, c, name);
 }
 
-/* ---- how many ---- */
-
-/* Small steps are not worth a new consumer. */
-static bool differs(unsigned now, unsigned wanted)
-{
-    unsigned difference = now > wanted ? now - wanted : wanted - now;
-
-    return difference > 0 && (difference > now / 4 || now < 4);
-}
-
-/* RabbitMQ heeds basic.qos only for consumers that begin after it. */
-static void on_change(void *ctx)
-{
-    struct cel_amqp_transport *a = ctx;
-    unsigned count = wanted_count(a);
-    struct cel_list *it, *tmp;
-
-    if (!a->consuming.channel) {
-        return;
-    }
-    cel_list_foreach(it, tmp, &a->queues) {
-        struct cel_amqp_queue *q = cel_container_of(it, struct cel_amqp_queue, node);
-        struct cel_amqp_consumer *c = q->consumer;
-
-        if (!c || c->no_ack || !differs(c->count, count)) {
-            continue;
-        }
-        a->consuming.changed_at = cel_loop_now(a->base.loop);
-        if (c->starting) {
-            cel_source_rearm(a->consuming.change, a->consuming.changed_at + CHANGE_EVERY);
-        } else {
-            start_consumer(a, q);
-        }
-    }
-}
-
 celery_status cel_amqp_set_prefetch(struct cel_transport *t, unsigned count)
 {
     struct cel_amqp_transport *a = cel_amqp_transport(t);
 
     a->consuming.prefetch = count;
-    if (a->connected && a->consuming.change) {
-        cel_source_rearm(a->consuming.change, a->consuming.changed_at + CHANGE_EVERY);
-    }
+    cel_amqp_share_later(a);
     return CELERY_OK;
 }
 
@@ -279,7 +258,7 @@ static void on_restored(void *ctx, const celery_error *err, int64_t answer)
     if (err) {
         r.a->consuming.failure = *err;
         consume_later(r.a);
-    } else if (!r.a->consuming.channel || !start_consumer(r.a, r.queue)) {
+    } else if (!begin(r.a, r.queue)) {
         consume_later(r.a);
     }
 }
@@ -405,6 +384,9 @@ static void on_cancelled(void *ctx, struct cel_slice consumer_tag)
             "consumer: queue %s was deleted, or is not available: it is declared and "
             "consumed from again",
             q->name);
+    while (q->consumer) {
+        cel_amqp_end_consumer(a, q->consumer);
+    }
     mark_orphans(a, q);
     cel_amqp_forget_declared(q);
     if (q->wanted) {
@@ -425,7 +407,7 @@ static celery_status open_channel(struct cel_amqp_transport *a, celery_error *er
     struct cel_loop *loop = a->base.loop;
 
     if (!a->consuming.change) {
-        if (cel_loop_add_timer(loop, &a->consuming.change, 0, on_change, a) < 0) {
+        if (cel_loop_add_timer(loop, &a->consuming.change, 0, cel_amqp_share, a) < 0) {
             return cel_error_nomem(err);
         }
         cel_source_disarm(a->consuming.change);
@@ -477,10 +459,28 @@ celery_status cel_amqp_consume(struct cel_transport *t, const char *queue,
             return status;
         }
     }
-    if (!q->consumer && !q->restoring && a->consuming.channel && !start_consumer(a, q)) {
-        return cel_error_nomem(err);
-    }
+    a->consuming.asked = true;
+    cel_source_schedule(a->flush);
     return CELERY_OK;
+}
+
+void cel_amqp_consume_flush(struct cel_amqp_transport *a)
+{
+    struct cel_list *it, *tmp;
+
+    if (!a->consuming.asked) {
+        return;
+    }
+    a->consuming.asked = false;
+    cel_list_foreach(it, tmp, &a->queues) {
+        struct cel_amqp_queue *q = cel_container_of(it, struct cel_amqp_queue, node);
+
+        if (q->wanted && !q->consumer && !q->restoring && a->consuming.channel &&
+            !begin(a, q)) {
+            consume_later(a);
+            return;
+        }
+    }
 }
 
 celery_status cel_amqp_cancel(struct cel_transport *t, const char *queue,
@@ -500,9 +500,8 @@ celery_status cel_amqp_cancel(struct cel_transport *t, const char *queue,
 
         if (c->queue == q && !c->nest) {
             c->silent = true;
-            c->replaced = NULL;
             if (!c->cancelling) {
-                cancel_consumer(a, c);
+                cel_amqp_end_consumer(a, c);
             }
         }
     }

@@ -3,6 +3,7 @@
 #include "transport/amqp_copy.h"
 #include "transport/amqp_hold.h"
 #include "transport/amqp_settle.h"
+#include "transport/amqp_share.h"
 #include <stdio.h>
 
 /* The tag of what is settled already: the hold never gives it. */
@@ -53,6 +54,11 @@ static bool hold(struct cel_amqp_consumer *c, const struct cel_amqp_method *deli
         return false;
     }
     h->queue = c->queue;
+    h->consumer = c;
+    c->queue->held++;
+    if (++c->held >= c->count) {
+        cel_amqp_share_needed(c->a);
+    }
     h->envelope = env;
     h->redelivered = d->redelivered;
     h->cut = malformed && malformed->status == CELERY_ELIMIT;

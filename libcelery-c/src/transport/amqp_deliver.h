@@ -9,14 +9,15 @@ struct cel_amqp_consumer {
     struct cel_list node;
     struct cel_amqp_transport *a;
     struct cel_amqp_queue *queue;
-    struct cel_amqp_consumer *replaced; /* cancelled when this one has begun */
-    unsigned count;                     /* its prefetch count */
+    unsigned count; /* its prefetch count */
+    unsigned held;  /* records in the hold */
     bool no_ack;
     bool nest;       /* brings copies of messages that are held */
     bool broadcasts; /* brings what nobody settles */
     bool starting;
     bool cancelling;
     bool silent; /* what still comes goes back */
+    bool ended;  /* in no list: it goes with the last of its records */
     char tag[32];
 };
 

@@ -9,6 +9,7 @@
 #include "transport/amqp_delay.h"
 #include "transport/amqp_post.h"
 #include "transport/amqp_settle.h"
+#include "transport/amqp_share.h"
 #include <stdio.h>
 
 /*
@@ -158,6 +159,8 @@ static void take_over(struct nesting *n)
         cel_amqp_conn_flush(n->a->conn); /* what starts now may take us along */
     }
     cel_amqp_hold_retag(n->a, n->tag, n->broker_tag);
+    cel_amqp_let_go(h); /* the broker fills its place: amqp_share.c counts it beside */
+    cel_amqp_share_needed(n->a);
     h->nested = true;
     h->orphan = false;
     h->started = h->started || n->counts;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport/amqp_settle.h"
 #include "base/alloc.h"
+#include "transport/amqp_consume.h"
 #include "transport/amqp_hold.h"
 #include "transport/amqp_move.h"
 
@@ -58,6 +59,10 @@ void cel_amqp_hold_drop(struct cel_amqp_transport *a, uint64_t tag)
 
     if (h) {
         unlink_record(a, h);
+        cel_amqp_let_go(h);
+        if (h->queue) {
+            h->queue->held--;
+        }
         cel_hold_remove(&a->hold, tag);
     }
 }

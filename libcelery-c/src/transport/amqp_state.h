@@ -41,7 +41,9 @@ struct cel_amqp_queue {
     bool delay_bound;               /* to native delayed delivery, on this connection */
     uint8_t nest;                   /* enum cel_amqp_nest_state */
     double delays[CEL_AMQP_LEVELS]; /* when its delay queues were declared */
-    struct cel_amqp_consumer *consumer; /* the one with the count that is wanted last */
+    struct cel_amqp_consumer *consumer; /* the newest of them */
+    unsigned held;                      /* records in the hold */
+    unsigned share, slices, held_in;    /* of its consumers: amqp_share.c */
 };
 
 enum cel_amqp_held_state {
@@ -56,6 +58,7 @@ struct cel_amqp_held {
     uint64_t broker_tag;
     uint64_t prev, next; /* in the order of the brokers' tags; 0: none */
     struct cel_amqp_queue *queue;
+    struct cel_amqp_consumer *consumer;
     struct cel_envelope *envelope; /* the owner's, alive until it is settled */
     double since;                  /* when the broker's clock for it began to run */
     int64_t starts;                /* counted before this delivery */
@@ -94,7 +97,9 @@ struct cel_amqp_consuming {
     bool warned;                      /* that nobody would tell us of deleted queues */
     unsigned prefetch;
     double changed_at;         /* when a consumer was last replaced */
-    struct cel_source *change; /* timer: replace consumers whose count is wrong */
+    struct cel_source *change; /* timer: amqp_share.c */
+    bool asked;                /* consume() was called in this pass */
+    bool awaiting_change;      /* it was armed because one holds all it may */
     struct cel_source *retry;  /* timer: consume again */
     bool retrying;             /* it is armed */
     unsigned tries;
