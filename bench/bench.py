@@ -87,6 +87,9 @@ SCENARIOS = [
      {'options': M64, 'args': ('x' * 100000,)}),
     ('multiplier 64, log level INFO', [PY, C, 'c threads', 'c solo'],
      {'options': M64, 'loglevel': 'INFO'}),
+    # Beside 'multiplier 64', with a monitor that reads them: events may cost 15 % at most.
+    ('multiplier 64, events on', [PY, C, 'c threads', 'c solo'],
+     {'options': M64 + ('-E',), 'listen': True}),
 ]
 
 

@@ -3,7 +3,8 @@
 """Events: Celery's EventReceiver and State see of a C worker what they see of one in Python."""
 
 import datetime
-import os
+import json
+import subprocess
 import time
 import uuid
 
@@ -259,7 +260,8 @@ class Beside(Events):
             self.assertEqual(m.routing_key, 'task.multi')
             self.assertEqual(m.exchange, 'celeryev')
         mine, theirs = seen['c'].properties, seen['python'].properties
-        mine.pop('delivery_tag', None), theirs.pop('delivery_tag', None)
+        for own in 'delivery_tag', 'application_headers':
+            mine.pop(own, None), theirs.pop(own, None)
         self.assertEqual(mine, theirs)
         self.assertEqual(mine['delivery_mode'], 1)
         self.assertEqual(seen['c'].content_type, seen['python'].content_type)
@@ -306,6 +308,84 @@ class Beside(Events):
         clocks = [e['clock'] for e in self.recorder.from_node(node('c'))]
         self.assertEqual(clocks, sorted(clocks))
         self.assertEqual(len(set(clocks)), len(clocks))
+
+
+SENT = {'task_send_sent_event': True}
+
+
+class Sent(Events):
+    """task-sent of a C client, of Python's, and of what workers send themselves."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.teller = lib.celery_app(cls.broker, cls.backend, **SENT)
+        cls.addClassCleanup(cls.teller.close)
+
+    def sent(self, uuid, times=1):
+        return lib.wait_for('task-sent', lambda: [
+            e for e in self.recorder.of(uuid) if e['type'] == 'task-sent'][times - 1:])[-1]
+
+    def by_c(self, task_id, *args, conf=SENT):
+        path = lib.tmpname('.json')
+        with open(path, 'w') as f:
+            json.dump(conf, f)
+        subprocess.run([lib.CELERY_C, '-b', self.broker, '--config', path, 'call', 't.noop',
+                        '--task-id', task_id, *args], timeout=30, check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def test_client(self):
+        task_id = str(uuid.uuid4())
+        self.by_c(task_id, '--args', '[1, "x"]', '--kwargs', '{"b": 2.5}')
+        r = self.teller.send_task('t.noop', (1, 'x'), {'b': 2.5})
+        mine, theirs = self.sent(task_id), self.sent(r.id)
+        self.assertEqual(order(mine), COMMON + FIELDS['task-sent'] + LAST)
+        self.assertEqual(order(theirs), order(mine))
+        for key in mine:
+            if key not in OWN:
+                self.assertEqual(mine[key], theirs[key], key)
+        self.assertEqual((mine['root_id'], mine['parent_id']), (task_id, None))
+        self.assertRegex(mine['hostname'], r'gen\d+@')
+        message = [m for m in self.recorder.messages if m.events[0]['type'] == 'task-sent'][0]
+        self.assertFalse(message.many)
+        self.assertEqual(message.routing_key, 'task.sent')
+        self.assertEqual(message.headers, {'hostname': message.events[0]['hostname']})
+
+    def test_worker(self):
+        """A retry, a subtask, the next of a chain, a callback and the body of a chord."""
+        w = self.start('-E', *ALONE, name='teller', conf=SENT, concurrency=2)
+        r = self.app.send_task('t.retry', (1,), {'countdown': 0.1})
+        again = self.sent(r.id)
+        self.assertEqual((again['retries'], again['parent_id'], again['queue']),
+                         (1, r.id, 'celery'))
+        self.assertIsNotNone(again['eta'])
+        sig = self.app.signature('t.add', (1, 2))
+        spawn = self.app.send_task('t.spawn', ([sig],))
+        child = lib.wait_for('the subtask', lambda: [
+            e for e in self.recorder.events
+            if e.get('parent_id') == spawn.id and e['type'] == 'task-sent'])[0]
+        self.assertEqual((child['name'], child['args'], child['root_id']),
+                         ('t.add', '[1, 2]', spawn.id))
+        self.types(self.app.AsyncResult(child['uuid']), 'task-sent', 'task-succeeded')
+        import celery
+        last = celery.chain(self.app.signature('t.add', (1, 2)),
+                            self.app.signature('t.add', (3,)))()
+        self.assertEqual(last.get(timeout=20), 6)
+        self.assertEqual(self.sent(last.id)['args'], '(3, 3)')
+        body = celery.chord([self.app.signature('t.add', (i, i)) for i in range(3)])(
+            self.app.signature('t.sum_of'))
+        self.assertEqual(body.get(timeout=20), 6)
+        self.assertEqual(self.sent(body.id)['name'], 't.sum_of')
+        w.stop()
+
+    def test_off(self):
+        r = self.app.send_task('t.noop')
+        task_id = str(uuid.uuid4())
+        self.by_c(task_id, conf={})
+        marker = self.teller.send_task('t.noop')
+        self.sent(marker.id)
+        self.assertEqual(self.recorder.types(task_id), [])
+        self.assertEqual(self.recorder.types(r.id), [])
 
 
 class Alone(Events):

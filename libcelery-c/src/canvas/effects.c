@@ -102,7 +102,7 @@ static bool take(struct cel_slice *rest, struct cel_effect *ret)
     uint64_t number;
 
     if (!take_number(rest, &kind) || !take_number(rest, &number) ||
-        kind < CEL_EFFECT_PUBLISH || kind > CEL_EFFECT_CHILD) {
+        kind < CEL_EFFECT_PUBLISH || kind > CEL_EFFECT_EVENT) {
         return false;
     }
     *ret = (struct cel_effect){.kind = (enum cel_effect_kind)kind,

@@ -22,12 +22,13 @@ enum cel_effect_kind {
     CEL_EFFECT_SAVE_GROUP, /* Backend.save_group(id, json): [[gid, parent], [child ...]] */
     CEL_EFFECT_CHORD_GROW, /* Backend.add_to_chord(id): one more part (INCR .t) */
     CEL_EFFECT_CHILD, /* a child of the running task: its result tuple as JSON text */
+    CEL_EFFECT_EVENT, /* an event, tried once: type and members as cel_event_text() writes */
 };
 
 /* One entry; texts are borrowed from the list (reading) or from the caller (adding). */
 struct cel_effect {
     enum cel_effect_kind kind;
-    struct cel_slice id;    /* group id; PUBLISH: task id */
+    struct cel_slice id;    /* group id; PUBLISH: task id; EVENT: type */
     int64_t number;         /* CHORD_SIZE; PUBLISH: priority */
     struct cel_slice json;  /* SAVE_GROUP, CHILD: JSON text; PUBLISH: kombu's envelope */
     struct cel_slice queue; /* PUBLISH: the queue to declare; empty: none */
@@ -49,6 +50,15 @@ celery_status cel_effects_publish(struct cel_effects *list, struct cel_slice id,
                                   const struct cel_envelope *envelope,
                                   struct cel_slice queue, struct cel_slice exchange,
                                   struct cel_slice routing_key);
+
+/*
+ * EVENT task-sent of the message that was added before (task_send_sent_event).  queue: {NULL, 0}:
+ * it is the routing key, or with an exchange none is known.
+ */
+celery_status cel_effects_sent(struct cel_effects *list,
+                               const struct cel_envelope *envelope,
+                               struct cel_slice queue, struct cel_slice exchange,
+                               struct cel_slice routing_key);
 
 /*
  * The first or next entry; total, because bytes may come from a child that went wrong.  True with

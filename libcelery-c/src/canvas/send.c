@@ -21,6 +21,7 @@ static const struct cel_ctx_conf *conf(const struct cel_sending *s)
         c->priority = (int)cel_config_int(config, "task_default_priority", 0);
         c->delivery_mode = (int)cel_config_int(config, "task_default_delivery_mode", 2);
         c->inherit_priority = cel_config_bool(config, "task_inherit_parent_priority");
+        c->sent_event = cel_config_bool(config, "task_send_sent_event");
         c->time_limit = cel_config_double(config, "task_time_limit", -1);
         c->soft_time_limit = cel_config_double(config, "task_soft_time_limit", -1);
     }
@@ -400,9 +401,13 @@ struct cel_res *cel_call_send(struct cel_ctx *x, const struct cel_call *call)
         return NULL;
     }
     if (make(&s, &id, &env) == CELERY_OK) {
-        celery_status st =
-            cel_effects_publish(x->effects, id, env, cel_slice_of(s.route.queue->name),
-                                s.send.exchange, s.send.routing_key);
+        struct cel_slice queue = cel_slice_of(s.route.queue->name);
+        celery_status st = cel_effects_publish(x->effects, id, env, queue,
+                                               s.send.exchange, s.send.routing_key);
+        if (st == CELERY_OK && conf(&s)->sent_event) {
+            st = cel_effects_sent(x->effects, env, queue, s.send.exchange,
+                                  s.send.routing_key);
+        }
         if (st < 0) {
             cel_ctx_fail(x, st,
                          st == CELERY_ENOMEM ? "out of memory"

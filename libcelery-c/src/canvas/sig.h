@@ -99,6 +99,7 @@ struct cel_ctx_conf {
     const char *serializer, *compression; /* "" and NULL: the default, none */
     int priority, delivery_mode;
     bool inherit_priority;
+    bool sent_event; /* task_send_sent_event */
     double time_limit, soft_time_limit;
 };
 

@@ -76,6 +76,7 @@ static void on_delivered(void *ctx, struct cel_delivery *give_delivery)
 void cel_client_broker_lost(celery_client *client, const celery_error *why)
 {
     cel_map_fini(&client->declared);
+    cel_sent_events_lost(client);
     cel_remote_lost(client, why);
     cel_uplink_lost(&client->broker, why);
     cel_outbox_poke(&client->outbox);
@@ -334,6 +335,7 @@ void celery_client_close(celery_client *client)
     cel_result_orphan_all(client);
     client->outbox.closed = true;
     cel_transport_free(client->transport);
+    cel_sent_events_lost(client);
     cel_backend_free(client->backend);
     cel_outbox_fini(&client->outbox);
     cel_url_free_list(client->broker_urls, client->n_broker_urls);
@@ -341,6 +343,7 @@ void celery_client_close(celery_client *client)
     cel_router_free(client->router);
     cel_remote_free(client->remote);
     cel_map_fini(&client->declared);
+    cel_sent_events_fini(client);
     cel_loop_free(client->loop);
     cel_config_free(client->own_config);
     cel_free(client);

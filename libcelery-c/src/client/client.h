@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/uuid.h"
 #include "client/outbox.h"
+#include "client/sent_event.h"
 #include "client/uplink.h"
 #include "transport/transport.h"
 #include <celery/client.h>
@@ -34,6 +35,7 @@ struct celery_client {
     struct cel_buf restored; /* the tuple of a saved group that was asked for */
 
     struct cel_outbox outbox;
+    struct cel_sent_events events;
     size_t unwritten;    /* bytes added to it since the last pass for them */
     celery_error unsent; /* first failure of a send nobody is told of */
 

@@ -51,6 +51,12 @@ void cel_batch_abandon(struct cel_batch *b)
     cel_batch_check(b);
 }
 
+static bool is_note(const struct cel_effect *e)
+{
+    return e->kind != CEL_EFFECT_PUBLISH && e->kind != CEL_EFFECT_CHILD &&
+           e->kind != CEL_EFFECT_EVENT;
+}
+
 static bool has_notes(const struct cel_effects *effects)
 {
     struct cel_slice rest = cel_buf_slice(&effects->bytes);
@@ -58,11 +64,10 @@ static bool has_notes(const struct cel_effects *effects)
 
     /* A plain task: one message, and nothing to look through. */
     if (effects->n == 1) {
-        return cel_effects_next(&rest, &e, NULL) && e.kind != CEL_EFFECT_PUBLISH &&
-               e.kind != CEL_EFFECT_CHILD;
+        return cel_effects_next(&rest, &e, NULL) && is_note(&e);
     }
     while (cel_effects_next(&rest, &e, NULL)) {
-        if (e.kind != CEL_EFFECT_PUBLISH && e.kind != CEL_EFFECT_CHILD) {
+        if (is_note(&e)) {
             return true;
         }
     }

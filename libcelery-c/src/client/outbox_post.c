@@ -146,6 +146,9 @@ static struct cel_post *take(struct cel_batch *b, celery_error *why)
             }
             return p;
         }
+        if (e.kind == CEL_EFFECT_EVENT) {
+            cel_sent_event(b->outbox->client, b, &e);
+        }
     }
     return NULL;
 }
@@ -299,6 +302,7 @@ static void give_up(struct cel_outbox *o)
     client->transport->ops->close(client->transport);
     o->giving_up = false;
     cel_map_fini(&client->declared);
+    cel_sent_events_lost(client);
     cel_uplink_lost(&client->broker, &why);
 }
 

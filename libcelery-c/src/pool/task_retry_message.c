@@ -324,6 +324,11 @@ celery_status cel_task_retry_message(celery_task *task, celery_error *err)
         status = cel_effects_publish(&task->effects, send.call.id, envelope, queue,
                                      send.exchange, send.routing_key);
     }
+    if (status == CELERY_OK &&
+        cel_config_bool(task->app->config, "task_send_sent_event")) {
+        status = cel_effects_sent(&task->effects, envelope, queue, send.exchange,
+                                  send.routing_key);
+    }
     cel_envelope_free(envelope);
     if (status == CELERY_OK && !task->retry.lost) {
         status = cel_task_add_child(task, send.call.id);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/uuid.h"
 #include "message/envelope_json.h"
+#include "worker/events.h"
 
 /* Messages of one list that are under way at a time. */
 #define WINDOW 256
@@ -245,6 +246,8 @@ static void walk_round(struct cel_carry *c)
             leave_note(c, &e);
         } else if (c->messages && e.kind == CEL_EFFECT_PUBLISH) {
             publish(c, &e);
+        } else if (c->messages && e.kind == CEL_EFFECT_EVENT) {
+            cel_events_pass_on(c->w->events, e.id, e.json);
         }
     }
     if (bad) {

@@ -76,6 +76,7 @@ static bool place_all(struct pushing *p)
         if (e.kind == CEL_EFFECT_CHILD) {
             continue;
         }
+        /* An event goes by another way: then the message does too. */
         if (e.kind != CEL_EFFECT_PUBLISH || !place(p, &e)) {
             return false;
         }

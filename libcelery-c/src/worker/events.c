@@ -281,22 +281,22 @@ void cel_events_end(struct cel_events *e, const char *type)
     end_single(e, &e->source, type);
 }
 
-void cel_events_pass_on(struct cel_events *e, const char *type, struct cel_slice members)
+void cel_events_pass_on(struct cel_events *e, struct cel_slice type,
+                        struct cel_slice members)
 {
-    bool sent = strcmp(type, "task-sent") == 0;
+    bool sent = cel_slice_is(type, "task-sent");
+    char name[CEL_EVENT_TYPE_MAX] = "";
 
-    if (!cel_events_begin(e)) {
+    if (type.len >= sizeof name || !cel_events_begin(e)) {
         return;
     }
+    memcpy(name, type.data, type.len);
     if (sent) {
         e->single.len = 0;
         cel_event_begin(&e->single, &e->sender, e->w->clock);
     }
-    if (members.len > 0) {
-        cel_buf_adds(&e->single, ", ");
-        cel_buf_add_slice(&e->single, members);
-    }
-    end_single(e, sent ? &e->sender : &e->source, type);
+    cel_buf_add_slice(&e->single, members);
+    end_single(e, sent ? &e->sender : &e->source, name);
 }
 
 /* ---- life ---- */

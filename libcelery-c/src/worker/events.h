@@ -45,10 +45,10 @@ struct cel_buf *cel_events_begin(struct cel_events *events);
 void cel_events_end(struct cel_events *events, const char *type);
 
 /*
- * One whose fields were written elsewhere, by a task or by who sends one: `"uuid": "...",
- * "name": ...`, as JSON members, or nothing.  From another sender than the node: its name.
+ * One whose fields were written elsewhere (CEL_EFFECT_EVENT): members as cel_event_text()
+ * writes them.  task-sent is sent by this process, everything else by the node.
  */
-void cel_events_pass_on(struct cel_events *events, const char *type,
+void cel_events_pass_on(struct cel_events *events, struct cel_slice type,
                         struct cel_slice members);
 
 #endif
