@@ -125,7 +125,7 @@ static struct sent *make(celery_client *client, struct cel_batch *b,
     cel_event_source_refresh(&s->source);
     cel_event_begin(&json, &s->source, ++s->clock);
     cel_buf_add_slice(&json, e->json);
-    cel_event_end(&json, type, cel_clock_wall());
+    cel_event_end(&json, type, cel_clock_wall_us());
     if (cel_buf_ok(&json) && cel_event_routing_key(type, key) &&
         cel_event_envelope(s->name, cel_buf_slice(&json), s->codec, s->exchange, key,
                            &env, NULL) == CELERY_OK) {

@@ -62,10 +62,14 @@ static void next_up(struct decimal *d)
     d->point++;
 }
 
-/* Decimals with at most six places: the usual case, without printing and reading. */
+/*
+ * Decimals with at most six places: the usual case, without printing and reading.  Below 2**32,
+ * where wall clocks are, doubles are less than 1e-6 apart, so no other such number, and no shorter
+ * one, reads back as the same.
+ */
 static bool few_places(double value, struct decimal *ret)
 {
-    if (value >= 1e9 || value < 1e-4) {
+    if (value >= 4294967296.0 || value < 1e-6) {
         return false;
     }
     uint64_t scaled = (uint64_t)(value * 1e6 + 0.5);
@@ -74,8 +78,12 @@ static bool few_places(double value, struct decimal *ret)
         return false;
     }
     char text[24];
-    ret->n = snprintf(text, sizeof text, "%llu", (unsigned long long)scaled);
-    memcpy(ret->digits, text, (size_t)ret->n);
+    char *p = text + sizeof text;
+    for (; scaled > 0; scaled /= 10) {
+        *--p = (char)('0' + scaled % 10);
+    }
+    ret->n = (int)(text + sizeof text - p);
+    memcpy(ret->digits, p, (size_t)ret->n);
     ret->point = ret->n - 6;
     return true;
 }

@@ -2,6 +2,7 @@
 #include "message/event.h"
 
 #include "base/error.h"
+#include "codec/json_string.h"
 
 #include <math.h>
 #include <time.h>
@@ -56,61 +57,132 @@ void cel_event_source_refresh(struct cel_event_source *s)
 
 /* ---- one event ---- */
 
+/* Room for so much, or NULL; what is written there is added to len. */
+static char *room(struct cel_buf *out, size_t size)
+{
+    return cel_buf_reserve(out, size, NULL) < 0 ? NULL : out->data + out->len;
+}
+
+/* , "name": */
+static char *put_name(char *at, const char *name, size_t n)
+{
+    memcpy(at, ", \"", 3);
+    memcpy(at + 3, name, n);
+    memcpy(at + 3 + n, "\": ", 3);
+    return at + n + 6;
+}
+
+/* Decimal digits of value, at least so many. */
+static char *put_digits(char *at, uint64_t value, int least)
+{
+    char digits[20];
+    int n = 0;
+
+    for (; value > 0 || n < least; value /= 10) {
+        digits[n++] = (char)('0' + value % 10);
+    }
+    while (n > 0) {
+        *at++ = digits[--n];
+    }
+    return at;
+}
+
 void cel_event_begin(struct cel_buf *out, const struct cel_event_source *s,
                      uint64_t clock)
 {
-    cel_buf_add_slice(out, cel_buf_slice(&s->prefix));
+    struct cel_slice prefix = cel_buf_slice(&s->prefix);
+    char *at = room(out, prefix.len + 24);
+
+    if (!at) {
+        return;
+    }
+    memcpy(at, prefix.data, prefix.len);
+    at += prefix.len;
     if (clock > 0) {
-        cel_buf_add_int(out, (int64_t)clock);
+        at = put_digits(at, clock, 1);
     } else {
-        cel_buf_adds(out, "null");
+        memcpy(at, "null", 4);
+        at += 4;
+    }
+    out->len = (size_t)(at - out->data);
+}
+
+void cel_event_put_raw(struct cel_buf *out, const char *name, size_t n,
+                       struct cel_slice json)
+{
+    char *at = room(out, n + 6 + json.len);
+
+    if (at) {
+        at = put_name(at, name, n);
+        memcpy(at, json.data, json.len);
+        out->len = (size_t)(at + json.len - out->data);
     }
 }
 
-static void add_name(struct cel_buf *out, const char *name)
+void cel_event_put_text(struct cel_buf *out, const char *name, size_t n,
+                        struct cel_slice wtf8)
 {
-    cel_buf_add(out, ", \"", 3);
-    cel_buf_adds(out, name);
-    cel_buf_add(out, "\": ", 3);
-}
+    const char *end = wtf8.data + wtf8.len;
 
-void cel_event_text(struct cel_buf *out, const char *name, struct cel_slice wtf8)
-{
-    add_name(out, name);
-    if (wtf8.data) {
+    if (!wtf8.data) {
+        cel_event_put_raw(out, name, n, CEL_SLICE("null"));
+        return;
+    }
+    if (cel_json_skip_plain(wtf8.data, end) < end) {
+        cel_event_put_raw(out, name, n, CEL_SLICE(""));
         cel_json_write_string(out, wtf8);
-    } else {
-        cel_buf_adds(out, "null");
+        return;
+    }
+    char *at = room(out, n + 8 + wtf8.len);
+    if (at) {
+        at = put_name(at, name, n);
+        *at++ = '"';
+        memcpy(at, wtf8.data, wtf8.len);
+        at[wtf8.len] = '"';
+        out->len = (size_t)(at + wtf8.len + 1 - out->data);
     }
 }
 
 void cel_event_int(struct cel_buf *out, const char *name, int64_t value)
 {
-    add_name(out, name);
+    cel_event_put_raw(out, name, strlen(name), CEL_SLICE(""));
     cel_buf_add_int(out, value);
 }
 
 void cel_event_double(struct cel_buf *out, const char *name, double value)
 {
-    add_name(out, name);
+    cel_event_put_raw(out, name, strlen(name), CEL_SLICE(""));
     cel_json_write_double(out, value);
 }
 
 void cel_event_bool(struct cel_buf *out, const char *name, bool value)
 {
-    add_name(out, name);
-    cel_buf_adds(out, value ? "true" : "false");
+    cel_event_put_raw(out, name, strlen(name),
+                      value ? CEL_SLICE("true") : CEL_SLICE("false"));
 }
 
-void cel_event_json(struct cel_buf *out, const char *name, struct cel_slice json)
+/* repr() of microseconds / 1e6: nothing shorter reads back as the same, see there. */
+static char *put_seconds(char *at, int64_t us)
 {
-    add_name(out, name);
-    cel_buf_add_slice(out, json);
+    at = put_digits(at, (uint64_t)us / 1000000, 1);
+    *at++ = '.';
+    char *fraction = at;
+    at = put_digits(at, (uint64_t)us % 1000000, 6);
+    while (at > fraction + 1 && at[-1] == '0') {
+        at--;
+    }
+    return at;
 }
 
-void cel_event_end(struct cel_buf *out, const char *type, double timestamp)
+void cel_event_end(struct cel_buf *out, const char *type, int64_t timestamp_us)
 {
-    cel_event_double(out, "timestamp", timestamp);
+    char *at = room(out, 64);
+
+    if (at) {
+        at = put_name(at, "timestamp", 9);
+        at = put_seconds(at, timestamp_us > 0 ? timestamp_us : 0);
+        out->len = (size_t)(at - out->data);
+    }
     cel_event_text(out, "type", cel_slice_of(type));
     cel_buf_addc(out, '}');
 }

@@ -41,13 +41,30 @@ int cel_event_utcoffset(void);
  */
 void cel_event_begin(struct cel_buf *out, const struct cel_event_source *s,
                      uint64_t clock);
-void cel_event_text(struct cel_buf *out, const char *name,
-                    struct cel_slice wtf8); /* {NULL, 0}: null */
 void cel_event_int(struct cel_buf *out, const char *name, int64_t value);
 void cel_event_double(struct cel_buf *out, const char *name, double value);
 void cel_event_bool(struct cel_buf *out, const char *name, bool value);
-void cel_event_json(struct cel_buf *out, const char *name, struct cel_slice json);
-void cel_event_end(struct cel_buf *out, const char *type, double timestamp);
+/* Of the wall clock, microseconds since 1970. */
+void cel_event_end(struct cel_buf *out, const char *type, int64_t timestamp_us);
+
+/* The same with the length of the name, which compilers know. */
+void cel_event_put_text(struct cel_buf *out, const char *name, size_t n,
+                        struct cel_slice wtf8);
+void cel_event_put_raw(struct cel_buf *out, const char *name, size_t n,
+                       struct cel_slice json);
+
+/* {NULL, 0}: null. */
+static inline void cel_event_text(struct cel_buf *out, const char *name,
+                                  struct cel_slice wtf8)
+{
+    cel_event_put_text(out, name, strlen(name), wtf8);
+}
+
+static inline void cel_event_json(struct cel_buf *out, const char *name,
+                                  struct cel_slice json)
+{
+    cel_event_put_raw(out, name, strlen(name), json);
+}
 
 /*
  * The routing key of a type: "worker.heartbeat" of "worker-heartbeat".  False: the type is

@@ -224,9 +224,9 @@ struct cel_buf *cel_events_task_begin(struct cel_events *e)
     return &e->batch;
 }
 
-void cel_events_task_end(struct cel_events *e, const char *type, double time)
+void cel_events_task_end(struct cel_events *e, const char *type, int64_t time_us)
 {
-    cel_event_end(&e->batch, type, time);
+    cel_event_end(&e->batch, type, time_us);
     if (!cel_buf_ok(&e->batch)) { /* what it does not fit behind is gone with it */
         drop(e, e->n_batch + 1, "a batch is too large");
         cel_buf_clear(&e->batch);
@@ -267,7 +267,7 @@ static void end_single(struct cel_events *e, const struct cel_event_source *from
 {
     char key[CEL_EVENT_TYPE_MAX];
 
-    cel_event_end(&e->single, type, cel_clock_wall());
+    cel_event_end(&e->single, type, cel_clock_wall_us());
     if (!cel_buf_ok(&e->single) || !cel_event_routing_key(type, key)) {
         drop(e, 1, "an event was too large");
         return;

@@ -46,7 +46,7 @@ struct cel_events {
 
 /* One more event of a task in the batch: begin, fields, end. */
 struct cel_buf *cel_events_task_begin(struct cel_events *e);
-void cel_events_task_end(struct cel_events *e, const char *type, double time);
+void cel_events_task_end(struct cel_events *e, const char *type, int64_t time_us);
 
 /* Now and then: says what was dropped when that is over. */
 void cel_events_look(struct cel_events *e);

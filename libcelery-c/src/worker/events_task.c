@@ -3,6 +3,8 @@
 #include "base/iso8601.h"
 #include "worker/events_state.h"
 
+#include <math.h>
+
 #define KINDS                                                                         \
     (CEL_NOTICE_BIT(RECEIVED) | CEL_NOTICE_BIT(STARTED) | CEL_NOTICE_BIT(SUCCEEDED) | \
      CEL_NOTICE_BIT(FAILED) | CEL_NOTICE_BIT(RETRIED) | CEL_NOTICE_BIT(REJECTED) |    \
@@ -64,7 +66,7 @@ static void add_received(struct cel_buf *out, const struct cel_notice *n)
 static void add_succeeded(struct cel_buf *out, const struct cel_notice *n)
 {
     cel_event_text(out, "result", n->result);
-    cel_event_double(out, "runtime", n->runtime);
+    cel_event_double(out, "runtime", round(n->runtime * 1e6) / 1e6); /* read by people */
 }
 
 static void add_exception(struct cel_buf *out, const struct cel_notice *n)
@@ -119,5 +121,5 @@ void cel_events_on_notice(void *ctx, const struct cel_notice *n)
     if (types[n->kind].add) {
         types[n->kind].add(out, n);
     }
-    cel_events_task_end(e, types[n->kind].type, n->time);
+    cel_events_task_end(e, types[n->kind].type, llround(n->time * 1e6));
 }

@@ -60,7 +60,7 @@ static void tell(struct cel_notice *n)
 {
     const struct cel_notices *all = &n->request->w->notices;
 
-    n->time = cel_clock_wall();
+    n->time = (double)cel_clock_wall_us() / 1e6;
     for (size_t i = 0; i < CEL_OBSERVERS; i++) {
         const struct cel_observer *o = all->observers[i];
 
