@@ -334,7 +334,7 @@ class JsonLogs(PlatformCase):
         self.assertEqual(self.call('t.add', 1, 2), 3)
         ids = {}
         for name in ('t.fail', 't.ignore', 't.mark', 't.retry'):
-            r = self.app.send_task(name, () if name != 't.mark' else ('x',))
+            r = self.app.send_task(name, () if name != 't.mark' else (lib.tmpname('.mark'),))
             ids[name] = r.id
         late = self.app.send_task('t.add', (1, 1), expires=-1)
         self.app.send_task('no "such"\ntask')
