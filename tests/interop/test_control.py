@@ -400,6 +400,29 @@ class Hostile(Control):
         lib.wait_for('it answers again', lambda: self.app.control.ping(timeout=1), 30)
         self.assertLess(os.path.getsize(self.worker.log), 1000000)
 
+    def test_flood_of_broadcasts(self):
+        """10,000 at once, answers wanted by somebody who is gone: each task runs in its time."""
+        before = len(self.worker.output().splitlines())
+        command = json.dumps({
+            'body': base64.b64encode(json.dumps({
+                'method': 'ping', 'arguments': {}, 'ticket': 't', 'reply_to': {
+                    'exchange': 'reply.celery.pidbox', 'routing_key': 'gone'}}).encode()).decode(),
+            'content-encoding': 'utf-8', 'content-type': 'application/json', 'headers': {},
+            'properties': {'delivery_mode': 2, 'body_encoding': 'base64', 'priority': 0,
+                           'delivery_info': {'exchange': 'celery.pidbox', 'routing_key': ''},
+                           'delivery_tag': 'x'}})
+        pipe = self.db0.pipeline(transaction=False)
+        for _ in range(10000):
+            pipe.publish('/0.celery.pidbox', command)
+        pipe.execute()
+        began = time.monotonic()
+        for i in range(5):
+            self.assertEqual(self.call('t.add', i, 1), i + 1)
+        self.assertLess(time.monotonic() - began, 5 * lib.PATIENCE)
+        lib.wait_for('it answers again', lambda: self.app.control.ping(timeout=1), 30)
+        self.assertFalse([k for k in lib.keys(self.db0) if 'gone' in k or 'reply' in k])
+        self.assertLess(len(self.worker.output().splitlines()) - before, 200)
+
     def test_many_ids(self):
         ids = [str(uuid.uuid4()) for _ in range(60000)]
         self.app.control.revoke(ids)
@@ -579,7 +602,7 @@ class Beside(lib.Case):
         for kind in 'c', 'python':
             cls.workers[kind] = lib.Worker(
                 cls.broker, cls.backend, kind=kind, name=kind, queues=kind, concurrency=1,
-                pool=cls.pool)
+                pool=cls.pool, alone=False)  # with its events, as a C worker
             cls.addClassCleanup(cls.workers[kind].kill9)
         lib.wait_for('both answer', lambda: len(cls.app.control.ping(timeout=0.5)) == 2)
 
@@ -690,6 +713,40 @@ class Beside(lib.Case):
         missing = {k for k in defaults['python'] if k.startswith(('task_', 'worker_', 'result_'))
                    } - set(defaults['c'])
         self.assertEqual(missing - NOT_HERE, set())
+
+    # What each command is asked with; those that change something are put back below.
+    ARGUMENTS = {
+        'add_consumer': {'queue': 'q4', 'exchange': 'q4', 'exchange_type': 'direct',
+                         'routing_key': 'q4'},
+        'autoscale': {'max': 2, 'min': 1}, 'cancel_consumer': {'queue': 'q4'},
+        'conf': {'with_defaults': True}, 'election': {'id': 'e', 'topic': 't'},
+        'hello': {'from_node': 'somebody@else', 'revoked': {}}, 'memdump': {'samples': 3},
+        'objgraph': {'num': 1}, 'query_task': {'ids': ['nobody']},
+        'rate_limit': {'task_name': 't.rate_m', 'rate_limit': '300/m'},  # as it is
+        'revoke': {'task_id': 'nobody', 'terminate': True},
+        'revoke_by_stamped_headers': {'headers': {'stamp': ['nobody']}},
+        'terminate': {'signal': 'KILL', 'task_id': 'nobody'},
+        'time_limit': {'task_name': 't.add', 'soft': 50, 'hard': 60},
+    }
+    ELSEWHERE = {'shutdown', 'conf', 'registered'}  # tests of their own
+
+    def test_every_command(self):
+        """Whatever this Celery knows, asked of both."""
+        from celery.worker.control import Panel
+        for name in sorted(set(Panel.meta) - self.ELSEWHERE):
+            with self.subTest(name):
+                self.same(name, **self.ARGUMENTS.get(name, {}))
+        self.both('time_limit', task_name='t.add')
+
+    def test_patterns(self):
+        nodes = sorted(node(kind) for kind in self.workers)
+        for matcher, pattern, expected in (
+                ('glob', '*', nodes), ('glob', 'c@*', nodes[:1]), ('glob', '[!c]*', nodes[1:]),
+                ('glob', 'C@*', []), ('pcre', '(c|python)@', nodes), ('pcre', 'py', nodes[1:]),
+                ('pcre', 'ython', [])):
+            replies = self.app.control.broadcast('ping', reply=True, timeout=0.7,
+                                                 pattern=pattern, matcher=matcher)
+            self.assertEqual(sorted(n for reply in replies for n in reply), expected, pattern)
 
     def test_hello(self):
         self.app.control.revoke('sync1')
