@@ -49,7 +49,7 @@ def options(command):
 
 
 MAN = os.path.join(lib.ROOT, 'libcelery-c', 'man')
-WITH_PAGES = ('call', 'completion', 'dead', 'list', 'migrate', 'purge', 'result')
+WITH_PAGES = ('call', 'completion', 'control', 'dead', 'list', 'migrate', 'purge', 'result')
 GLOBAL = ('app', 'broker', 'result-backend', 'config', 'workdir', 'loader', 'skip-checks',
           'no-color', 'quiet', 'version', 'help')
 
