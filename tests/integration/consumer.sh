@@ -103,7 +103,8 @@ flags() { pkg-config "$@" libcelery-c | sed "s,-I$tmp\(/usr/include[^ ]*\) ,-I$t
 }
 
 include=$(find "$tmp" -name celery.h -printf '%h\n' | head -n 1)
-for header in celery.h celery/app.h celery/client.h celery/error.h celery/log.h \
+for header in celery.h celery/app.h celery/canvas.h celery/client.h celery/control.h \
+    celery/dead.h celery/error.h celery/events.h celery/log.h celery/queue.h celery/state.h \
     celery/task.h celery/value.h celery/worker.h; do
     printf '#include <%s>\n' "$header" >"$tmp/one.c"
     cp "$tmp/one.c" "$tmp/one.cc"
