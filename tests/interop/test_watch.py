@@ -266,6 +266,29 @@ class Receiving(Watch):
         tool.stop()
         lib.wait_for('it is gone', lambda: name not in self.rabbit.queues())
 
+    @lib.amqp_only
+    def test_an_exclusive_queue(self):
+        """event_queue_exclusive, Celery's own from 5.7 on; it comes back with the connection."""
+        conf = lib.tmpname('.json')
+        with open(conf, 'w') as f:
+            json.dump({'event_queue_exclusive': True}, f)
+        tool = self.tool('--json', '--config', conf)
+        lib.wait_for('an event', lambda: self.send_afresh() and tool.events(), 20, pause=0.2)
+        found = [q for name, q in self.rabbit.queues().items() if name.startswith('celeryev.')]
+        self.assertEqual([q['exclusive'] for q in found], [True])
+        self.rabbit.close_connections()
+        seen = len(tool.events())
+        lib.wait_for('an event', lambda: self.send_afresh() and len(tool.events()) > seen, 20,
+                     pause=0.2)
+        self.assertEqual(tool.stop(), 0)
+        self.assertIn('-> Connection lost, attempting reconnect', tool.errors())
+
+    def send_afresh(self):
+        """The connections that the application keeps were closed, too."""
+        with self.app.connection_for_write() as connection:
+            self.app.events.Dispatcher(connection).send('custom-thing')
+        return True
+
     @lib.redis_only
     def test_nothing_is_left(self):
         before = lib.keys(self.db0)
@@ -301,7 +324,7 @@ class ReceivingC(Receiving):
 
     kind = 'c'
     test_malformed = test_nobody_there = test_nothing_is_left = test_prefix = None
-    test_the_queue = test_the_connection_comes_back = None
+    test_the_queue = test_the_connection_comes_back = test_an_exclusive_queue = None
 
 
 # ---- the live view ----
