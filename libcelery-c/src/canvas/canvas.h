@@ -31,6 +31,9 @@ struct cel_canvas {
     struct cel_slice running_id;
     struct cel_slice running_root;           /* empty: running_id */
     const struct cel_node *running_priority; /* delivery_info.priority; or NULL */
+    /* W3C Trace Context of that task: its messages get it unless their headers name another. */
+    struct cel_slice traceparent;
+    struct cel_slice tracestate;
     /* The backend counts chord parts itself; otherwise celery.chord_unlock is sent. */
     bool backend_counts;
     const char *no_chords;     /* why the backend refuses chords; NULL: it does not */

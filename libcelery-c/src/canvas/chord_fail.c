@@ -180,6 +180,8 @@ celery_status cel_continue_chord_error(
 
     running.running_id = last->id;
     running.running_root = last->root_id;
+    running.traceparent = last->traceparent;
+    running.tracestate = last->tracestate;
 
     if (!body || body->kind != CELERY_KIND_OBJECT) {
         cel_failing_skip(&f, "chord");

@@ -77,6 +77,8 @@ static struct cel_canvas running(const struct cel_canvas *c, struct cel_arena *a
 
     own.running_id = call->id;
     own.running_root = call->root_id;
+    own.traceparent = call->traceparent;
+    own.tracestate = call->tracestate;
     own.running_priority = priority >= 0 ? cel_node_new_int(a, priority) : NULL;
     return own;
 }

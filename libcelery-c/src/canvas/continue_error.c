@@ -131,7 +131,8 @@ celery_status cel_continue_failure(const struct cel_canvas *c, struct cel_arena 
                                    struct cel_effects *effects,
                                    struct cel_continue_copies *copies, celery_error *err)
 {
-    struct cel_failing f = {c, a, exc, effects, copies, err, false};
+    struct cel_canvas traced = *c;
+    struct cel_failing f = {&traced, a, exc, effects, copies, err, false};
     const struct cel_failed who = {
         .id = call->id,
         .root_id = call->root_id,
@@ -143,6 +144,8 @@ celery_status cel_continue_failure(const struct cel_canvas *c, struct cel_arena 
         .retries = call->retries,
     };
 
+    traced.traceparent = call->traceparent;
+    traced.tracestate = call->tracestate;
     cel_failing_chain(&f, cel_node_get(call->embed, CEL_SLICE("chain")));
     cel_failing_call_errbacks(&f, &who, cel_node_get(call->embed, CEL_SLICE("errbacks")));
     return cel_failing_end(&f);

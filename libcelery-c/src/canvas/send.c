@@ -358,6 +358,8 @@ static void fill(struct cel_sending *s, struct cel_slice id)
     if (s->send.headers && s->send.headers->kind != CELERY_KIND_OBJECT) {
         cel_sending_wrong(s, "headers", "is no map");
     }
+    s->send.traceparent = s->x->c->traceparent;
+    s->send.tracestate = s->x->c->tracestate;
     s->send.reply_to = reply_to.len ? reply_to : s->x->c->reply_to;
     s->send.priority = cel_ctx_ok(s->x) ? priority_of(s) : 0;
     s->send.delivery_mode = delivery_mode(s);

@@ -31,7 +31,10 @@ struct cel_task_call {
     const struct cel_node *stamped_headers; /* or NULL */
     const struct cel_node *stamps;
     struct cel_slice compression; /* header; empty: none */
-    int protocol;                 /* 1 or 2 */
+    /* W3C Trace Context, passed on with what the task brings about; {NULL, 0}: none. */
+    struct cel_slice traceparent;
+    struct cel_slice tracestate;
+    int protocol; /* 1 or 2 */
 
     /*
      * Protocol 2: NULL until cel_task_call_body().  Protocol 1: set at once, because there
@@ -100,7 +103,8 @@ struct cel_task_send {
      */
     struct cel_task_call call;
     int64_t expiration_ms; /* the property; 0: from the time left until expires */
-    const struct cel_node *headers; /* extra ones, merged flat; or NULL */
+    const struct cel_node *headers;           /* extra ones, merged flat; or NULL */
+    struct cel_slice traceparent, tracestate; /* unless headers has a traceparent */
     struct cel_slice reply_to;
     struct cel_slice exchange;
     struct cel_slice routing_key;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/iso8601.h"
 #include "base/utf8.h"
+#include "message/trace.h"
 #include <math.h>
 
 enum field {
@@ -26,6 +27,8 @@ enum field {
     STAMPS,
     COMPRESSION,
     TASKSET, /* protocol 1: the same as group */
+    TRACEPARENT,
+    TRACESTATE,
     N_FIELDS,
 };
 
@@ -52,6 +55,8 @@ static const struct {
     [STAMPS] = {{"stamps", 6}},
     [COMPRESSION] = {{"compression", 11}},
     [TASKSET] = {{"taskset", 7}},
+    [TRACEPARENT] = {{"traceparent", 11}},
+    [TRACESTATE] = {{"tracestate", 10}},
 };
 
 /*
@@ -251,6 +256,10 @@ static celery_status read_field(enum field f, const struct cel_node *n,
         return read_kind(f, n, CELERY_KIND_OBJECT, &call->stamps, err);
     case COMPRESSION:
         return read_text(f, n, &call->compression, err);
+    case TRACEPARENT:
+        return read_note(n, &call->traceparent);
+    case TRACESTATE:
+        return read_note(n, &call->tracestate);
     case N_FIELDS:
         break;
     }
@@ -267,6 +276,9 @@ celery_status cel_task_fields_read(const struct cel_node *map, struct cel_task_c
         enum field f = find_field(cel_node_text(k), &last);
         celery_status one = read_field(f, v, call, st < 0 ? NULL : err);
         st = st < 0 ? st : one;
+    }
+    if (call->traceparent.len > 0) {
+        cel_trace_check(&call->traceparent, &call->tracestate);
     }
     return st;
 }

@@ -166,6 +166,18 @@ static void put_extra_headers(struct builder *b, const struct cel_node *headers)
     }
 }
 
+static void put_trace(struct builder *b, const struct cel_task_send *send)
+{
+    if (!send->traceparent.len ||
+        cel_node_get(send->headers, CEL_SLICE("traceparent"))) {
+        return;
+    }
+    put(b, "traceparent", cel_node_new_string(b->a, send->traceparent));
+    if (send->tracestate.len) {
+        put(b, "tracestate", cel_node_new_string(b->a, send->tracestate));
+    }
+}
+
 static struct cel_node *null_embed(struct cel_arena *a)
 {
     struct builder e = {.a = a, .map = cel_node_new(a, CELERY_KIND_OBJECT), .ok = true};
@@ -271,6 +283,7 @@ static celery_status fill(struct cel_envelope *env, const struct cel_task_send *
     }
     put_headers(&b, &send->call);
     put_extra_headers(&b, send->headers);
+    put_trace(&b, send);
     celery_status st = make_body(&b, send, env, err);
     if (st < 0) {
         return st;

@@ -23,6 +23,8 @@ celery_status cel_task_running_canvas(celery_task *task, struct cel_canvas *ret,
     *ret = *c;
     ret->running_id = running->call.id;
     ret->running_root = running->call.root_id;
+    ret->traceparent = running->call.traceparent;
+    ret->tracestate = running->call.tracestate;
     ret->running_priority = cel_node_new_int(&task->arena, running->job->priority);
     return ret->running_priority ? CELERY_OK : cel_error_nomem(err);
 }

@@ -11,7 +11,7 @@ struct header {
 
 /* Payloads are a fixed part, with the lengths of its texts last, and then the texts. */
 enum {
-    JOB_TEXTS = 15,
+    JOB_TEXTS = 17,
     STATE_TEXTS = 2,
     EFFECTS_TEXTS = 1,
     DONE_TEXTS = 10,
@@ -68,7 +68,8 @@ static void job_texts(struct cel_job *job, struct cel_slice *texts[JOB_TEXTS])
         &job->call.group,       &job->call.eta,     &job->call.expires,
         &job->call.compression, &job->call.task,    &job->correlation_id,
         &job->reply_to,         &job->exchange,     &job->routing_key,
-        &job->content_type,     &job->headers,      &job->body,
+        &job->content_type,     &job->headers,      &job->call.traceparent,
+        &job->call.tracestate,  &job->body,
     };
     memcpy(texts, all, sizeof all);
 }
