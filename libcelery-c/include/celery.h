@@ -4,6 +4,7 @@
 #define CELERY_H
 
 #include <celery/app.h>
+#include <celery/beat.h>
 #include <celery/canvas.h>
 #include <celery/client.h>
 #include <celery/control.h>

@@ -24,6 +24,7 @@ DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running'],
              ['test_canvas_client.py'], ['test_redis.py', 'Keys'], ['test_control.py', 'Beside'],
              ['test_watch.py', 'Receiving', 'ReceivingC', 'State'],
+             ['test_beat.py', 'Schedules', 'Running.test_messages_are_those_of_celery'],
              ['test_rpc.py', 'RedisPython', 'RedisMessages', 'RedisCOnPython', 'RabbitPython',
               'RabbitMessages', 'RabbitCOnPython']]
 # With RabbitMQ, CELERY_TEST_BROKER=amqp.

@@ -14,6 +14,7 @@
 #include "transport/amqp_move.h"
 #include "transport/amqp_post.h"
 #include "transport/amqp_settle.h"
+#include "transport/amqp_target.h"
 
 /* ---- what all parts use ---- */
 
@@ -221,49 +222,21 @@ static celery_status add_sources(struct cel_amqp_transport *a)
     return CELERY_OK;
 }
 
-static const char * or (const char *text, const char *otherwise)
-{
-    return text && *text ? text : otherwise;
-}
-
 static celery_status open_connection(struct cel_amqp_transport *a,
                                      const struct cel_url *url, celery_error *err)
 {
-    struct cel_amqp_options set = a->set;
-    struct cel_amqp_params p = {0};
-    celery_status status;
+    struct cel_amqp_target target;
+    celery_status status = cel_amqp_target_init(&target, url, &a->set, &a->base.login,
+                                                a->base.connect_timeout, err);
 
-    set.login_method = set.name = NULL; /* the URL's, if it has some */
-    status = cel_amqp_options_url(url, &set, err);
     if (status == 0) {
-        status = cel_amqp_tls(url, &a->tls, err);
+        target.params.max_message = a->base.max_message;
+        status = cel_amqp_conn_open(a->base.loop, &target.params, &conn_events, a,
+                                    &a->conn, err);
+        a->tls = target.tls;
+        target.tls = NULL;
     }
-    if (status == 0) {
-        p = (struct cel_amqp_params){
-            .host = or (url->host, "localhost"),
-            .port = url->port ? url->port
-                    : a->tls  ? 5671
-                              : 5672,
-            .tls = a->tls,
-            .user = or (url->user, "guest"),
-            .password = url->password ? url->password
-                        : url->user   ? ""
-                                      : "guest",
-            .vhost = cel_amqp_vhost(url),
-            .mechanism =
-                or (set.login_method, or (a->set.login_method, a->base.login.method)),
-            .name = or (set.name, or (a->set.name, a->base.login.name)),
-            .heartbeat = set.heartbeat >= 0 ? set.heartbeat : a->base.login.heartbeat,
-            .checkrate = a->base.login.checkrate,
-            .connect_timeout = set.connect_timeout > 0       ? set.connect_timeout
-                               : a->base.connect_timeout > 0 ? a->base.connect_timeout
-                                                             : 4,
-            .rpc_timeout = set.read_timeout,
-            .max_message = a->base.max_message,
-        };
-        status = cel_amqp_conn_open(a->base.loop, &p, &conn_events, a, &a->conn, err);
-    }
-    cel_amqp_options_fini(&set);
+    cel_amqp_target_fini(&target);
     return status;
 }
 
