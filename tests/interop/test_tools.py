@@ -600,6 +600,8 @@ class OnRabbit(OnRedis):
         cls.app = lib.celery_app(cls.broker, cls.backend)
 
     def setUp(self):
+        lib.wait_for('workers are gone', lambda: not any(
+            'pidbox' in name or name.startswith('celeryev.') for name in self.rabbit.queues()))
         super().setUp()
         if 'celery' not in self.rabbit.queues():
             self.fill(1)
@@ -622,6 +624,92 @@ class OnRabbit(OnRedis):
             channel.basic_publish(
                 channel.prepare_message('strange', content_encoding='utf-8'), exchange='',
                 routing_key='celery')
+
+
+class DeadOnRabbit(OnRabbit):
+    """celery-c dead, where <queue>.celery-c.dead is a queue."""
+
+    def park(self, *names):
+        """Messages of tasks that the worker does not have."""
+        w = lib.Worker(self.broker, self.backend, kind='c', name='parking', concurrency=1)
+        try:
+            ids = [self.app.send_task(name, (n,), {'k': 'v'}, headers={'own': 'x'}, priority=4).id
+                   for n, name in enumerate(names)]
+            lib.wait_for('parked', lambda: self.dead_count() == len(names))
+        finally:
+            w.stop()
+        return ids
+
+    def setUp(self):
+        super().setUp()
+        self.queues.drop('celery.celery-c.dead')
+
+    def dead_count(self):
+        q = self.rabbit.queues().get('celery.celery-c.dead', {'ready': 0, 'unacked': 0})
+        return q['ready'] + q['unacked']
+
+    def at_rest(self, n):
+        lib.wait_for('letters at rest', lambda: self.rabbit.queues()[
+            'celery.celery-c.dead']['ready'] == n)
+
+    def test_list_show_and_queues(self):
+        before = time.time()
+        ids = self.park('no.one', 'no.two', 'no.three')
+        for _ in range(2):  # reading leaves them where they are
+            rows = [json.loads(x) for x in self.ok(self.c('dead', 'list', '--json')).splitlines()]
+            self.assertEqual([r['id'] for r in rows], ids[::-1])
+            self.assertEqual([r['index'] for r in rows], [2, 1, 0])
+            self.assertEqual(rows[0]['task'], 'no.three')
+            self.assertIn('registered', rows[0]['reason'])
+            self.assertLess(abs(rows[0]['time'] - before), 120)
+            self.at_rest(3)
+        out = self.ok(self.c('dead', 'show', '1'))
+        self.assertIn('id:      ' + ids[1], out)
+        self.assertIn('[[1], {"k": "v"}', out)
+        raw = self.ok(self.c('dead', 'show', ids[0], '--raw'))
+        self.assertEqual(json.loads(raw)[:2], [[0], {'k': 'v'}])
+        self.assertRegex(self.ok(self.c('dead', 'queues')), r'celery +3')
+        self.one_line(self.c('dead', 'show', '7'), 1, 'no dead letter 7')
+        self.one_line(self.c('dead', 'replay', 'nobody'), 1, 'id')
+        self.at_rest(3)
+
+    def test_replay_and_purge(self):
+        ids = self.park('no.one', 'no.two', 'no.three', 'no.four')
+        self.assertEqual(self.ok(self.c('dead', 'replay', ids[1])), '1 replayed\n')
+        self.at_rest(3)
+        m = self.queues.take('celery')
+        self.assertEqual((m['headers']['id'], m['headers']['own']), (ids[1], 'x'))
+        self.assertEqual(m['properties']['priority'], 4)
+        self.assertEqual([h for h in m['headers'] if 'celery-c' in h], [])
+        self.assertEqual(json.loads(base64.b64decode(m['body']))[0], [1])
+        self.assertEqual(self.ok(self.c('dead', 'purge', '0', '-f')), '1 removed\n')
+        self.at_rest(2)
+        self.assertEqual(self.ok(self.c('dead', 'replay', '--all')), '2 replayed\n')
+        self.assertEqual(self.ids(self.queues), ids[2:])
+        self.park('no.one', 'no.two')
+        self.one_line(self.c('dead', 'purge', '--all'), 2, '-f')
+        self.assertEqual(self.ok(self.c('dead', 'purge', '--all', '-f')), '2 removed\n')
+        self.assertEqual(self.dead_count(), 0)
+        self.assertEqual(self.ok(self.c('dead', 'list')), 'no dead letters in queue celery\n')
+        self.assertEqual(self.ok(self.c('dead', 'list', '-Q', 'nowhere')),
+                         'no dead letters in queue nowhere\n')
+
+    def test_a_replayed_letter_runs(self):
+        sent = self.app.send_task('t.add', (1, 2))
+        m = self.queues.take('celery')
+        m['headers']['x-celery-c-dead-reason'] = 'by hand'
+        with self.app.connection() as connection:
+            connection.channel().queue_declare('celery.celery-c.dead', durable=True,
+                                               auto_delete=False, arguments={
+                                                   'x-max-length': 10000})
+        self.queues.put('celery.celery-c.dead', m)
+        self.at_rest(1)
+        self.ok(self.c('dead', 'replay', sent.id))
+        w = lib.Worker(self.broker, self.backend, kind='c', name='runs')
+        try:
+            self.assertEqual(sent.get(timeout=20), 3)
+        finally:
+            w.stop()
 
 
 class FromRedisToRabbit(OnRabbit):
@@ -658,6 +746,7 @@ MOVING = ('test_move', 'test_copy', 'test_limit_and_filters', 'test_queues_with_
           'test_what_no_task_can_be_read_from', 'test_a_worker_runs_what_was_migrated')
 leave_out(OnRabbit, lambda name: 'result' in name or name in (
     'test_purge_takes_all_priorities', 'test_a_table_fits_the_terminal'))
+leave_out(DeadOnRabbit, lambda name: name not in DeadOnRabbit.__dict__)
 leave_out(FromRedisToRabbit, lambda name: name not in MOVING)
 
 

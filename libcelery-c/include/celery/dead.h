@@ -2,7 +2,12 @@
 /*
  * Dead letters: messages that a worker could not read, or whose task it does not have or
  * that ended its processes too often.  They wait in "<queue>.celery-c.dead" with the reason,
- * bytes as they came.  Redis brokers only.  Stable.
+ * bytes as they came.  Redis: a list; RabbitMQ: a queue.  Stable.
+ *
+ * RabbitMQ shows messages only to who takes them: each call takes all letters of the queue and
+ * gives them back to their places, so that nobody else sees them meanwhile (after
+ * celery_dead_at() and celery_dead_find(): until the next call).  65535 letters and 512 MiB at
+ * most: CELERY_ELIMIT.
  *
  * A handle belongs to the thread that made it.  Every call has a deadline.  A call on a
  * NULL handle fails and leaves err alone.
@@ -30,14 +35,14 @@ typedef struct celery_dead_entry {
     const char *task;    /* NULL: not legible */
     const char *task_id; /* NULL: not legible */
     size_t size;         /* bytes of the message */
-    const void *message; /* the bytes as they came, never NULL */
+    const void *message; /* the bytes as they came, never NULL; RabbitMQ: of the body */
     size_t message_size; /* how many of them are here: all, unless size is over 32 MiB */
 } celery_dead_entry;
 
 /*
  * Connects to the app's broker (broker_url and what belongs to it) with CELERY_* read from
  * the environment, and freezes the app, which must outlive the handle.  CELERY_ECONNECT,
- * CELERY_EAUTH, CELERY_ECONFIG; CELERY_ENOTSUP when the broker is not Redis.
+ * CELERY_EAUTH, CELERY_ECONFIG; CELERY_ENOTSUP when the broker is neither Redis nor RabbitMQ.
  */
 CELERY_API celery_dead *celery_dead_open(celery_app *app, celery_error *err);
 CELERY_API void celery_dead_close(celery_dead *dead);
@@ -46,7 +51,10 @@ CELERY_API void celery_dead_close(celery_dead *dead);
 CELERY_API celery_status celery_dead_count(celery_dead *dead, const char *queue,
                                            size_t *ret_count, celery_error *err);
 
-/* Calls fn for each queue that has dead letters; names are escaped, in no order. */
+/*
+ * Calls fn for each queue that has dead letters; names are escaped, in no order.  RabbitMQ: of
+ * the queues of the settings, because it lists none.
+ */
 typedef void (*celery_dead_queue_fn)(void *ctx, const char *queue, size_t count);
 CELERY_API celery_status celery_dead_queues(celery_dead *dead, celery_dead_queue_fn fn,
                                             void *ctx, celery_error *err);
@@ -74,7 +82,8 @@ CELERY_API celery_status celery_dead_find(celery_dead *dead, const char *queue,
 
 /*
  * Moves the message to the head of its queue exactly as it was, or removes it for good, in one
- * step of the broker.  CELERY_NONE: this very entry is not there any more.
+ * step of the broker.  RabbitMQ: to the end of its queue, published and confirmed before the
+ * letter is acknowledged: at the worst there are two.  CELERY_NONE: this very entry is not there any more.
  * CELERY_EUNCERTAIN: it may have happened.
  */
 CELERY_API celery_status celery_dead_replay(celery_dead *dead,
@@ -85,8 +94,8 @@ CELERY_API celery_status celery_dead_remove(celery_dead *dead,
                                             celery_error *err);
 
 /*
- * All of a queue that are there now.  Replayed messages keep their order: the oldest is at
- * the head of the queue in the end.  ret_count (may be NULL) is set also after a failure.
+ * All of a queue that are there now.  Replayed messages keep their order: the oldest is the
+ * first of them in the end.  ret_count (may be NULL) is set also after a failure.
  */
 CELERY_API celery_status celery_dead_replay_all(celery_dead *dead, const char *queue,
                                                 size_t *ret_count, celery_error *err);

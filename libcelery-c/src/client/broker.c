@@ -84,7 +84,9 @@ celery_status cel_broker_open(struct cel_broker *b, const char *urls, size_t max
 {
     celery_error why = {0};
     double timeout = cel_config_double(config, "broker_connection_timeout", 4);
-    celery_status status = cel_url_parse_list(urls, &b->urls, &b->n_urls, &why);
+    celery_status status =
+        urls ? cel_url_parse_list(urls, &b->urls, &b->n_urls, &why)
+             : cel_transport_urls(config, "broker_read_url", &b->urls, &b->n_urls, &why);
 
     if (status == CELERY_OK) {
         status = cel_transport_new(b->loop, b->urls, b->n_urls,

@@ -20,7 +20,8 @@ struct cel_broker {
 };
 
 /*
- * Connects to the first of these URLs that answers, with the settings of connections.  The
+ * Connects to the first of these URLs (NULL: of the settings) that answers, with the settings of
+ * connections.  The
  * fields above the gap are set before; close follows also after a failure.
  */
 celery_status cel_broker_open(struct cel_broker *b, const char *urls, size_t max_message,

@@ -84,7 +84,9 @@ celery_dead *celery_dead_open(celery_app *app, celery_error *err)
         return NULL;
     }
     d->app = app;
-    if (cel_dead_link_open(d, err) < 0) {
+    celery_status status = cel_dead_amqp_is(app) ? cel_dead_amqp_open(app, &d->amqp, err)
+                                                 : cel_dead_link_open(d, err);
+    if (status < 0) {
         celery_dead_close(d);
         return NULL;
     }
@@ -94,6 +96,7 @@ celery_dead *celery_dead_open(celery_app *app, celery_error *err)
 void celery_dead_close(celery_dead *dead)
 {
     if (dead) {
+        cel_dead_amqp_close(dead->amqp);
         cel_dead_link_close(dead);
         cel_arena_fini(&dead->found.arena);
         cel_free(dead);
@@ -139,6 +142,9 @@ static celery_status list_call(celery_dead *d, const char *queue,
 celery_status celery_dead_count(celery_dead *dead, const char *queue, size_t *ret_count,
                                 celery_error *err)
 {
+    if (dead && dead->amqp) {
+        return cel_dead_amqp_count(dead->amqp, queue, ret_count, err);
+    }
     return dead ? list_call(dead, queue, NULL, ret_count, err) : CELERY_EINVAL;
 }
 
@@ -147,8 +153,12 @@ celery_status celery_dead_purge(celery_dead *dead, const char *queue, size_t *re
 {
     struct cel_redis_script script = {.text = purge_text};
     size_t n = 0;
-    celery_status status =
-        dead ? list_call(dead, queue, &script, &n, err) : CELERY_EINVAL;
+    celery_status status = CELERY_EINVAL;
+
+    if (dead) {
+        status = dead->amqp ? cel_dead_amqp_purge(dead->amqp, queue, &n, err)
+                            : list_call(dead, queue, &script, &n, err);
+    }
 
     if (ret_count) {
         *ret_count = n;
@@ -240,6 +250,9 @@ celery_status celery_dead_each(celery_dead *dead, const char *queue, celery_dead
     if (!dead) {
         return CELERY_EINVAL;
     }
+    if (dead->amqp) {
+        return cel_dead_amqp_each(dead->amqp, queue, fn, ctx, err);
+    }
     status = celery_dead_count(dead, queue, &left, err);
     page = cel_calloc(1, sizeof *page);
     if (!page) {
@@ -269,6 +282,9 @@ celery_status celery_dead_at(celery_dead *dead, const char *queue, size_t index,
 
     if (!dead) {
         return CELERY_EINVAL;
+    }
+    if (dead->amqp) {
+        return cel_dead_amqp_at(dead->amqp, queue, index, ret_entry, err);
     }
     status = read_page(dead, &dead->found, queue, index, 1, &length, err);
     if (status == CELERY_OK && dead->found.n == 0) {
@@ -302,6 +318,10 @@ celery_status celery_dead_find(celery_dead *dead, const char *queue, const char 
                                const celery_dead_entry **ret_entry, celery_error *err)
 {
     struct search s = {.id = cel_slice_of(task_id)};
+
+    if (dead && dead->amqp) {
+        return cel_dead_amqp_find(dead->amqp, queue, task_id, ret_entry, err);
+    }
     celery_status status = celery_dead_each(dead, queue, has_id, &s, err);
 
     if (status == CELERY_OK && s.found) {
@@ -354,16 +374,23 @@ out:
     return status;
 }
 
+static celery_status take_any(celery_dead *d, const celery_dead_entry *entry, bool replay,
+                              celery_error *err)
+{
+    return d->amqp ? cel_dead_amqp_take(d->amqp, entry, replay, err)
+                   : take(d, entry, replay, err);
+}
+
 celery_status celery_dead_replay(celery_dead *dead, const celery_dead_entry *entry,
                                  celery_error *err)
 {
-    return dead && entry ? take(dead, entry, true, err) : CELERY_EINVAL;
+    return dead && entry ? take_any(dead, entry, true, err) : CELERY_EINVAL;
 }
 
 celery_status celery_dead_remove(celery_dead *dead, const celery_dead_entry *entry,
                                  celery_error *err)
 {
-    return dead && entry ? take(dead, entry, false, err) : CELERY_EINVAL;
+    return dead && entry ? take_any(dead, entry, false, err) : CELERY_EINVAL;
 }
 
 struct replaying {
@@ -390,7 +417,9 @@ celery_status celery_dead_replay_all(celery_dead *dead, const char *queue,
                                      size_t *ret_count, celery_error *err)
 {
     struct replaying r = {.d = dead, .err = err};
-    celery_status status = celery_dead_each(dead, queue, replay_next, &r, err);
+    celery_status status = dead && dead->amqp
+                               ? cel_dead_amqp_replay_all(dead->amqp, queue, &r.n, err)
+                               : celery_dead_each(dead, queue, replay_next, &r, err);
 
     if (ret_count) {
         *ret_count = r.n;

@@ -5,6 +5,7 @@
 
 #include "app/app.h"
 #include "base/arena.h"
+#include "client/dead_amqp.h"
 #include "net/redis_conn.h"
 #include "transport/redis_keys.h"
 #include "transport/redis_options.h"
@@ -35,6 +36,8 @@ struct cel_dead_page {
 
 struct celery_dead {
     const celery_app *app;
+    struct cel_dead_amqp
+        *amqp; /* not NULL: the broker is RabbitMQ, and the rest is unused */
     struct cel_loop *loop;
     struct cel_url **urls;
     size_t n_urls;

@@ -120,6 +120,9 @@ celery_status celery_dead_queues(celery_dead *dead, celery_dead_queue_fn fn, voi
     if (!dead) {
         return CELERY_EINVAL;
     }
+    if (dead->amqp) {
+        return cel_dead_amqp_queues(dead->amqp, fn, ctx, err);
+    }
     s.prefix = cel_slice_of(dead->keys.prefix);
     status = scan(dead, &s, err);
     while (status == CELERY_OK && cel_map_next(&s.names, &at, &name, &value)) {
