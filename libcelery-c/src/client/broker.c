@@ -60,30 +60,28 @@ celery_status cel_broker_wait(struct cel_broker *b, struct cel_waiting *w, doubl
     return w->err.status < 0 ? cel_broker_error(b, &w->err, err) : CELERY_OK;
 }
 
-static celery_status connect_any(struct cel_broker *b, double timeout, celery_error *err)
+celery_status cel_broker_connect(struct cel_broker *b, celery_error *err)
 {
-    celery_status status = CELERY_ECONNECT;
+    celery_error why = {0};
 
-    for (size_t i = 0; i < b->n_urls; i++) {
+    for (size_t i = 0; i < b->n_urls && !b->up; i++) {
         struct cel_waiting w = {0};
 
         b->transport->ops->connect(b->transport, i,
                                    (struct cel_done){cel_waiting_done, &w});
-        status = cel_broker_wait(b, &w, timeout, err);
-        if (status == CELERY_OK) {
+        why = (celery_error){0};
+        if (cel_broker_wait(b, &w, b->timeout, &why) == CELERY_OK) {
             b->up = true;
             b->lost = (celery_error){0};
-            break;
         }
     }
-    return status;
+    return b->up ? CELERY_OK : cel_error_set(err, why.status, "%s", why.message);
 }
 
 celery_status cel_broker_open(struct cel_broker *b, const char *urls, size_t max_message,
                               const struct cel_config *config, celery_error *err)
 {
     celery_error why = {0};
-    double timeout = cel_config_double(config, "broker_connection_timeout", 4);
     celery_status status =
         urls ? cel_url_parse_list(urls, &b->urls, &b->n_urls, &why)
              : cel_transport_urls(config, "broker_read_url", &b->urls, &b->n_urls, &why);
@@ -98,7 +96,9 @@ celery_status cel_broker_open(struct cel_broker *b, const char *urls, size_t max
     }
     cel_transport_set_up(b->transport, config);
     b->transport->max_message = max_message;
-    return connect_any(b, timeout * 3 + 1, err);
+    /* The transport has a limit for each step of it; this one is for all of them. */
+    b->timeout = 3 * cel_config_double(config, "broker_connection_timeout", 4) + 1;
+    return cel_broker_connect(b, err);
 }
 
 void cel_broker_close(struct cel_broker *b)

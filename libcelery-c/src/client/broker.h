@@ -15,6 +15,7 @@ struct cel_broker {
     struct cel_url **urls;
     size_t n_urls;
     struct cel_transport *transport;
+    double timeout; /* to connect to one of them */
     bool up;
     celery_error lost; /* status is 0 while it is up */
 };
@@ -27,6 +28,9 @@ struct cel_broker {
 celery_status cel_broker_open(struct cel_broker *b, const char *urls, size_t max_message,
                               const struct cel_config *config, celery_error *err);
 void cel_broker_close(struct cel_broker *b);
+
+/* Connects again what was opened and lost; at once when it is up. */
+celery_status cel_broker_connect(struct cel_broker *b, celery_error *err);
 
 /*
  * Passes of the loop until the operation has ended.  After so many seconds without that the

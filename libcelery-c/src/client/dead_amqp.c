@@ -166,6 +166,20 @@ static celery_status release(struct cel_dead_amqp *d, celery_error *err)
     return status;
 }
 
+/* What every call begins with: nothing is held, and there is a connection. */
+static celery_status begin(struct cel_dead_amqp *d, const char *queue, char name[300],
+                           celery_error *err)
+{
+    celery_status status = release(d, NULL);
+
+    if (status < 0) { /* then the broker gives them back itself */
+        d->broker.transport->ops->close(d->broker.transport);
+        d->broker.up = false;
+    }
+    status = dead_name(queue, name, err);
+    return status == CELERY_OK ? cel_broker_connect(&d->broker, err) : status;
+}
+
 /* Until so many letters have come. */
 static celery_status wait_for(struct cel_dead_amqp *d, size_t n, celery_error *err)
 {
@@ -197,13 +211,10 @@ static celery_status hold(struct cel_dead_amqp *d, const char *queue, celery_err
     struct cel_transport *t = d->broker.transport;
     char name[300];
     size_t n = 0;
-    celery_status status = release(d, err);
+    celery_status status = begin(d, queue, name, err);
 
     if (status == CELERY_OK) {
-        status = cel_dead_amqp_count(d, queue, &n, err);
-    }
-    if (status == CELERY_OK) {
-        status = dead_name(queue, name, err);
+        status = cel_broker_count(&d->broker, name, &n, err);
     }
     if (status < 0 || n == 0) {
         return status;
@@ -251,7 +262,7 @@ celery_status cel_dead_amqp_open(const celery_app *app, struct cel_dead_amqp **r
 void cel_dead_amqp_close(struct cel_dead_amqp *d)
 {
     if (d) {
-        release(d, NULL);
+        (void)release(d, NULL);
         cel_broker_close(&d->broker);
         cel_router_free(d->router);
         cel_loop_free(d->loop);
@@ -266,12 +277,9 @@ celery_status cel_dead_amqp_count(struct cel_dead_amqp *d, const char *queue, si
                                   celery_error *err)
 {
     char name[300];
-    celery_status status = release(d, err);
+    celery_status status = begin(d, queue, name, err);
 
     *ret = 0;
-    if (status == CELERY_OK) {
-        status = dead_name(queue, name, err);
-    }
     return status == CELERY_OK ? cel_broker_count(&d->broker, name, ret, err) : status;
 }
 
@@ -449,12 +457,9 @@ celery_status cel_dead_amqp_purge(struct cel_dead_amqp *d, const char *queue, si
     struct cel_transport *t = d->broker.transport;
     struct cel_waiting w = {0};
     char name[300];
-    celery_status status = release(d, err);
+    celery_status status = begin(d, queue, name, err);
 
     *ret = 0;
-    if (status == CELERY_OK) {
-        status = dead_name(queue, name, err);
-    }
     if (status == CELERY_OK) {
         t->ops->purge(t, name, (struct cel_done){cel_waiting_done, &w});
         status = cel_broker_wait(&d->broker, &w, ANSWER_TIMEOUT, err);

@@ -12,6 +12,12 @@ struct cel_migrate_queue {
     const char *to;
 };
 
+/* What goes back to the source; the transport needs its envelope until then. */
+struct cel_migrate_kept {
+    uint64_t tag;
+    struct cel_envelope *envelope;
+};
+
 struct cel_migrate {
     const celery_app *app;
     const celery_migration *what;
@@ -29,7 +35,8 @@ struct cel_migrate {
     size_t flying; /* that it has not confirmed, or whose acknowledgement has not ended */
     double last;   /* loop time of the latest message, or of the start */
     bool stopping; /* nothing more is begun */
-    uint64_t *kept; /* tags of what goes back to the source, oldest first */
+    struct cel_migrate_kept *kept; /* oldest first */
+    size_t kept_bytes;
     size_t n_kept;
     size_t cap_kept;
     celery_error err; /* the first one */

@@ -13,6 +13,9 @@ enum {
     FAREWELL_PASSES = 12,
 };
 
+/* Of what is held, together. */
+#define MOST_BYTES ((size_t)1 << 30)
+
 /* Seconds: how often somebody is asked whether to go on, and what the end may take. */
 static const double LOOK_EVERY = 0.2;
 static const double END_TIMEOUT = 60;
@@ -35,6 +38,7 @@ static void fail(struct cel_migrate *m, const celery_error *why)
     m->stopping = true;
 }
 
+/* Its original too, unless that is kept. */
 static void end_passage(struct passage *p)
 {
     cel_envelope_free(p->copy);
@@ -44,38 +48,47 @@ static void end_passage(struct passage *p)
     cel_free(p);
 }
 
+/* Then the source gives it back itself when the connection is closed, which is soon. */
+static void no_room(struct cel_migrate *m, struct cel_envelope *give_envelope)
+{
+    celery_error why = {0};
+
+    cel_error_nomem(&why);
+    fail(m, &why);
+    cel_envelope_free(give_envelope);
+}
+
 /* What stays at the source, until the end. */
-static void keep(struct cel_migrate *m, uint64_t tag)
+static void keep(struct cel_migrate *m, uint64_t tag, struct cel_envelope *give_envelope)
 {
     celery_error why = {0};
 
     if (m->n_kept == m->cap_kept) {
         size_t cap = m->cap_kept ? 2 * m->cap_kept : 256;
-        uint64_t *kept = cel_realloc(m->kept, cap, sizeof *kept);
+        struct cel_migrate_kept *kept = cel_realloc(m->kept, cap, sizeof *kept);
 
-        if (!kept) { /* then the broker gives it back itself, later */
-            cel_error_nomem(&why);
-            fail(m, &why);
+        if (!kept) {
+            no_room(m, give_envelope);
             return;
         }
         m->kept = kept;
         m->cap_kept = cap;
     }
-    m->kept[m->n_kept++] = tag;
-    if (m->n_kept >= MOST_HELD) {
+    m->kept[m->n_kept++] = (struct cel_migrate_kept){tag, give_envelope};
+    m->kept_bytes += give_envelope->body.len;
+    if (m->n_kept >= MOST_HELD || m->kept_bytes > MOST_BYTES) {
         cel_error_set(&why, CELERY_ELIMIT,
-                      "%d messages are held and more cannot be: move them (-a), or give "
-                      "fewer queues",
-                      MOST_HELD);
+                      "%zu messages of %zu bytes are held and more cannot be: move them "
+                      "(-a), or give fewer queues",
+                      m->n_kept, m->kept_bytes);
         fail(m, &why);
     }
 }
 
 /* ---- one message ---- */
 
-static void on_acknowledged(void *ctx, const celery_error *err, int64_t answer)
+static void settled(struct cel_migrate *m, const celery_error *err)
 {
-    struct cel_migrate *m = ctx;
     celery_error why = {0};
 
     m->flying--;
@@ -83,6 +96,27 @@ static void on_acknowledged(void *ctx, const celery_error *err, int64_t answer)
         cel_broker_error(&m->source, err, &why);
         fail(m, &why);
     }
+}
+
+static void on_acknowledged(void *ctx, const celery_error *err, int64_t answer)
+{
+    struct passage *p = ctx;
+
+    settled(p->m, err);
+    end_passage(p);
+}
+
+static void on_given_back(void *ctx, const celery_error *err, int64_t answer)
+{
+    settled(ctx, err);
+}
+
+static void keep_original(struct passage *p)
+{
+    struct cel_envelope *original = p->original;
+
+    p->original = NULL;
+    keep(p->m, p->tag, original);
 }
 
 static void tell(struct cel_migrate *m, const char *task, const char *id)
@@ -105,19 +139,19 @@ static void on_published(void *ctx, const celery_error *err, int64_t answer)
     if (err) {
         cel_broker_error(&m->destination, err, &why);
         fail(m, &why);
-        keep(m, p->tag);
+        keep_original(p);
         end_passage(p);
         return;
     }
     m->now.count++;
-    if (!m->what->move) {
-        keep(m, p->tag);
-    } else if (m->source.up) {
+    tell(m, p->task, p->id);
+    if (m->what->move && m->source.up) {
         m->flying++;
         m->source.transport->ops->ack(m->source.transport, p->tag,
-                                      (struct cel_done){on_acknowledged, m});
+                                      (struct cel_done){on_acknowledged, p});
+        return;
     }
-    tell(m, p->task, p->id);
+    keep_original(p);
     end_passage(p);
 }
 
@@ -185,10 +219,7 @@ void cel_migrate_delivered(void *migrate, struct cel_delivery *give_delivery)
     bool wanted;
 
     if (!p) {
-        cel_envelope_free(give_delivery->envelope);
-        cel_error_nomem(&why);
-        fail(m, &why);
-        keep(m, give_delivery->tag);
+        no_room(m, give_delivery->envelope);
         return;
     }
     *p = (struct passage){
@@ -204,7 +235,7 @@ void cel_migrate_delivered(void *migrate, struct cel_delivery *give_delivery)
         cel_error_nomem(&why);
         fail(m, m->destination.up ? &why : &m->destination.lost);
     }
-    keep(m, p->tag);
+    keep_original(p);
     end_passage(p);
 }
 
@@ -291,13 +322,19 @@ static void drain(struct cel_migrate *m, double deadline)
 static void give_back(struct cel_migrate *m)
 {
     struct cel_transport *t = m->source.transport;
+    size_t n = m->n_kept;
 
-    for (size_t i = m->n_kept; i-- > 0 && m->source.up;) {
+    for (size_t i = n; i-- > 0 && m->source.up;) {
         m->flying++;
-        t->ops->reject(t, m->kept[i], true, true, NULL, 0,
-                       (struct cel_done){on_acknowledged, m});
+        t->ops->reject(t, m->kept[i].tag, true, true, NULL, 0,
+                       (struct cel_done){on_given_back, m});
     }
-    m->n_kept = 0;
+    drain(m, cel_loop_now(m->loop) + END_TIMEOUT);
+    for (size_t i = 0; i < n; i++) {
+        cel_envelope_free(m->kept[i].envelope);
+    }
+    m->n_kept -= n; /* more may have come meanwhile */
+    memmove(m->kept, m->kept + n, m->n_kept * sizeof *m->kept);
 }
 
 /* The source writes behind its last settlements that it holds nothing any more. */
@@ -324,10 +361,9 @@ celery_status cel_migrate_flow(struct cel_migrate *m, celery_error *err)
     }
     drain(m, cel_loop_now(m->loop) + END_TIMEOUT);
     /* What was asked for before the end may still have come. */
-    do {
+    while (m->n_kept > 0) {
         give_back(m);
-        drain(m, cel_loop_now(m->loop) + END_TIMEOUT);
-    } while (m->n_kept > 0 && m->source.up);
+    }
     say_farewell(m);
     return m->err.status < 0 ? cel_error_set(err, m->err.status, "%s", m->err.message)
                              : CELERY_OK;
