@@ -23,6 +23,7 @@ VERSIONS = ['5.3.6', '5.4.0', '5.5.1', '5.6.3', '5.7.0']
 DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running'],
              ['test_canvas_client.py'], ['test_redis.py', 'Keys'], ['test_control.py', 'Beside'],
+             ['test_control_client.py', 'Beside'],
              ['test_watch.py', 'Receiving', 'ReceivingC', 'State'],
              ['test_beat.py', 'Schedules', 'Running.test_messages_are_those_of_celery'],
              ['test_rpc.py', 'RedisPython', 'RedisMessages', 'RedisCOnPython', 'RabbitPython',
