@@ -126,6 +126,8 @@ class Running(lib.Case):
         self.name = 'n%d' % time.monotonic_ns()
 
     def beat(self, schedule, *args, **kwargs):
+        # A result backend that expires by itself: no celery.backend_cleanup.
+        kwargs.setdefault('backend', self.backend)
         conf = dict({'beat_c_lock_name': self.name, 'beat_c_lock_ttl': 1.5},
                     **kwargs.pop('conf', {}))
         b = Beat(self.broker, schedule, *args, conf=conf, **kwargs)
@@ -281,7 +283,6 @@ class Running(lib.Case):
         with open(os.path.join(folder, 'celerybeat-schedule')) as f:
             entries = json.load(f)['entries']
         counts = {name: e['total_run_count'] for name, e in entries.items()}
-        counts.pop('celery.backend_cleanup', None)
         self.assertEqual(counts, {'every': 8, 'cron': 8, 'new': 0})
         self.assertFalse(any('pending' in e for e in entries.values()))
 
@@ -354,6 +355,12 @@ class Running(lib.Case):
             self.assertEqual(run.stdout.count('\n'), 1, run.stdout)
             self.assertIn(why, run.stdout)
 
+    def test_example_of_a_schedule_file(self):
+        b = self.beat({}, '--schedule-file', os.path.join(lib.ROOT, 'examples', 'beat.json'))
+        b.wait_output('This is the leader')
+        self.assertIn('entries -> 4', b.output())
+        self.assertEqual(b.stop(), 0)
+
     def test_detach_is_refused_with_a_hint(self):
         run = subprocess.run([lib.CELERY_C, 'beat', '--detach'], stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True, timeout=30)
@@ -375,6 +382,13 @@ class Running(lib.Case):
         self.assertLessEqual(len(ids) - len(set(ids)), 1)
         state = json.load(open(os.path.join(b.folder, 'celerybeat-schedule')))
         self.assertEqual(state['entries']['t']['total_run_count'], len(set(ids)))
+
+    def test_cleanup_of_results_is_added_as_upstream_does(self):
+        for backend, n in ((None, 1), (self.backend, 0)):
+            b = self.beat({}, conf={'beat_c_lock_name': 'c%d' % n}, backend=backend)
+            b.wait_output('This is the leader')
+            self.assertIn('entries -> %d\n' % n, b.output())
+            self.assertEqual(b.stop(), 0)
 
     @lib.redis_only
     def test_layout_in_redis(self):
