@@ -5,6 +5,9 @@
 
 #include "codec/doc.h"
 #include <endian.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define CEL_JSON_ONES UINT64_C(0x0101010101010101)
 #define CEL_JSON_HIGH UINT64_C(0x8080808080808080)
@@ -23,9 +26,34 @@ static inline uint64_t cel_json_odd_bytes(uint64_t w)
     return (quote | slash | below | above) & CEL_JSON_HIGH;
 }
 
+#ifdef __SSE2__
+/*
+ * Of sixteen bytes: a bit for each that is not plain.  Compared as signed, those over 0x7f are
+ * below a blank.
+ */
+static inline unsigned cel_json_odd_mask(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)),
+                               _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)));
+    odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8('"')));
+    odd = _mm_or_si128(odd, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    return (unsigned)_mm_movemask_epi8(odd);
+}
+#endif
+
 /* The first byte from p that is not plain. */
 static inline const char *cel_json_skip_plain(const char *p, const char *end)
 {
+#ifdef __SSE2__
+    while (end - p >= 16) {
+        unsigned odd = cel_json_odd_mask(p);
+        if (odd) {
+            return p + __builtin_ctz(odd);
+        }
+        p += 16;
+    }
+#endif
     while (end - p >= 8) {
         uint64_t word;
         memcpy(&word, p, sizeof word);

@@ -35,6 +35,7 @@ struct note {
 struct message {
     struct cel_publish publish;
     struct cel_carry *carry;
+    struct cel_envelope envelope; /* its text is the carry's */
 };
 
 static void walk(struct cel_carry *c);
@@ -145,7 +146,6 @@ static void on_published(void *ctx, const celery_error *err)
     struct message *m = ctx;
     struct cel_carry *c = m->carry;
 
-    cel_envelope_free(m->publish.envelope);
     cel_free(m);
     one_less(c, err);
 }
@@ -169,6 +169,10 @@ static struct message *new_message(struct cel_carry *c, const struct cel_effect 
         memcpy(routing_key, e->routing_key.data, e->routing_key.len);
     }
     m->carry = c;
+    m->envelope.raw = e->json;
+    m->envelope.written = true;
+    m->envelope.priority = (int)e->number;
+    m->publish.envelope = &m->envelope;
     m->publish.exchange = exchange;
     m->publish.routing_key = routing_key;
     m->publish.deadline = cel_loop_now(c->w->loop) + PUBLISH_DEADLINE;
@@ -204,12 +208,7 @@ static void publish(struct cel_carry *c, const struct cel_effect *e)
         fail_nomem(c);
         return;
     }
-    celery_status status = cel_envelope_read(e->json, &m->publish.envelope, &err);
-    if (status == CELERY_OK) {
-        status = find_queue(c, m, e, &err);
-    }
-    if (status < 0) {
-        cel_envelope_free(m->publish.envelope);
+    if (find_queue(c, m, e, &err) < 0) {
         cel_free(m);
         fail(c, &err);
         return;
