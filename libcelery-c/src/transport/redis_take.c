@@ -71,12 +71,15 @@ static bool read_tail(struct cel_slice text, struct tail *ret)
            own.len > 0;
 }
 
-/* A claim would go out now, and nothing says that there is anything for it. */
+/*
+ * A claim would go out now, and nothing says that there is anything for it.  One that is on its
+ * way is before us: what it leaves waits for the script.
+ */
 static struct cel_redis_queue *empty_queue(const struct cel_redis_transport *r,
                                            struct cel_slice name)
 {
     if (r->claiming.take_forbidden || r->claiming.flowing || r->waiting.delayed ||
-        r->claiming.in_flight > 0 || r->settling.renewing > 0 || r->failure.status < 0 ||
+        r->claiming.taking || r->settling.renewing > 0 || r->failure.status < 0 ||
         cel_redis_claim_room(r) == 0) {
         return NULL;
     }
