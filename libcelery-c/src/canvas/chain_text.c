@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "canvas/chain_text.h"
 
+#include "base/alloc.h"
 #include "canvas/sig.h"
 #include "codec/json_raw.h"
 
@@ -67,11 +68,72 @@ static const char *skip_signature(const char *p, const char *end)
     return p && p < end && has_task ? p + 1 : NULL;
 }
 
-/* Where the last step begins; NULL: not all of the text is such signatures. */
-static const char *find_last(const char *p, const char *end)
+/* ---- what the last chain was ---- */
+
+/* A longer text is looked through each time. */
+enum { SEEN_MAX = 128 * 1024, SEEN_STEPS = 1024 };
+
+void cel_chain_seen_fini(struct cel_chain_seen *seen)
 {
+    cel_buf_fini(&seen->text);
+    cel_free(seen->starts);
+    *seen = (struct cel_chain_seen){0};
+}
+
+static void forget(struct cel_chain_seen *seen)
+{
+    cel_buf_clear(&seen->text);
+    seen->n = 0;
+}
+
+/* Notes a step that begins at a place of the text. */
+static void note(struct cel_chain_seen *seen, size_t at)
+{
+    if (!seen->starts) {
+        seen->starts = cel_calloc(SEEN_STEPS, sizeof *seen->starts);
+    }
+    if (seen->starts && seen->n < SEEN_STEPS) {
+        seen->starts[seen->n] = (uint32_t)at;
+    }
+    seen->n++;
+}
+
+static void keep(struct cel_chain_seen *seen, struct cel_slice steps)
+{
+    if (steps.len > SEEN_MAX || !seen->starts || seen->n > SEEN_STEPS ||
+        cel_buf_add_slice(&seen->text, steps) < 0) {
+        forget(seen);
+    }
+}
+
+/* The beginning of what is known, up to the end of a step: where that one begins. */
+static const char *find_known(const struct cel_chain_seen *seen, struct cel_slice steps)
+{
+    size_t end = seen->text.len;
+
+    if (seen->n == 0 || steps.len > end ||
+        memcmp(steps.data, seen->text.data, steps.len) != 0) {
+        return NULL;
+    }
+    for (size_t i = seen->n; i > 0 && end >= steps.len; i--) {
+        if (end == steps.len) {
+            return steps.data + seen->starts[i - 1];
+        }
+        end = i > 1 ? seen->starts[i - 1] - 2 : 0;
+    }
+    return NULL;
+}
+
+/* Where the last step begins; NULL: not all of the text is such signatures. */
+static const char *look_through(struct cel_chain_seen *seen, const char *p,
+                                const char *end)
+{
+    const char *text = p;
+
     for (;;) {
         const char *start = p;
+
+        note(seen, (size_t)(start - text));
 
         p = p < end ? skip_signature(p, end) : NULL;
         if (!p || p == end) {
@@ -82,6 +144,23 @@ static const char *find_last(const char *p, const char *end)
             return NULL;
         }
     }
+}
+
+static const char *find_last(struct cel_chain_seen *seen, struct cel_slice steps)
+{
+    const char *last = find_known(seen, steps);
+
+    if (last) {
+        return last;
+    }
+    forget(seen);
+    last = look_through(seen, steps.data, steps.data + steps.len);
+    if (last) {
+        keep(seen, steps);
+    } else {
+        forget(seen);
+    }
+    return last;
 }
 
 /* ---- the body ---- */
@@ -119,9 +198,9 @@ static char *without(struct cel_arena *a, struct cel_slice body, struct cel_slic
     return text;
 }
 
-static bool read_text(struct cel_arena *a, struct cel_slice body,
-                      struct cel_slice content_type, const struct cel_call_limits *limits,
-                      struct cel_task_call *call)
+static bool read_text(struct cel_chain_seen *seen, struct cel_arena *a,
+                      struct cel_slice body, struct cel_slice content_type,
+                      const struct cel_call_limits *limits, struct cel_task_call *call)
 {
     struct cel_task_call short_call = *call;
     struct cel_slice steps;
@@ -131,7 +210,7 @@ static bool read_text(struct cel_arena *a, struct cel_slice body,
     if (!cut(body, &steps)) {
         return false;
     }
-    const char *last = find_last(steps.data, steps.data + steps.len);
+    const char *last = find_last(seen, steps);
     char *text = last ? without(a, body, steps, &len) : NULL;
 
     if (!text || cel_task_call_body(a, cel_slice(text, len), content_type, CEL_SLICE_NULL,
@@ -166,7 +245,8 @@ static bool within(struct cel_slice body, const struct cel_call_limits *limits)
            (limits->max_body == 0 || body.len <= limits->max_body);
 }
 
-enum cel_call_fault cel_chain_text_body(struct cel_arena *a, struct cel_slice body,
+enum cel_call_fault cel_chain_text_body(struct cel_chain_seen *seen, struct cel_arena *a,
+                                        struct cel_slice body,
                                         struct cel_slice content_type,
                                         struct cel_slice compression,
                                         const struct cel_call_limits *limits,
@@ -174,7 +254,7 @@ enum cel_call_fault cel_chain_text_body(struct cel_arena *a, struct cel_slice bo
 {
     if (compression.len == 0 && call->protocol == 2 && within(body, limits) &&
         cel_slice_is(content_type, "application/json") &&
-        read_text(a, body, content_type, limits, call)) {
+        read_text(seen, a, body, content_type, limits, call)) {
         return CEL_CALL_OK;
     }
     return cel_task_call_body(a, body, content_type, compression, limits, call, err);

@@ -13,6 +13,7 @@ struct cel_runner {
     char *hostname;
     struct cel_buf args_json;
     struct cel_buf kwargs_json;
+    struct cel_chain_seen chain;
     struct cel_job *volatile running; /* for the signal handler */
 };
 
@@ -35,6 +36,7 @@ struct cel_runner *cel_runner_free(struct cel_runner *r)
         cel_task_fini(&r->task);
         cel_buf_fini(&r->args_json);
         cel_buf_fini(&r->kwargs_json);
+        cel_chain_seen_fini(&r->chain);
         cel_free(r->hostname);
         cel_free(r);
     }
@@ -59,7 +61,7 @@ static bool decode(struct cel_runner *r, struct cel_outcome *out)
     if (!task->call.args) {
         celery_error err = {0};
         enum cel_call_fault fault =
-            cel_chain_text_body(&task->arena, job->body, job->content_type,
+            cel_chain_text_body(&r->chain, &task->arena, job->body, job->content_type,
                                 job->call.compression, &task->limits, &task->call, &err);
         if (fault != CEL_CALL_OK) {
             return malformed(r, out, fault, err.message);

@@ -15,7 +15,7 @@
     "{\"task\": \"celery.group\", \"args\": [], \"kwargs\": {\"tasks\": []}, \"options\": " \
     "{}, \"subtask_type\": \"group\", \"immutable\": false}"
 
-enum { STEPS = 12 };
+enum { STEPS = 30 };
 
 static const char *const accept_json[] = {"json", NULL};
 static const struct cel_call_limits limits = {.accept = accept_json};
@@ -53,6 +53,21 @@ static struct cel_task_call read_with(
                           &limits, &call, &f->err),
                      CEL_CALL_OK);
     return call;
+}
+
+/* As the first chain that comes. */
+static enum cel_call_fault read_text(struct cel_arena *a, struct cel_slice body,
+                                     struct cel_slice content_type,
+                                     struct cel_slice compression,
+                                     const struct cel_call_limits *l,
+                                     struct cel_task_call *call, celery_error *err)
+{
+    struct cel_chain_seen seen = {0};
+    enum cel_call_fault fault =
+        cel_chain_text_body(&seen, a, body, content_type, compression, l, call, err);
+
+    cel_chain_seen_fini(&seen);
+    return fault;
 }
 
 static bool is_text(const struct cel_task_call *call)
@@ -94,7 +109,7 @@ static void test_text_and_nodes_send_the_same(void **state)
 
     for (size_t i = 0; i < sizeof lasts / sizeof *lasts; i++) {
         struct cel_slice body = body_with(f, lasts[i], STEPS - 1);
-        struct cel_task_call text = read_with(f, body, cel_chain_text_body);
+        struct cel_task_call text = read_with(f, body, read_text);
         struct cel_task_call nodes = read_with(f, body, cel_task_call_body);
 
         assert_true(is_text(&text));
@@ -112,7 +127,7 @@ static void test_the_text_gets_shorter_until_nothing_is_left(void **state)
 {
     struct fixture *f = *state;
     struct cel_slice body = body_with(f, STEP("[]", ID), STEPS - 1);
-    struct cel_task_call call = read_with(f, body, cel_chain_text_body);
+    struct cel_task_call call = read_with(f, body, read_text);
 
     for (uint32_t left = STEPS; left > 0; left--) {
         const struct cel_node *whole = cel_json_whole(&f->a, call.embed, &f->err);
@@ -149,7 +164,7 @@ static void test_what_is_not_plain_is_parsed(void **state)
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         for (int place = 0; place < STEPS; place += STEPS - 1) {
             struct cel_slice body = body_with(f, odd[i], place);
-            struct cel_task_call call = read_with(f, body, cel_chain_text_body);
+            struct cel_task_call call = read_with(f, body, read_text);
             struct cel_task_call nodes = read_with(f, body, cel_task_call_body);
 
             if (is_text(&call)) {
@@ -176,25 +191,77 @@ static void test_the_faults_of_the_rest_stay(void **state)
 
         cel_task_call_init(&call);
         text[wrong[i].at] = wrong[i].c;
-        assert_int_not_equal(cel_chain_text_body(&f->a, body,
-                                                 CEL_SLICE("application/json"),
-                                                 CEL_SLICE_NULL, &limits, &call, &f->err),
+        assert_int_not_equal(read_text(&f->a, body, CEL_SLICE("application/json"),
+                                       CEL_SLICE_NULL, &limits, &call, &f->err),
                              CEL_CALL_OK);
         text[wrong[i].at] = was;
     }
     const struct cel_call_limits few = {.accept = accept_json, .json = {.elements = 20}};
 
     cel_task_call_init(&call);
-    assert_int_equal(cel_chain_text_body(&f->a, body, CEL_SLICE("application/json"),
-                                         CEL_SLICE_NULL, &few, &call, &f->err),
+    assert_int_equal(read_text(&f->a, body, CEL_SLICE("application/json"), CEL_SLICE_NULL,
+                               &few, &call, &f->err),
                      CEL_CALL_DECODE);
+}
+
+/* The body with so many bytes of the chain's text, which end a step or do not. */
+static struct cel_slice cut_at(struct fixture *f, struct cel_slice body, const char *end)
+{
+    static const char behind[] = "], \"chord\": null}]";
+    struct cel_buf out = {0};
+
+    cel_buf_add(&out, body.data, (size_t)(end - body.data));
+    cel_buf_adds(&out, behind);
+    char *copy = cel_arena_strndup(&f->a, out.data, out.len);
+    struct cel_slice cut = cel_slice(copy, out.len);
+    cel_buf_fini(&out);
+    return cut;
+}
+
+static void test_a_known_chain_is_read_as_a_new_one(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_chain_seen seen = {0};
+    struct cel_slice body = body_with(f, STEP("[3]", ID), STEPS - 2);
+    const char *end = body.data + body.len - strlen("], \"chord\": null}]");
+    size_t known = 0;
+
+    for (const char *at = end; at > body.data + body.len / 4; at--) {
+        struct cel_slice cut = cut_at(f, body, at);
+        struct cel_task_call call, fresh;
+        celery_error why = {0};
+        enum cel_call_fault fault, want;
+
+        if (at < end && at[-1] != '}' && at[-1] != ']') {
+            continue;
+        }
+        cel_task_call_init(&call);
+        cel_task_call_init(&fresh);
+        want = read_text(&f->a, cut, CEL_SLICE("application/json"), CEL_SLICE_NULL,
+                         &limits, &fresh, &why);
+        fault = cel_chain_text_body(&seen, &f->a, cut, CEL_SLICE("application/json"),
+                                    CEL_SLICE_NULL, &limits, &call, &why);
+        assert_int_equal(fault, want);
+        if (fault != CEL_CALL_OK) { /* forgotten: what follows is new */
+            assert_int_equal(cel_chain_text_body(&seen, &f->a, body,
+                                                 CEL_SLICE("application/json"),
+                                                 CEL_SLICE_NULL, &limits, &call, &why),
+                             CEL_CALL_OK);
+            continue;
+        }
+        assert_int_equal(call.chain_last, fresh.chain_last);
+        assert_string_equal(text_of(f, call.embed), text_of(f, fresh.embed));
+        known += is_text(&call);
+    }
+    assert_true(known > STEPS / 2);
+    cel_chain_seen_fini(&seen);
 }
 
 static void test_a_replacement_takes_all_steps_over(void **state)
 {
     struct fixture *f = *state;
     struct cel_slice body = body_with(f, STEP("[]", ID), STEPS - 1);
-    struct cel_task_call call = read_with(f, body, cel_chain_text_body);
+    struct cel_task_call call = read_with(f, body, read_text);
 
     assert_int_equal(cel_sig_replace(&f->canvas, &f->a, &call, task(f, "r", "[]"),
                                      &f->effects, &f->err),
@@ -212,6 +279,7 @@ int main(void)
         T(test_the_text_gets_shorter_until_nothing_is_left),
         T(test_what_is_not_plain_is_parsed),
         T(test_the_faults_of_the_rest_stay),
+        T(test_a_known_chain_is_read_as_a_new_one),
         T(test_a_replacement_takes_all_steps_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
