@@ -484,6 +484,36 @@ class Strangers(lib.Case):
             to, {'liar@x': 1}, ticket=ticket), limit=1)['replies'], [['liar@x', 1]])
 
 
+class Lost(lib.Case):
+    """The connection goes while answers are waited for."""
+
+    def test_lost(self):
+        if not TOOL:
+            self.skipTest('control_client is not built')
+        c = Client(self.broker)
+        self.addCleanup(c.close)
+        self.assertEqual(c.ask('ping', timeout=0.2)['replies'], [])
+        timer = threading.Timer(1, self.cut)
+        timer.start()
+        began = time.monotonic()
+        answer = c(ask='ping', timeout=10)
+        timer.join()
+        self.assertEqual(answer.get('status'), 'CELERY_ECLOSED', answer)
+        self.assertLess(time.monotonic() - began, 4 * lib.PATIENCE)
+        self.assertEqual(c.ask('ping', timeout=0.5)['replies'], [])
+        if lib.BROKER == 'redis':
+            self.assertEqual([k for k in lib.keys(self.db0) if 'reply' in k], [])
+        else:
+            self.assertEqual([q for q in self.rabbit.queues() if 'reply' in q], [])
+
+    def cut(self):
+        if lib.BROKER == 'redis':
+            self.db0.client_kill_filter(_type='normal', skipme=True)
+            self.db0.client_kill_filter(_type='pubsub', skipme=True)
+        else:
+            self.rabbit.close_connections()
+
+
 class Example(lib.Case):
     """examples/control/."""
 
