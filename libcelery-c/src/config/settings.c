@@ -295,6 +295,9 @@ const struct cel_setting cel_settings[] = {
      "of a chord."},
     {"worker_enable_remote_control", "CELERY_ENABLE_REMOTE_CONTROL", CEL_SETTING_BOOL,
      "true", 0, 0, NULL, "Listen for remote control."},
+    {"worker_otlp_endpoint", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
+     "Where spans of tasks go: http://host:4318 of an OpenTelemetry collector; unset: "
+     "OTEL_EXPORTER_OTLP_ENDPOINT."},
     {"worker_enable_mingle", NULL, CEL_SETTING_BOOL, "true", 0, 0, NULL,
      "Ask other workers for what is revoked before taking messages."},
     {"worker_enable_gossip", NULL, CEL_SETTING_BOOL, "true", 0, 0, NULL,

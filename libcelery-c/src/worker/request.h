@@ -8,6 +8,7 @@
 #include "worker/worker.h"
 
 struct cel_follow;
+struct cel_span;
 
 struct cel_request {
     struct cel_job job; /* first: the pool hands it back */
@@ -40,6 +41,7 @@ struct cel_request {
     double arrived_at;           /* wall time, if there are metrics; otherwise 0 */
     int64_t crashes;             /* header x-celery-c-crashes */
     struct cel_ask *ask;         /* while it is asked; see redelivered.c */
+    struct cel_span *span;       /* while it is traced; see otlp.c */
 
     struct cel_list node;       /* in w->requests */
     struct cel_list ready_node; /* in w->ready, or in a bucket */

@@ -12,6 +12,7 @@
 #include "worker/identity.h"
 #include "worker/link_events.h"
 #include "worker/mingle.h"
+#include "worker/otlp.h"
 #include "worker/redelivered.h"
 #include "worker/request.h"
 #include "worker/schedule.h"
@@ -207,6 +208,9 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
         status = cel_health_start(w, err);
     }
     if (status == CELERY_OK) {
+        status = cel_otlp_new(w, &w->otlp, err);
+    }
+    if (status == CELERY_OK) {
         cel_redelivered_init(w);
         cel_worker_update_prefetch(w);
         cel_worker_update_credit(w);
@@ -223,6 +227,7 @@ int cel_worker_loop(struct celery_worker *w)
 {
     cel_loop_run(w->loop);
     cel_events_close(w->events);
+    cel_otlp_close(w->otlp);
     w->shutdown = CEL_SHUTDOWN_DONE;
     return w->exit_code;
 }
@@ -296,6 +301,7 @@ void celery_worker_free(celery_worker *w)
     w->control = cel_control_free(w->control);
     w->mingle = cel_mingle_free(w->mingle);
     w->gossip = cel_gossip_free(w->gossip);
+    w->otlp = cel_otlp_free(w->otlp);
     w->events = cel_events_free(w->events);
     w->statedb = cel_statedb_close(w->statedb);
     free_requests(w);

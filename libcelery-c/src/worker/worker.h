@@ -23,6 +23,7 @@ struct cel_control;
 struct cel_events;
 struct cel_mingle;
 struct cel_gossip;
+struct cel_otlp;
 struct cel_statedb;
 struct cel_request;
 
@@ -58,6 +59,7 @@ struct celery_worker {
     struct cel_control *control;    /* NULL: no remote control */
     struct cel_mingle *mingle;      /* or NULL */
     struct cel_gossip *gossip;      /* or NULL */
+    struct cel_otlp *otlp;          /* or NULL */
     struct cel_statedb *statedb;    /* or NULL */
     struct cel_events *events;      /* or NULL: the broker has no broadcasts */
     struct cel_http_server *health; /* or NULL */
