@@ -30,6 +30,12 @@ def noop(*args, **kwargs):
     return None
 
 
+@app.task(name='t.event', bind=True)
+def event(self):
+    self.send_event('shop-sold', count=2, what=['\u20ac', 7])
+    return True
+
+
 @app.task(name='t.silent', send_events=False)
 def silent():
     return None

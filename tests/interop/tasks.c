@@ -111,6 +111,17 @@ static celery_outcome progress(celery_task *task)
     return celery_task_return_string(task, "done", 4);
 }
 
+static celery_outcome event(celery_task *task)
+{
+    celery_status wrong =
+        celery_task_send_event(task, "shop-sold", json_pack("{si}", "pid", 1));
+    celery_status st = celery_task_send_event(
+        task, "shop-sold", json_pack("{si, s[si]}", "count", 2, "what", "\u20ac", 7));
+
+    return celery_task_return_bool(task, st == CELERY_OK && wrong == CELERY_EINVAL &&
+                                             celery_task_send_event(task, "", NULL) < 0);
+}
+
 static celery_outcome retry(celery_task *task)
 {
     int n;
@@ -318,6 +329,7 @@ static const struct {
 } tasks[] = {
     {"t.add", add},
     {"t.noop", noop},
+    {"t.event", event},
     {"t.silent", noop},
     {"t.ident", ident},
     {"t.kw", kw},

@@ -252,6 +252,18 @@ class Beside(Events):
             self.assertEqual(found[0]['root_id'], r.id)
             self.assertEqual(found[0]['hostname'], node(kind))
 
+    def test_own_event(self):
+        results = self.each('t.event')
+        self.same(results, 'task-succeeded', 'shop-sold', race=True)
+        for r in results.values():
+            self.assertIs(r.get(timeout=10), True)
+            own = [e for e in self.recorder.of(r.id) if e['type'] == 'shop-sold'][0]
+            self.assertEqual(order(own), COMMON + ['uuid', 'count', 'what'] + LAST)
+            self.assertEqual((own['count'], own['what']), (2, ['\u20ac', 7]))
+        message = [m for m in self.recorder.messages if m.events[0]['type'] == 'shop-sold'][0]
+        self.assertFalse(message.many)
+        self.assertEqual(message.routing_key, 'shop.sold')
+
     def test_messages(self):
         self.same(self.each('t.add', (3, 4)), 'task-succeeded')
         seen = {}
@@ -316,6 +328,81 @@ class Beside(Events):
 
 
 SENT = {'task_send_sent_event': True}
+
+
+class Away(Events):
+    """A broker that is away, or takes no events: tasks run on, and little is lost."""
+
+    @lib.redis_only
+    def test_away_and_back(self):
+        proxy = lib.built('tests/support/faultproxy')
+        if not proxy:
+            self.skipTest('faultproxy is not built')
+        port = lib.free_port()
+
+        def connect():
+            return lib.spawn([proxy, '--listen', str(port), '--to',
+                              '127.0.0.1:%d' % self.redis.port])
+        way = connect()
+        w = self.start('-E', *ALONE, broker='redis://127.0.0.1:%d/0' % port, name='away',
+                       concurrency=1, alone=False)
+        r = self.app.send_task('t.sleep', (1,))
+        self.types(r, 'task-started')
+        way.kill()
+        way.wait()
+        lib.wait_for('it ended meanwhile', lambda: r.state == 'SUCCESS', 10)
+        time.sleep(0.5)
+        self.assertNotIn('task-succeeded', self.recorder.types(r.id))
+        connect()
+        self.types(r, 'task-succeeded')
+        online = self.recorder.from_node(node('away'), 'worker-online')
+        self.assertEqual(len(online), 2)
+        after = self.app.send_task('t.add', (1, 2))
+        self.types(after, 'task-received', 'task-started', 'task-succeeded')
+        self.assertEqual(w.stop(), 0)
+
+    @lib.amqp_only
+    def test_nobody_takes_them(self):
+        """Every event is refused by a full queue; tasks do not notice."""
+        from kombu import Connection, Exchange, Queue
+        queue = Queue('full', Exchange('celeryev', type='topic', durable=True), '#',
+                      queue_arguments={'x-max-length': 1, 'x-overflow': 'reject-publish'})
+        with Connection(self.broker) as connection:
+            queue(connection.channel()).declare()
+        w = self.start('-E', *ALONE, name='full', concurrency=2, alone=False)
+        results = [self.app.send_task('t.add', (i, 1)) for i in range(200)]
+        self.assertEqual([r.get(timeout=30) for r in results],
+                         [i + 1 for i in range(200)])
+        w.wait_output('events: ', 10)
+        self.assertEqual(w.output().count('the oldest are dropped'), 1)
+        self.assertEqual(w.stop(), 0)
+
+    @lib.amqp_only
+    def test_no_exchange_to_be_had(self):
+        """Somebody made it otherwise: one line, and tasks run."""
+        from kombu import Connection, Exchange
+        with Connection(self.broker) as connection:
+            Exchange('otherwise', type='direct', durable=False)(connection.channel()).declare()
+        w = self.start('-E', *ALONE, name='none', concurrency=1, alone=False,
+                       conf={'event_exchange': 'otherwise'})
+        self.assertEqual(self.call('t.add', 1, 2), 3)
+        w.wait_output('events: none are sent on this connection', 10)
+        self.assertEqual(w.stop(), 0)
+
+    def test_large_ones(self):
+        """Events of 90 kB: tasks run on, and what was received of each is told."""
+        w = self.start('-E', *ALONE, name='flood', concurrency=2, alone=False,
+                       loglevel='WARNING', wait=False)
+        lib.wait_for('it answers', lambda: self.app.control.ping([node('flood')], timeout=0.3),
+                     20)
+        big = 'x' * 900
+        results = [self.app.send_task('t.ident', (big,), argsrepr='(%r,)' % (big * 100))
+                   for _ in range(60)]
+        for r in results:
+            self.assertEqual(r.get(timeout=30), big)
+            self.types(r, 'task-received', 'task-succeeded')
+        self.assertEqual(len(self.recorder.of(results[0].id)[0]['args']), 90005)
+        self.assertEqual(w.stop(), 0)
 
 
 class Sent(Events):

@@ -131,6 +131,18 @@ CELERY_API void celery_task_on_soft_limit(celery_task *task, void (*fn)(void *ct
 CELERY_API celery_status celery_task_update_state(celery_task *task, const char *state,
                                                   json_t *give_meta);
 
+/*
+ * Sends an event of the program's own to monitors, as Task.send_event() does: type is a group, a
+ * dash and a name ("shop-sold", at most 127 bytes), give_fields (NULL: none; taken, also on an error) a
+ * JSON object.  The event gets the task's id as uuid, and hostname, utcoffset, pid, clock,
+ * timestamp and type from the worker, with or without -E.  It goes out at once, is tried once,
+ * and what becomes of it changes nothing for the task (with the solo pool it goes out when the
+ * task returns).  From the thread of the task.  CELERY_EINVAL: the type is empty or too long, the
+ * fields are no object or name one of those above; CELERY_ENOMEM, CELERY_ELIMIT.
+ */
+CELERY_API celery_status celery_task_send_event(celery_task *task, const char *type,
+                                                json_t *give_fields);
+
 /* A log line with the task's name and id in front, as Celery's get_task_logger(). */
 CELERY_API void celery_task_log(celery_task *task, celery_log_level level,
                                 const char *fmt, ...) CELERY_PRINTF(3, 4);
