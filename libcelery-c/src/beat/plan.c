@@ -20,12 +20,12 @@ static struct cel_entry *entry_free(struct cel_entry *e)
 
 void cel_plan_fini(struct cel_plan *plan)
 {
+    cel_heap_fini(&plan->heap); /* writes to the nodes in the entries */
     for (size_t i = 0; i < plan->n; i++) {
         entry_free(plan->entries[i]);
     }
     cel_free(plan->entries);
     cel_map_fini(&plan->by_name);
-    cel_heap_fini(&plan->heap);
     *plan = (struct cel_plan){0};
 }
 
