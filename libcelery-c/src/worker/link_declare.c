@@ -6,6 +6,10 @@
 #include "message/delayed.h"
 #include "worker/link_state.h"
 
+/* ---- purging ---- */
+
+static void start_delayed(struct cel_link *l);
+
 static void on_purged(void *ctx, const celery_error *err, int64_t answer)
 {
     struct cel_link *l = ctx;
@@ -16,18 +20,22 @@ static void on_purged(void *ctx, const celery_error *err, int64_t answer)
     } else if (l->transport) {
         cel_log(CELERY_LOG_ERROR, "purge: %s", err->message);
     }
+    if (l->state == LINK_DECLARING && !(err && err->status == CELERY_ECLOSED) &&
+        --l->declaring == 0) {
+        start_delayed(l);
+    }
 }
 
+/* What is sent to a worker that says it is ready stays: its queues are empty before. */
 static void purge_all(struct cel_link *l)
 {
-    l->purge = false;
-    for (size_t i = 0; i < cel_router_count(l->router); i++) {
-        const char *queue = cel_router_at(l->router, i)->name;
+    size_t n = cel_router_count(l->router);
 
-        if (l->transport->ops->purge) {
-            l->transport->ops->purge(l->transport, queue,
-                                     (struct cel_done){on_purged, l});
-        }
+    l->purge = false;
+    l->declaring = n;
+    for (size_t i = 0; i < n; i++) {
+        l->transport->ops->purge(l->transport, cel_router_at(l->router, i)->name,
+                                 (struct cel_done){on_purged, l});
     }
 }
 
@@ -170,10 +178,11 @@ static void on_declared(void *ctx, const celery_error *err, int64_t answer)
         return;
     }
     if (--l->declaring == 0) {
-        if (l->purge) {
+        if (l->purge && l->transport->ops->purge) {
             purge_all(l);
+        } else {
+            start_delayed(l);
         }
-        start_delayed(l);
     }
 }
 
