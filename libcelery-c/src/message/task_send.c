@@ -168,8 +168,7 @@ static void put_extra_headers(struct builder *b, const struct cel_node *headers)
 
 static void put_trace(struct builder *b, const struct cel_task_send *send)
 {
-    if (!send->traceparent.len ||
-        cel_node_get(send->headers, CEL_SLICE("traceparent"))) {
+    if (!send->traceparent.len || cel_node_get(send->headers, CEL_SLICE("traceparent"))) {
         return;
     }
     put(b, "traceparent", cel_node_new_string(b->a, send->traceparent));
