@@ -189,6 +189,8 @@ class Beside(Case):
             self.assertLessEqual(set(names), set(listed))
             for name, info in names.items():
                 self.assertEqual(listed[name], ' '.join((info.signature or '').split()), name)
+                for told in self.celery_c(kind, '--help'), self.celery_c('completion', 'bash'):
+                    self.assertRegex(told[1], r'\b%s\b' % name)
 
     def test_wrong(self):
         for args, text in (

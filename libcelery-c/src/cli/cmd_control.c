@@ -294,12 +294,31 @@ static int status(int argc, char **argv)
     return code;
 }
 
+/* ---- their methods, for --help and completion ---- */
+
+enum { VERBS_MAX = 48 };
+static struct verb inspect_verbs[VERBS_MAX], control_verbs[VERBS_MAX];
+
+void control_fill_verbs(void)
+{
+    size_t n[2] = {0, 0};
+
+    for (const celery_control_method *m = celery_control_methods(); m->name; m++) {
+        struct verb *verbs = m->changes ? control_verbs : inspect_verbs;
+
+        if (!m->hidden && n[m->changes] < VERBS_MAX - 1) {
+            verbs[n[m->changes]++] =
+                (struct verb){m->name, *m->signature ? m->signature : NULL, m->help};
+        }
+    }
+}
+
 const struct command cmd_inspect = {
     .name = "inspect",
     .group = "Remote Control",
     .summary = "Ask the workers about themselves.",
-    .about = "  What they can be asked: inspect --list",
     .words = "[METHOD] [ARGUMENT]...",
+    .verbs = inspect_verbs,
     .options = method_options,
     .run = inspect,
 };
@@ -308,8 +327,8 @@ const struct command cmd_control = {
     .name = "control",
     .group = "Remote Control",
     .summary = "Tell the workers to do something.",
-    .about = "  What they can be told: control --list",
     .words = "[METHOD] [ARGUMENT]...",
+    .verbs = control_verbs,
     .options = method_options,
     .run = control,
 };

@@ -83,6 +83,9 @@ extern const struct command cmd_purge;
 extern const struct command cmd_list;
 extern const struct command cmd_migrate;
 extern const struct command cmd_dead;
+/* What inspect and control have as verbs is a table of the library; called first. */
+void control_fill_verbs(void);
+
 extern const struct command cmd_inspect;
 extern const struct command cmd_control;
 extern const struct command cmd_status;

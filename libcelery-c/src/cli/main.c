@@ -46,6 +46,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    control_fill_verbs();
     int code = run(argc, argv);
 
     if (fflush(stdout) != 0 || ferror(stdout)) {
