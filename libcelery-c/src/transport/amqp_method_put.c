@@ -93,8 +93,8 @@ static void fill_connection(union arguments *a, const struct cel_amqp_method *m,
     }
 }
 
-static void fill_entity(union arguments *a, const struct cel_amqp_method *m,
-                        amqp_table_t table)
+static void fill_exchange(union arguments *a, const struct cel_amqp_method *m,
+                          amqp_table_t table)
 {
     switch (m->id) {
     case CEL_AMQP_EXCHANGE_DECLARE:
@@ -115,6 +115,15 @@ static void fill_entity(union arguments *a, const struct cel_amqp_method *m,
             .arguments = table,
         };
         break;
+    default:
+        break;
+    }
+}
+
+static void fill_queue(union arguments *a, const struct cel_amqp_method *m,
+                       amqp_table_t table)
+{
+    switch (m->id) {
     case CEL_AMQP_QUEUE_DECLARE:
         a->queue_declare = (amqp_queue_declare_t){
             .queue = BYTES(queue),
@@ -271,7 +280,8 @@ static celery_status write_method(struct cel_buf *out, uint16_t channel,
     union arguments a;
     memset(&a, 0, sizeof a);
     fill_connection(&a, m, table);
-    fill_entity(&a, m, table);
+    fill_exchange(&a, m, table);
+    fill_queue(&a, m, table);
     fill_consumer(&a, m, table);
     fill_message(&a, m);
 

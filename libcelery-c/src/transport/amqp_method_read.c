@@ -188,23 +188,31 @@ static bool read_connection(struct cel_amqp_method *m, struct cel_arena *arena,
         m->text = cel_amqp_slice(d->reason);
         return true;
     }
+    default:
+        return true; /* nothing in it */
+    }
+}
+
+static void read_channel(struct cel_amqp_method *m, const void *decoded)
+{
+    switch (m->id) {
     case CEL_AMQP_CHANNEL_FLOW: {
         const amqp_channel_flow_t *d = decoded;
         m->bits = BIT(d->active, CANCEL_OK);
-        return true;
+        break;
     }
     case CEL_AMQP_CHANNEL_FLOW_OK: {
         const amqp_channel_flow_ok_t *d = decoded;
         m->bits = BIT(d->active, CANCEL_OK);
-        return true;
+        break;
     }
     case CEL_AMQP_CHANNEL_CLOSE: {
         const amqp_channel_close_t *d = decoded;
         read_close(m, d->reply_code, d->reply_text, d->class_id, d->method_id);
-        return true;
+        break;
     }
     default:
-        return true; /* nothing in it */
+        break;
     }
 }
 
@@ -385,8 +393,10 @@ static bool read_fields(struct cel_amqp_method *m, struct cel_arena *arena,
 {
     switch (m->id >> 16) {
     case 10:
-    case 20:
         return read_connection(m, arena, decoded);
+    case 20:
+        read_channel(m, decoded);
+        return true;
     case 40:
         return read_exchange(m, arena, decoded);
     case 50:
