@@ -109,24 +109,24 @@ static bool grow(struct cel_amqp_settling *s)
 }
 
 /*
- * The record, if it may be settled now.  NULL: done was called, or *ret_later: a copy of the
- * message is to become it first.
+ * The record, if it may be settled now.  NULL: done is called, now, or when a copy of the message
+ * has become it and it was settled as what says.
  */
-static struct cel_amqp_held *settleable(struct cel_amqp_transport *a, uint64_t tag,
-                                        bool *ret_later, struct cel_done done)
+static struct cel_amqp_held *settleable(struct cel_amqp_transport *a,
+                                        const struct cel_amqp_later *what,
+                                        struct cel_done done)
 {
     struct cel_amqp_held *h;
 
-    *ret_later = false;
     if (cel_amqp_is_closed(a, done)) {
         return NULL;
     }
-    h = cel_hold_get(&a->hold, tag);
+    h = cel_hold_get(&a->hold, what->tag);
     if (h && h->state == CEL_AMQP_HELD) {
         return h;
     }
     if (h && h->state == CEL_AMQP_NESTING) {
-        *ret_later = true;
+        cel_amqp_later(a, what, done);
     } else {
         cel_done(done, NULL, 0);
     }
@@ -137,13 +137,10 @@ void cel_amqp_ack(struct cel_transport *t, uint64_t tag, struct cel_done done)
 {
     struct cel_amqp_transport *a = cel_amqp_transport(t);
     struct cel_amqp_settling *s = &a->settling;
-    bool later;
-    struct cel_amqp_held *h = settleable(a, tag, &later, done);
+    const struct cel_amqp_later what = {.kind = CEL_AMQP_LATER_ACK, .tag = tag};
+    struct cel_amqp_held *h = settleable(a, &what, done);
 
     if (!h) {
-        if (later) {
-            cel_amqp_later(a, &(struct cel_amqp_later){CEL_AMQP_LATER_ACK, tag}, done);
-        }
         return;
     }
     if (s->n_acks == s->cap_acks && !grow(s)) {
@@ -241,18 +238,15 @@ void cel_amqp_reject(struct cel_transport *t, uint64_t tag, bool requeue, bool f
                      const char *header, int64_t value, struct cel_done done)
 {
     struct cel_amqp_transport *a = cel_amqp_transport(t);
-    bool later;
-    struct cel_amqp_held *h = settleable(a, tag, &later, done);
+    const struct cel_amqp_later what = {.kind = CEL_AMQP_LATER_REJECT,
+                                        .tag = tag,
+                                        .requeue = requeue,
+                                        .front = front,
+                                        .header = header,
+                                        .value = value};
+    struct cel_amqp_held *h = settleable(a, &what, done);
 
-    if (later) {
-        const struct cel_amqp_later what = {.kind = CEL_AMQP_LATER_REJECT,
-                                            .tag = tag,
-                                            .requeue = requeue,
-                                            .front = front,
-                                            .header = header,
-                                            .value = value};
-        cel_amqp_later(a, &what, done);
-    } else if (h && requeue && needs_copy(h, front, header)) {
+    if (h && requeue && needs_copy(h, front, header)) {
         cel_amqp_move_back(a, tag, header, value, done);
     } else if (h && !requeue && h->nested) {
         cel_amqp_move_away(a, tag, done);
@@ -267,14 +261,10 @@ void cel_amqp_defer(struct cel_transport *t, uint64_t tag, double until,
                     struct cel_done done)
 {
     struct cel_amqp_transport *a = cel_amqp_transport(t);
-    bool later;
-    struct cel_amqp_held *h = settleable(a, tag, &later, done);
+    const struct cel_amqp_later what = {
+        .kind = CEL_AMQP_LATER_DEFER, .tag = tag, .until = until};
 
-    if (later) {
-        const struct cel_amqp_later what = {
-            .kind = CEL_AMQP_LATER_DEFER, .tag = tag, .until = until};
-        cel_amqp_later(a, &what, done);
-    } else if (h) {
+    if (settleable(a, &what, done)) {
         cel_amqp_move_delay(a, tag, until, done);
     }
 }
@@ -283,14 +273,10 @@ void cel_amqp_park(struct cel_transport *t, uint64_t tag, const char *reason,
                    struct cel_done done)
 {
     struct cel_amqp_transport *a = cel_amqp_transport(t);
-    bool later;
-    struct cel_amqp_held *h = settleable(a, tag, &later, done);
+    const struct cel_amqp_later what = {
+        .kind = CEL_AMQP_LATER_PARK, .tag = tag, .header = reason};
 
-    if (later) {
-        const struct cel_amqp_later what = {
-            .kind = CEL_AMQP_LATER_PARK, .tag = tag, .header = reason};
-        cel_amqp_later(a, &what, done);
-    } else if (h) {
+    if (settleable(a, &what, done)) {
         cel_amqp_move_dead(a, tag, reason, done);
     }
 }
