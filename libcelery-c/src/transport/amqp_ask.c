@@ -106,30 +106,22 @@ static unsigned bits_of(const struct cel_queue_step *s)
 
 void cel_amqp_ask_step(struct cel_amqp_ask *ask, const struct cel_queue_step *s)
 {
-    struct cel_amqp_method m = {.table = s->arguments, .bits = bits_of(s)};
+    static const uint32_t ids[] = {
+        [CEL_DECLARE_EXCHANGE] = CEL_AMQP_EXCHANGE_DECLARE,
+        [CEL_DECLARE_QUEUE] = CEL_AMQP_QUEUE_DECLARE,
+        [CEL_BIND_QUEUE] = CEL_AMQP_QUEUE_BIND,
+        [CEL_BIND_EXCHANGE] = CEL_AMQP_EXCHANGE_BIND,
+    };
+    bool queue = s->kind == CEL_DECLARE_QUEUE || s->kind == CEL_BIND_QUEUE;
+    struct cel_amqp_method m = {
+        .id = ids[s->kind], .table = s->arguments, .bits = bits_of(s)};
 
-    switch (s->kind) {
-    case CEL_DECLARE_EXCHANGE:
-        m.id = CEL_AMQP_EXCHANGE_DECLARE;
-        m.exchange = cel_slice_of(s->name);
+    *(queue ? &m.queue : &m.exchange) = cel_slice_of(s->name);
+    if (s->kind == CEL_DECLARE_EXCHANGE) {
         m.type = cel_slice_of(s->type);
-        break;
-    case CEL_DECLARE_QUEUE:
-        m.id = CEL_AMQP_QUEUE_DECLARE;
-        m.queue = cel_slice_of(s->name);
-        break;
-    case CEL_BIND_QUEUE:
-        m.id = CEL_AMQP_QUEUE_BIND;
-        m.queue = cel_slice_of(s->name);
-        m.exchange = cel_slice_of(s->source);
+    } else if (s->kind != CEL_DECLARE_QUEUE) {
+        *(queue ? &m.exchange : &m.source) = cel_slice_of(s->source);
         m.routing_key = cel_slice_of(s->routing_key);
-        break;
-    case CEL_BIND_EXCHANGE:
-        m.id = CEL_AMQP_EXCHANGE_BIND;
-        m.exchange = cel_slice_of(s->name);
-        m.source = cel_slice_of(s->source);
-        m.routing_key = cel_slice_of(s->routing_key);
-        break;
     }
     cel_amqp_ask_add(ask, &m);
 }
