@@ -72,6 +72,15 @@ celery_status cel_error_prefix(celery_error *err, celery_status status, const ch
     return status;
 }
 
+celery_status cel_error_vlead(celery_error *err, celery_status status, const char *lead,
+                              const char *fmt, va_list args)
+{
+    char text[sizeof err->message];
+
+    vsnprintf(text, sizeof text, fmt, args);
+    return cel_error_set(err, status, "%s: %s", lead, text);
+}
+
 celery_status cel_error_nomem(celery_error *err)
 {
     return cel_error_set(err, CELERY_ENOMEM, "out of memory");

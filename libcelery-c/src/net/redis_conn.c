@@ -92,13 +92,11 @@ void cel_redis_break(struct cel_redis *r, const celery_error *why)
 void cel_redis_fail(struct cel_redis *r, celery_status status, const char *fmt, ...)
 {
     celery_error err = {0};
-    char text[sizeof err.message];
     va_list args;
 
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    cel_error_vlead(&err, status, r->target.text, fmt, args);
     va_end(args);
-    cel_error_set(&err, status, "%s: %s", r->target.text, text);
     cel_redis_break(r, &err);
 }
 

@@ -100,13 +100,11 @@ void cel_amqp_break(struct cel_amqp_conn *c, const celery_error *why)
 void cel_amqp_fail(struct cel_amqp_conn *c, celery_status status, const char *fmt, ...)
 {
     celery_error err = {0};
-    char text[sizeof err.message];
     va_list args;
 
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    cel_error_vlead(&err, status, c->text, fmt, args);
     va_end(args);
-    cel_error_set(&err, status, "%s: %s", c->text, text);
     cel_amqp_break(c, &err);
 }
 
