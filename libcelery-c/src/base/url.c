@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include <ctype.h>
 #include <stdio.h>
+#include <strings.h>
 
 static int hex_value(char c)
 {
@@ -310,4 +311,18 @@ const char *cel_url_option(const struct cel_url *url, const char *name)
         }
     }
     return NULL;
+}
+
+bool cel_url_flag(const char *value, bool *ret_flag)
+{
+    static const char *const yes[] = {"true", "yes", "on", "1"};
+    static const char *const no[] = {"false", "no", "off", "0"};
+
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+        if (strcasecmp(value, yes[i]) == 0 || strcasecmp(value, no[i]) == 0) {
+            *ret_flag = strcasecmp(value, yes[i]) == 0;
+            return true;
+        }
+    }
+    return false;
 }

@@ -38,6 +38,9 @@ struct cel_url **cel_url_free_list(struct cel_url **urls, size_t n);
 /* An option's value, or NULL. */
 const char *cel_url_option(const struct cel_url *url, const char *name);
 
+/* An option that is true or false: true, yes, on, 1 and the others.  False: it is neither. */
+bool cel_url_flag(const char *value, bool *ret_flag);
+
 /*
  * For people: kombu's as_uri(), password as "**"; e.g. "redis://:**@host:6379/0".  Written to
  * text (size bytes, always terminated).

@@ -52,40 +52,6 @@ static const struct option_row {
     {"socket_read_size", ANY},
 };
 
-static const struct {
-    const char *text;
-    enum cel_tls_verify verify;
-} cert_reqs[] = {
-    {"required", CEL_TLS_REQUIRED}, {"CERT_REQUIRED", CEL_TLS_REQUIRED},
-    {"optional", CEL_TLS_OPTIONAL}, {"CERT_OPTIONAL", CEL_TLS_OPTIONAL},
-    {"none", CEL_TLS_NONE},         {"CERT_NONE", CEL_TLS_NONE},
-};
-
-static bool parse_cert_reqs(const char *text, enum cel_tls_verify *ret)
-{
-    for (size_t i = 0; i < sizeof cert_reqs / sizeof cert_reqs[0]; i++) {
-        if (strcmp(text, cert_reqs[i].text) == 0) {
-            *ret = cert_reqs[i].verify;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool parse_flag(const char *text, bool *ret)
-{
-    static const char *const yes[] = {"true", "yes", "on", "1"};
-    static const char *const no[] = {"false", "no", "off", "0"};
-
-    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-        if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
-            *ret = strcasecmp(text, yes[i]) == 0;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* "3", "/3", "" and "/" (0), as RedisBackend and Channel._connparams read it. */
 static bool parse_db(const char *text, int *ret)
 {
@@ -115,11 +81,11 @@ static bool value_is_valid(enum value_kind kind, const char *value)
     case SECONDS:
         return cel_slice_to_double(cel_slice_of(value), &seconds) && seconds >= 0;
     case FLAG:
-        return parse_flag(value, &flag);
+        return cel_url_flag(value, &flag);
     case DATABASE:
         return parse_db(value, &db);
     case CERT_REQS:
-        return parse_cert_reqs(value, &verify);
+        return cel_tls_parse_verify(value, &verify);
     default:
         return true;
     }
@@ -278,7 +244,7 @@ static void set_times(struct cel_redis_target *t, const struct cel_url *url,
     t->keepalive = options->keepalive;
     const char *keepalive = cel_url_option(url, "socket_keepalive");
     if (keepalive) {
-        parse_flag(keepalive, &t->keepalive);
+        cel_url_flag(keepalive, &t->keepalive);
     }
     t->max_reply = options->max_reply ? options->max_reply : MAX_REPLY;
 }
@@ -358,10 +324,10 @@ static celery_status set_tls(struct cel_redis_target *t, const struct cel_url *u
     };
 
     if (verify) {
-        parse_cert_reqs(verify, &o.verify);
+        cel_tls_parse_verify(verify, &o.verify);
     }
     if (check) {
-        parse_flag(check, &o.check_hostname);
+        cel_url_flag(check, &o.check_hostname);
     }
     celery_status status = cel_tls_new(&o, &t->tls, err);
     return status < 0 ? cel_error_prefix(err, status, "%s: ", t->setting) : status;

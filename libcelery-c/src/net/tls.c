@@ -381,3 +381,25 @@ celery_status cel_tls_write(struct cel_tls_stream *s, const void *bytes, size_t 
     }
     return judge(s, n, ret_wait, err);
 }
+
+/* ---- options as text ---- */
+
+bool cel_tls_parse_verify(const char *text, enum cel_tls_verify *ret_verify)
+{
+    static const struct {
+        const char *text;
+        enum cel_tls_verify verify;
+    } known[] = {
+        {"required", CEL_TLS_REQUIRED}, {"CERT_REQUIRED", CEL_TLS_REQUIRED},
+        {"optional", CEL_TLS_OPTIONAL}, {"CERT_OPTIONAL", CEL_TLS_OPTIONAL},
+        {"none", CEL_TLS_NONE},         {"CERT_NONE", CEL_TLS_NONE},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(text, known[i].text) == 0) {
+            *ret_verify = known[i].verify;
+            return true;
+        }
+    }
+    return false;
+}

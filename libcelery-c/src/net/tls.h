@@ -18,6 +18,9 @@ struct cel_tls_options {
     char *server_hostname; /* what the certificate is for; NULL: the host connected to */
 };
 
+/* ssl_cert_reqs: "required" or "CERT_REQUIRED" and so on.  False: none of them. */
+bool cel_tls_parse_verify(const char *text, enum cel_tls_verify *ret_verify);
+
 struct cel_tls; /* a context: TLS 1.2 or newer, chain and name verified */
 
 /* Reads the files; CELERY_ECONFIG names the one that cannot be read and why. */

@@ -49,40 +49,6 @@ static const struct row *row_of(struct cel_slice name)
 
 /* ---- values ---- */
 
-static bool parse_cert_reqs(const char *text, enum cel_tls_verify *ret)
-{
-    static const struct {
-        const char *text;
-        enum cel_tls_verify verify;
-    } known[] = {
-        {"required", CEL_TLS_REQUIRED}, {"CERT_REQUIRED", CEL_TLS_REQUIRED},
-        {"optional", CEL_TLS_OPTIONAL}, {"CERT_OPTIONAL", CEL_TLS_OPTIONAL},
-        {"none", CEL_TLS_NONE},         {"CERT_NONE", CEL_TLS_NONE},
-    };
-
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(text, known[i].text) == 0) {
-            *ret = known[i].verify;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool parse_flag(const char *text, bool *ret)
-{
-    static const char *const yes[] = {"true", "yes", "on", "1"};
-    static const char *const no[] = {"false", "no", "off", "0"};
-
-    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-        if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
-            *ret = strcasecmp(text, yes[i]) == 0;
-            return true;
-        }
-    }
-    return false;
-}
-
 static celery_status set_number(const struct row *row, double value, const char *setting,
                                 struct cel_amqp_options *set, celery_error *err)
 {
@@ -195,9 +161,9 @@ static celery_status url_option(const struct row *row, const struct cel_url_opti
     case TEXT:
         return set_text(row, cel_slice_of(o->value), set, err);
     case CERT_REQS:
-        return parse_cert_reqs(o->value, &verify) ? CELERY_OK : wrong(o, err);
+        return cel_tls_parse_verify(o->value, &verify) ? CELERY_OK : wrong(o, err);
     case FLAG:
-        return parse_flag(o->value, &flag) ? CELERY_OK : wrong(o, err);
+        return cel_url_flag(o->value, &flag) ? CELERY_OK : wrong(o, err);
     default:
         return CELERY_OK;
     }
@@ -248,10 +214,10 @@ celery_status cel_amqp_tls(const struct cel_url *url, struct cel_tls **ret_tls,
         return CELERY_OK;
     }
     if (reqs) {
-        parse_cert_reqs(reqs, &options.verify);
+        cel_tls_parse_verify(reqs, &options.verify);
     }
     if (check) {
-        parse_flag(check, &options.check_hostname);
+        cel_url_flag(check, &options.check_hostname);
     }
     /* Only read by the call. */
     options.ca_certs = (char *)(uintptr_t)(ca ? ca : path);
