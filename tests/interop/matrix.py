@@ -25,6 +25,7 @@ DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_canvas_client.py'], ['test_redis.py', 'Keys'], ['test_control.py', 'Beside'],
              ['test_control_client.py', 'Beside'],
              ['test_watch.py', 'Receiving', 'ReceivingC', 'State'],
+             ['test_events.py', 'Beside', 'Sent'],
              ['test_beat.py', 'Schedules', 'Running.test_messages_are_those_of_celery'],
              ['test_rpc.py', 'RedisPython', 'RedisMessages', 'RedisCOnPython', 'RabbitPython',
               'RabbitMessages', 'RabbitCOnPython']]

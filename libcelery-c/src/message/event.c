@@ -9,7 +9,7 @@
 
 /* ---- the sender ---- */
 
-int cel_event_utcoffset(void)
+double cel_event_utcoffset(void)
 {
     time_t now = time(NULL);
     struct tm tm;
@@ -17,7 +17,7 @@ int cel_event_utcoffset(void)
     if (!localtime_r(&now, &tm)) {
         return 0;
     }
-    return (int)floor((double)-tm.tm_gmtoff / 3600);
+    return (double)-tm.tm_gmtoff / 3600;
 }
 
 static celery_status write_prefix(struct cel_event_source *s)
@@ -27,8 +27,13 @@ static celery_status write_prefix(struct cel_event_source *s)
     cel_buf_clear(out);
     cel_buf_adds(out, "{\"hostname\": ");
     cel_json_write_string(out, cel_slice_of(s->hostname));
-    cel_buf_addf(out, ", \"utcoffset\": %d, \"pid\": %d, \"clock\": ", s->utcoffset,
-                 s->pid);
+    cel_buf_adds(out, ", \"utcoffset\": ");
+    if (fabs(fmod(s->utcoffset, 1)) > 0) {
+        cel_json_write_double(out, s->utcoffset);
+    } else { /* a whole number, as up to 5.6 */
+        cel_buf_add_int(out, (int64_t)s->utcoffset);
+    }
+    cel_buf_addf(out, ", \"pid\": %d, \"clock\": ", s->pid);
     return cel_buf_ok(out) ? CELERY_OK : CELERY_ENOMEM;
 }
 
@@ -47,9 +52,9 @@ void cel_event_source_fini(struct cel_event_source *s)
 
 void cel_event_source_refresh(struct cel_event_source *s)
 {
-    int offset = cel_event_utcoffset();
+    double offset = cel_event_utcoffset();
 
-    if (offset != s->utcoffset) {
+    if (offset < s->utcoffset || offset > s->utcoffset) {
         s->utcoffset = offset;
         write_prefix(s); /* never longer by more than it has room for */
     }

@@ -20,7 +20,7 @@
 struct cel_event_source {
     const char *hostname; /* borrowed; the node name */
     int pid;
-    int utcoffset;         /* as it was written */
+    double utcoffset;      /* as it was written */
     struct cel_buf prefix; /* {"hostname": ..., "utcoffset": ..., "pid": ..., "clock": */
 };
 
@@ -32,8 +32,8 @@ void cel_event_source_fini(struct cel_event_source *s);
 /* Looks again what time it is here: summer comes and goes while a worker runs. */
 void cel_event_source_refresh(struct cel_event_source *s);
 
-/* Hours, positive west of Greenwich, rounded down (celery/utils/time.py utcoffset). */
-int cel_event_utcoffset(void);
+/* Hours, positive west of Greenwich; since 5.7 exact (celery/utils/time.py utcoffset). */
+double cel_event_utcoffset(void);
 
 /*
  * One event: begin, its own fields in upstream's order, end.  The clock is Lamport's, 0 for
@@ -96,7 +96,7 @@ struct cel_event {
     struct cel_slice uuid;         /* empty: none */
     int64_t clock;                 /* 0: none */
     int64_t pid;                   /* 0: none */
-    int64_t utcoffset;             /* hours; that of this process when there is none */
+    double utcoffset;              /* hours; that of this process when there is none */
     double timestamp;              /* as sent; 0: none */
     const struct cel_node *fields; /* the whole map */
 };

@@ -49,7 +49,8 @@ static bool read_one(const struct cel_node *map, struct cel_event *ret)
         .uuid = text_of(map, "uuid"),
         .clock = int_of(map, "clock", 0),
         .pid = int_of(map, "pid", 0),
-        .utcoffset = int_of(map, "utcoffset", cel_event_utcoffset()),
+        .utcoffset = cel_node_double(cel_node_get(map, CEL_SLICE("utcoffset")),
+                                     cel_event_utcoffset()),
         .timestamp = cel_node_double(cel_node_get(map, CEL_SLICE("timestamp")), 0),
         .fields = map,
     };
@@ -71,5 +72,5 @@ bool cel_event_next(struct cel_event_batch *batch, struct cel_event *ret)
 
 double cel_event_time(const struct cel_event *e)
 {
-    return e->timestamp - ((double)e->utcoffset - cel_event_utcoffset()) * 3600;
+    return e->timestamp - (e->utcoffset - cel_event_utcoffset()) * 3600;
 }

@@ -135,7 +135,12 @@ static void tell_exception(struct cel_request *r, enum cel_notice_kind kind)
         return;
     }
     if (r->w->notices.texts) {
-        cel_exception_repr(&repr, o->exc_type, o->exc_args);
+        if (o->kind == CEL_OUTCOME_REJECT) { /* celery/exceptions.py Reject.__repr__() */
+            cel_buf_adds(&repr, "reject requeue=False: ");
+            cel_buf_add_slice(&repr, o->reason);
+        } else {
+            cel_exception_repr(&repr, o->exc_type, o->exc_args);
+        }
         n.exception = cel_buf_slice(&repr);
         n.traceback = o->traceback;
         if (o->traceback.len == 0 && r->job.task) {

@@ -132,18 +132,18 @@ static void test_full_buffer(void **state)
     cel_event_source_fini(&s);
 }
 
-/* Positive west of Greenwich; half hours are rounded down, as Python's // does. */
+/* Positive west of Greenwich; half hours are told since Celery 5.7. */
 static void test_utcoffset(void **state)
 {
     static const struct {
         const char *zone;
-        int hours;
-    } zones[] = {{"UTC", 0}, {"EST5", 5}, {"IST-5:30", -6}, {"NST3:30", 3}};
+        double hours;
+    } zones[] = {{"UTC", 0}, {"EST5", 5}, {"IST-5:30", -5.5}, {"NST3:30", 3.5}};
 
     for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++) {
         setenv("TZ", zones[i].zone, 1);
         tzset();
-        assert_int_equal(cel_event_utcoffset(), zones[i].hours);
+        assert_float_equal(cel_event_utcoffset(), zones[i].hours, 0);
     }
     in_utc();
 }
@@ -160,6 +160,12 @@ static void test_zone_changes(void **state)
     assert_string_equal(
         cel_buf_cstr(&s.prefix),
         "{\"hostname\": \"h\", \"utcoffset\": 5, \"pid\": 7, \"clock\": ");
+    setenv("TZ", "IST-5:30", 1);
+    tzset();
+    cel_event_source_refresh(&s);
+    assert_string_equal(
+        cel_buf_cstr(&s.prefix),
+        "{\"hostname\": \"h\", \"utcoffset\": -5.5, \"pid\": 7, \"clock\": ");
     cel_event_source_fini(&s);
     in_utc();
 }
@@ -346,6 +352,16 @@ static void test_time_of_another_zone(void **state)
     assert_true(cel_event_time(&(struct cel_event){.timestamp = 36000, .utcoffset = 5}) ==
                 18000);
     assert_true(cel_event_time(&(struct cel_event){.timestamp = 36000}) == 36000);
+
+    /* A float, as 5.7 writes it. */
+    struct cel_envelope *env =
+        message("{\"type\": \"t\", \"utcoffset\": -5.5, \"timestamp\": 36000.0}");
+    struct cel_event_batch batch;
+    struct cel_event e;
+    assert_int_equal(cel_event_read(env, &limits, &batch, NULL), CELERY_OK);
+    assert_true(cel_event_next(&batch, &e));
+    assert_true(cel_event_time(&e) == 55800);
+    cel_envelope_free(env);
 }
 
 int main(void)
