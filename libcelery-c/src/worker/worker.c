@@ -158,43 +158,42 @@ static void on_wake(void *ctx)
     }
 }
 
-celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
+/* ---- the parts, each opened when those before it are there ---- */
+
+static celery_status open_loop(struct celery_worker *w, celery_error *err)
 {
     celery_status status = cel_loop_new(&w->loop, err);
 
     if (status == CELERY_OK) {
         status = cel_loop_add_hook(w->loop, &w->dispatch, cel_worker_on_dispatch, w);
     }
-    if (status == CELERY_OK) {
-        status = cel_loop_add_wake(w->loop, &w->wake, on_wake, w);
-    }
-    if (status == CELERY_OK) {
-        status = cel_shutdown_init(w, err);
-    }
-    if (status == CELERY_OK) {
-        status = cel_schedule_init(w, err);
-    }
-    if (status == CELERY_OK) {
-        w->began_at = cel_loop_now(w->loop);
-        w->pool->loop = w->loop;
-        status = w->pool->ops->start(w->pool, err);
-    }
-    if (status == CELERY_OK) {
-        status = cel_worker_start_scaling(w, err);
-    }
-    if (status == CELERY_OK) {
-        status = open_results(w, err);
-    }
-    if (status == CELERY_OK) {
-        status = cel_link_new(w->loop, &w->policy, w->app->config, w->router,
-                              &cel_worker_link_events, w, &w->link, err);
-    }
-    if (status == CELERY_OK) {
-        status = cel_statedb_open(w, &w->statedb, err);
-    }
-    if (status == CELERY_OK) {
-        status = cel_control_new(w, &w->control, err);
-    }
+    return status == CELERY_OK ? cel_loop_add_wake(w->loop, &w->wake, on_wake, w)
+                               : status;
+}
+
+static celery_status open_pool(struct celery_worker *w, celery_error *err)
+{
+    w->began_at = cel_loop_now(w->loop);
+    w->pool->loop = w->loop;
+    return w->pool->ops->start(w->pool, err);
+}
+
+static celery_status open_link(struct celery_worker *w, celery_error *err)
+{
+    return cel_link_new(w->loop, &w->policy, w->app->config, w->router,
+                        &cel_worker_link_events, w, &w->link, err);
+}
+
+static celery_status open_statedb(struct celery_worker *w, celery_error *err)
+{
+    return cel_statedb_open(w, &w->statedb, err);
+}
+
+/* What talks to other workers and to those who watch: it subscribes the link. */
+static celery_status open_company(struct celery_worker *w, celery_error *err)
+{
+    celery_status status = cel_control_new(w, &w->control, err);
+
     if (status == CELERY_OK) {
         status = cel_mingle_new(w, &w->mingle, err);
     }
@@ -204,23 +203,46 @@ celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
     if (status == CELERY_OK) {
         status = cel_events_new(w, &w->events, err);
     }
-    if (status == CELERY_OK) {
-        status = cel_health_start(w, err);
-    }
-    if (status == CELERY_OK) {
-        status = cel_otlp_new(w, &w->otlp, err);
-    }
-    if (status == CELERY_OK) {
-        cel_redelivered_init(w);
-        cel_worker_update_prefetch(w);
-        cel_worker_update_credit(w);
-        cel_results_connect(w->results);
-        cel_link_start(w->link, w->purge);
-        if (w->stop_asked) { /* before there was a loop to wake */
-            cel_loop_wake(w->loop);
+    return status;
+}
+
+static celery_status open_otlp(struct celery_worker *w, celery_error *err)
+{
+    return cel_otlp_new(w, &w->otlp, err);
+}
+
+celery_status cel_worker_start(struct celery_worker *w, celery_error *err)
+{
+    static celery_status (*const parts[])(struct celery_worker *, celery_error *) = {
+        open_loop,
+        cel_shutdown_init,
+        cel_schedule_init,
+        open_pool,
+        cel_worker_start_scaling,
+        open_results,
+        open_link,
+        open_statedb,
+        open_company,
+        cel_health_start,
+        open_otlp,
+    };
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        celery_status status = parts[i](w, err);
+
+        if (status < 0) {
+            return status;
         }
     }
-    return status;
+    cel_redelivered_init(w);
+    cel_worker_update_prefetch(w);
+    cel_worker_update_credit(w);
+    cel_results_connect(w->results);
+    cel_link_start(w->link, w->purge);
+    if (w->stop_asked) { /* before there was a loop to wake */
+        cel_loop_wake(w->loop);
+    }
+    return CELERY_OK;
 }
 
 int cel_worker_loop(struct celery_worker *w)
