@@ -7,8 +7,7 @@
 
 #include <cmocka.h>
 
-#include "backend/backend.h"
-#include "base/clock.h"
+#include "observed.h"
 #include "redis_server.h"
 #include <signal.h>
 #include <stdio.h>
@@ -20,86 +19,25 @@ enum { MAX_METAS = 4096 };
 static char url_text[300];
 static struct redis_server *server;
 
-struct seen {
-    int answers;
-    int errors;
-    celery_status status;
-    int64_t sum;
-};
-
 struct fixture {
     struct cel_loop *loop;
     struct cel_url *url;
     struct cel_config *config;
     struct cel_backend *b;
     struct cel_backend *other;
-    int metas, missing, lost;
-    char last_id[64];
-    char last_status[64];
-    char last_result[64];
+    struct told told; /* by both */
 };
-
-static void on_meta(void *ctx, struct cel_slice task_id, const struct cel_node *doc)
-{
-    struct fixture *f = ctx;
-    struct cel_slice status = cel_meta_status(doc);
-    struct cel_slice result = cel_node_text(cel_node_get(doc, CEL_SLICE("result")));
-    snprintf(f->last_id, sizeof f->last_id, "%.*s", (int)task_id.len, task_id.data);
-    snprintf(f->last_status, sizeof f->last_status, "%.*s", (int)status.len,
-             status.data ? status.data : "");
-    snprintf(f->last_result, sizeof f->last_result, "%.*s", (int)result.len,
-             result.data ? result.data : "");
-    f->metas++;
-    f->missing += doc == NULL;
-}
-
-static void on_lost(void *ctx, const celery_error *why)
-{
-    struct fixture *f = ctx;
-    assert_true(why->status < 0);
-    f->lost++;
-}
-
-static const struct cel_backend_events events = {.meta = on_meta, .lost = on_lost};
-
-static void on_done(void *ctx, const celery_error *err, int64_t answer)
-{
-    struct seen *seen = ctx;
-    seen->answers++;
-    seen->sum += answer;
-    if (err) {
-        seen->errors++;
-        seen->status = err->status;
-    }
-}
-
-static void run_until(struct fixture *f, const int *counter, int want)
-{
-    double deadline = cel_clock_mono() + 10;
-    while (*counter < want && cel_clock_mono() < deadline) {
-        cel_loop_pass(f->loop, 0.5);
-    }
-    assert_int_equal(*counter, want);
-}
-
-/* Long enough for anything that should not come. */
-static void run_quiet(struct fixture *f)
-{
-    double deadline = cel_clock_mono() + 0.05;
-    while (cel_clock_mono() < deadline) {
-        cel_loop_pass(f->loop, 0.01);
-    }
-}
 
 static void connect_backend(struct fixture *f, struct cel_backend **ret_b)
 {
     struct seen seen = {0};
     celery_error err = {0};
-    if (cel_backend_new(f->loop, &f->url, 1, f->config, &events, f, ret_b, &err) < 0) {
+    if (cel_backend_new(f->loop, &f->url, 1, f->config, &told_events, &f->told, ret_b,
+                        &err) < 0) {
         fail_msg("%s", err.message);
     }
-    (*ret_b)->ops->connect(*ret_b, 0, (struct cel_done){on_done, &seen});
-    run_until(f, &seen.answers, 1);
+    (*ret_b)->ops->connect(*ret_b, 0, to(&seen));
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 0);
 }
 
@@ -136,24 +74,16 @@ static void store(struct fixture *f, const char *id, const char *status,
         .result_json = cel_slice_of(result),
         .date_done_us = INT64_MIN,
     };
-    f->b->ops->store(f->b, &meta, (struct cel_done){on_done, seen});
-}
-
-/* Ids of their own for each test: the server stays. */
-static const char *fresh_id(char id[32])
-{
-    static int n;
-    snprintf(id, 32, "id-%d-%d", (int)getpid(), n++);
-    return id;
+    f->b->ops->store(f->b, &meta, to(seen));
 }
 
 static void load(struct fixture *f, const char *id)
 {
     struct seen seen = {0};
     struct cel_slice ids[] = {cel_slice_of(id)};
-    f->last_status[0] = '\0';
-    f->b->ops->load(f->b, ids, 1, (struct cel_done){on_done, &seen});
-    run_until(f, &seen.answers, 1);
+    f->told.last_status[0] = '\0';
+    f->b->ops->load(f->b, ids, 1, to(&seen));
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 0);
 }
 
@@ -163,12 +93,12 @@ static void test_what_is_stored_is_loaded(void **state)
     struct seen seen = {0};
     char id[32];
     store(f, fresh_id(id), "SUCCESS", "42", &seen);
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.sum, 1);
     load(f, id);
-    assert_string_equal(f->last_id, id);
-    assert_string_equal(f->last_status, "SUCCESS");
-    assert_string_equal(f->last_result, "42");
+    assert_string_equal(f->told.last_id, id);
+    assert_string_equal(f->told.last_status, "SUCCESS");
+    assert_string_equal(f->told.last_result, "42");
 }
 
 static void test_success_is_terminal_and_nothing_else_is(void **state)
@@ -184,12 +114,12 @@ static void test_success_is_terminal_and_nothing_else_is(void **state)
         char result[8];
         snprintf(result, sizeof result, "%zu", i);
         store(f, id, states[i], result, &seen);
-        run_until(f, &seen.answers, 1);
+        run_until(f->loop, &seen.answers, 1);
         assert_int_equal(seen.sum, answers[i]);
     }
     load(f, id);
-    assert_string_equal(f->last_status, "SUCCESS");
-    assert_string_equal(f->last_result, "5");
+    assert_string_equal(f->told.last_status, "SUCCESS");
+    assert_string_equal(f->told.last_result, "5");
 }
 
 static void test_order_within_a_pass_is_kept(void **state)
@@ -200,10 +130,10 @@ static void test_order_within_a_pass_is_kept(void **state)
     store(f, fresh_id(id), "STARTED", "1", &seen);
     store(f, id, "SUCCESS", "2", &seen);
     store(f, id, "FAILURE", "3", &seen);
-    run_until(f, &seen.answers, 3);
+    run_until(f->loop, &seen.answers, 3);
     assert_int_equal(seen.sum, 2);
     load(f, id);
-    assert_string_equal(f->last_result, "2");
+    assert_string_equal(f->told.last_result, "2");
 }
 
 static void test_many_in_a_pass_are_all_answered(void **state)
@@ -214,11 +144,11 @@ static void test_many_in_a_pass_are_all_answered(void **state)
     for (int i = 0; i < 1000; i++) {
         store(f, fresh_id(id), "SUCCESS", "\"abc\"", &seen);
     }
-    run_until(f, &seen.answers, 1000);
+    run_until(f->loop, &seen.answers, 1000);
     assert_int_equal(seen.errors, 0);
     assert_int_equal(seen.sum, 1000);
     load(f, id);
-    assert_string_equal(f->last_result, "abc");
+    assert_string_equal(f->told.last_result, "abc");
 }
 
 static void test_large_documents_pass(void **state)
@@ -236,10 +166,10 @@ static void test_large_documents_pass(void **state)
         store(f, fresh_id(id), "SUCCESS", text, &seen);
     }
     free(text);
-    run_until(f, &seen.answers, 4);
+    run_until(f->loop, &seen.answers, 4);
     assert_int_equal(seen.sum, 4);
     load(f, id);
-    assert_int_equal(strlen(f->last_result), sizeof f->last_result - 1);
+    assert_int_equal(strlen(f->told.last_result), sizeof f->told.last_result - 1);
 }
 
 static void test_load_reports_what_is_missing(void **state)
@@ -249,16 +179,16 @@ static void test_load_reports_what_is_missing(void **state)
     char a[32];
     char b[32];
     store(f, fresh_id(a), "SUCCESS", "1", &seen);
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     struct cel_slice ids[] = {cel_slice_of(fresh_id(b)), cel_slice_of(a)};
     seen = (struct seen){0};
-    f->b->ops->load(f->b, ids, 2, (struct cel_done){on_done, &seen});
-    run_until(f, &seen.answers, 1);
+    f->b->ops->load(f->b, ids, 2, to(&seen));
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.sum, 1);
-    assert_int_equal(f->metas, 2);
-    assert_int_equal(f->missing, 1);
-    f->b->ops->load(f->b, NULL, 0, (struct cel_done){on_done, &seen});
-    run_until(f, &seen.answers, 2);
+    assert_int_equal(f->told.metas, 2);
+    assert_int_equal(f->told.missing, 1);
+    f->b->ops->load(f->b, NULL, 0, to(&seen));
+    run_until(f->loop, &seen.answers, 2);
 }
 
 static void test_watch_reports_now_and_every_change(void **state)
@@ -267,23 +197,23 @@ static void test_watch_reports_now_and_every_change(void **state)
     struct seen seen = {0};
     char id[32];
     assert_int_equal(f->b->ops->watch(f->b, cel_slice_of(fresh_id(id))), CELERY_OK);
-    run_until(f, &f->metas, 1);
-    assert_int_equal(f->missing, 1);
+    run_until(f->loop, &f->told.metas, 1);
+    assert_int_equal(f->told.missing, 1);
     connect_backend(f, &f->other);
     struct cel_backend *watcher = f->b;
     f->b = f->other;
     store(f, id, "STARTED", "1", &seen);
     f->b = watcher;
-    run_until(f, &f->metas, 2);
-    assert_string_equal(f->last_status, "STARTED");
+    run_until(f->loop, &f->told.metas, 2);
+    assert_string_equal(f->told.last_status, "STARTED");
     store(f, id, "SUCCESS", "2", &seen);
-    run_until(f, &f->metas, 3);
-    assert_string_equal(f->last_status, "SUCCESS");
-    assert_string_equal(f->last_id, id);
+    run_until(f->loop, &f->told.metas, 3);
+    assert_string_equal(f->told.last_status, "SUCCESS");
+    assert_string_equal(f->told.last_id, id);
     f->b->ops->unwatch(f->b, cel_slice_of(id));
     f->b->ops->unwatch(f->b, cel_slice_of(id));
-    run_quiet(f);
-    assert_int_equal(f->metas, 3);
+    run_quiet(f->loop);
+    assert_int_equal(f->told.metas, 3);
 }
 
 static void test_watch_of_a_finished_task_reports_it(void **state)
@@ -292,10 +222,10 @@ static void test_watch_of_a_finished_task_reports_it(void **state)
     struct seen seen = {0};
     char id[32];
     store(f, fresh_id(id), "SUCCESS", "7", &seen);
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     f->b->ops->watch(f->b, cel_slice_of(id));
-    run_until(f, &f->metas, 1);
-    assert_string_equal(f->last_result, "7");
+    run_until(f->loop, &f->told.metas, 1);
+    assert_string_equal(f->told.last_result, "7");
     f->b->ops->unwatch(f->b, cel_slice_of(id));
 }
 
@@ -307,14 +237,14 @@ static void test_unwatched_at_once_reports_nothing(void **state)
     char other[32];
     fresh_id(id);
     f->b->ops->watch(f->b, cel_slice_of(fresh_id(other)));
-    run_until(f, &f->metas, 1);
+    run_until(f->loop, &f->told.metas, 1);
     f->b->ops->watch(f->b, cel_slice_of(other));
-    run_until(f, &f->metas, 2);
+    run_until(f->loop, &f->told.metas, 2);
     f->b->ops->unwatch(f->b, cel_slice_of(other));
     store(f, other, "SUCCESS", "1", &seen);
-    run_until(f, &seen.answers, 1);
-    run_quiet(f);
-    assert_int_equal(f->metas, 2);
+    run_until(f->loop, &seen.answers, 1);
+    run_quiet(f->loop);
+    assert_int_equal(f->told.metas, 2);
 }
 
 static void test_many_watches_report_each(void **state)
@@ -325,12 +255,12 @@ static void test_many_watches_report_each(void **state)
     for (int i = 0; i < 200; i++) {
         f->b->ops->watch(f->b, cel_slice_of(fresh_id(ids[i])));
     }
-    run_until(f, &f->missing, 200);
+    run_until(f->loop, &f->told.missing, 200);
     for (int i = 0; i < 200; i++) {
         store(f, ids[i], "SUCCESS", "1", &seen);
     }
-    run_until(f, &f->metas, 400);
-    assert_int_equal(f->missing, 200);
+    run_until(f->loop, &f->told.metas, 400);
+    assert_int_equal(f->told.missing, 200);
 }
 
 static void test_forget_removes(void **state)
@@ -339,14 +269,14 @@ static void test_forget_removes(void **state)
     struct seen seen = {0};
     char id[32];
     store(f, fresh_id(id), "SUCCESS", "1", &seen);
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     seen = (struct seen){0};
-    f->b->ops->forget(f->b, cel_slice_of(id), (struct cel_done){on_done, &seen});
-    f->b->ops->forget(f->b, cel_slice_of(id), (struct cel_done){on_done, &seen});
-    run_until(f, &seen.answers, 2);
+    f->b->ops->forget(f->b, cel_slice_of(id), to(&seen));
+    f->b->ops->forget(f->b, cel_slice_of(id), to(&seen));
+    run_until(f->loop, &seen.answers, 2);
     assert_int_equal(seen.sum, 1);
     load(f, id);
-    assert_int_equal(f->missing, 1);
+    assert_int_equal(f->told.missing, 1);
 }
 
 static void test_close_answers_everything_and_tells_nobody(void **state)
@@ -356,17 +286,17 @@ static void test_close_answers_everything_and_tells_nobody(void **state)
     char id[32];
     struct cel_slice ids[] = {CEL_SLICE("x")};
     store(f, fresh_id(id), "SUCCESS", "1", &seen);
-    f->b->ops->load(f->b, ids, 1, (struct cel_done){on_done, &seen});
+    f->b->ops->load(f->b, ids, 1, to(&seen));
     f->b->ops->watch(f->b, cel_slice_of(id));
     f->b->ops->close(f->b);
     assert_int_equal(seen.answers, 2);
     f->b->ops->close(f->b);
-    run_quiet(f);
-    assert_int_equal(f->lost, 0);
+    run_quiet(f->loop);
+    assert_int_equal(f->told.lost, 0);
     seen = (struct seen){0};
     store(f, id, "SUCCESS", "1", &seen);
-    f->b->ops->load(f->b, ids, 1, (struct cel_done){on_done, &seen});
-    f->b->ops->forget(f->b, ids[0], (struct cel_done){on_done, &seen});
+    f->b->ops->load(f->b, ids, 1, to(&seen));
+    f->b->ops->forget(f->b, ids[0], to(&seen));
     assert_int_equal(seen.answers, 3);
     assert_int_equal(seen.errors, 3);
     assert_int_equal(seen.status, CELERY_ECLOSED);
@@ -379,11 +309,11 @@ static void test_connects_again_after_close(void **state)
     struct seen seen = {0};
     char id[32];
     f->b->ops->close(f->b);
-    f->b->ops->connect(f->b, 0, (struct cel_done){on_done, &seen});
-    run_until(f, &seen.answers, 1);
+    f->b->ops->connect(f->b, 0, to(&seen));
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 0);
     store(f, fresh_id(id), "SUCCESS", "1", &seen);
-    run_until(f, &seen.answers, 2);
+    run_until(f->loop, &seen.answers, 2);
     assert_int_equal(seen.errors, 0);
 }
 
@@ -395,21 +325,21 @@ static void test_redis_lost_server_is_told_once(void **state)
     struct seen seen = {0};
     char id[32];
     f->b->ops->watch(f->b, cel_slice_of(fresh_id(id)));
-    run_until(f, &f->metas, 1);
+    run_until(f->loop, &f->told.metas, 1);
     store(f, id, "STARTED", "1", &seen);
-    run_until(f, &f->metas, 2);
+    run_until(f->loop, &f->told.metas, 2);
     redis_server_signal(server, SIGKILL);
     store(f, id, "SUCCESS", "1", &seen);
-    run_until(f, &f->lost, 1);
-    run_quiet(f);
-    assert_int_equal(f->lost, 1);
+    run_until(f->loop, &f->told.lost, 1);
+    run_quiet(f->loop);
+    assert_int_equal(f->told.lost, 1);
     assert_int_equal(seen.answers, 2);
     assert_int_equal(seen.errors, 1);
     seen = (struct seen){0};
-    f->b->ops->connect(f->b, 0, (struct cel_done){on_done, &seen});
-    run_until(f, &seen.answers, 1);
+    f->b->ops->connect(f->b, 0, to(&seen));
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 1);
-    assert_int_equal(f->lost, 1);
+    assert_int_equal(f->told.lost, 1);
 }
 
 #define WITH_BACKEND(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)

@@ -10,6 +10,7 @@
 #include "backend/rpc.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "observed.h"
 #include "rabbit_server.h"
 #include "redis_server.h"
 #include <signal.h>
@@ -21,21 +22,9 @@ static char url_text[300];
 static struct redis_server *redis;
 static struct rabbit_server *rabbit;
 
-struct seen {
-    int answers;
-    int errors;
-    celery_status status;
-    int64_t sum;
-    char message[sizeof((celery_error *)NULL)->message];
-};
-
-/* What a backend told. */
 struct side {
     struct cel_backend *b;
-    int metas, missing, lost;
-    char last_id[64];
-    char last_status[64];
-    char last_result[64];
+    struct told told;
 };
 
 struct fixture {
@@ -48,44 +37,6 @@ struct fixture {
     struct side worker; /* only stores */
 };
 
-static void copy(char *to, size_t size, struct cel_slice text)
-{
-    snprintf(to, size, "%.*s", (int)text.len, text.data ? text.data : "");
-}
-
-static void on_meta(void *ctx, struct cel_slice task_id, const struct cel_node *doc)
-{
-    struct side *s = ctx;
-
-    copy(s->last_id, sizeof s->last_id, task_id);
-    copy(s->last_status, sizeof s->last_status, cel_meta_status(doc));
-    copy(s->last_result, sizeof s->last_result,
-         cel_node_text(cel_node_get(doc, CEL_SLICE("result"))));
-    s->metas++;
-    s->missing += doc == NULL;
-}
-
-static void on_lost(void *ctx, const celery_error *why)
-{
-    assert_true(why->status < 0);
-    ((struct side *)ctx)->lost++;
-}
-
-static const struct cel_backend_events events = {.meta = on_meta, .lost = on_lost};
-
-static void on_done(void *ctx, const celery_error *err, int64_t answer)
-{
-    struct seen *seen = ctx;
-
-    seen->answers++;
-    seen->sum += answer;
-    if (err) {
-        seen->errors++;
-        seen->status = err->status;
-        snprintf(seen->message, sizeof seen->message, "%s", err->message);
-    }
-}
-
 static int unanswered; /* stores: the broker may confirm one after its reply has come */
 
 static void on_stored(void *ctx, const celery_error *err, int64_t answer)
@@ -94,37 +45,12 @@ static void on_stored(void *ctx, const celery_error *err, int64_t answer)
     on_done(ctx, err, answer);
 }
 
-static struct cel_done to(struct seen *seen)
-{
-    return (struct cel_done){on_done, seen};
-}
-
-static void run_until(struct fixture *f, const int *counter, int want)
-{
-    double deadline = cel_clock_mono() + 20;
-
-    while (*counter < want && cel_clock_mono() < deadline) {
-        cel_loop_pass(f->loop, 0.2);
-    }
-    assert_int_equal(*counter, want);
-}
-
-/* Long enough for anything that should not come. */
-static void run_quiet(struct fixture *f)
-{
-    double deadline = cel_clock_mono() + 0.1;
-
-    while (cel_clock_mono() < deadline) {
-        cel_loop_pass(f->loop, 0.01);
-    }
-}
-
 static void connect_side(struct fixture *f, struct side *s)
 {
     struct seen seen = {0};
 
     s->b->ops->connect(s->b, 0, to(&seen));
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     if (seen.errors) {
         fail_msg("%s", seen.message);
     }
@@ -134,8 +60,8 @@ static void open_side(struct fixture *f, struct side *s, const char *reply_to)
 {
     celery_error err = {0};
 
-    if (cel_backend_new(f->loop, f->urls, f->n_urls, f->config, &events, s, &s->b, &err) <
-        0) {
+    if (cel_backend_new(f->loop, f->urls, f->n_urls, f->config, &told_events, &s->told,
+                        &s->b, &err) < 0) {
         fail_msg("%s", err.message);
     }
     s->b->reply_to = reply_to;
@@ -182,14 +108,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static const char *fresh_id(char id[32])
-{
-    static int n;
-
-    snprintf(id, 32, "id-%d-%d", (int)getpid(), n++);
-    return id;
-}
-
 static void store_to(struct fixture *f, const char *reply_to, const char *id,
                      const char *status, const char *result, struct seen *seen)
 {
@@ -229,9 +147,9 @@ static int64_t load(struct fixture *f, const char *id)
     struct seen seen = {0};
     struct cel_slice ids[] = {cel_slice_of(id)};
 
-    f->client.last_status[0] = '\0';
+    f->client.told.last_status[0] = '\0';
     f->client.b->ops->load(f->client.b, ids, 1, to(&seen));
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 0);
     return seen.sum;
 }
@@ -250,17 +168,17 @@ static void test_what_is_sent_is_loaded_as_often_as_asked(void **state)
     char id[32];
 
     store(f, fresh_id(id), "SUCCESS", "42", &seen);
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.sum, 1);
     await_replies(f, 1);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(load(f, id), 1);
-        assert_string_equal(f->client.last_id, id);
-        assert_string_equal(f->client.last_status, "SUCCESS");
-        assert_string_equal(f->client.last_result, "42");
+        assert_string_equal(f->client.told.last_id, id);
+        assert_string_equal(f->client.told.last_status, "SUCCESS");
+        assert_string_equal(f->client.told.last_result, "42");
     }
     assert_int_equal(load(f, "somebody else's"), 0);
-    assert_int_equal(f->client.missing, 1);
+    assert_int_equal(f->client.told.missing, 1);
 }
 
 static void test_without_a_queue_nothing_is_sent(void **state)
@@ -270,13 +188,13 @@ static void test_without_a_queue_nothing_is_sent(void **state)
     struct cel_slice ids[] = {CEL_SLICE("x")};
 
     store_to(f, "", "x", "SUCCESS", "1", &seen);
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 0);
     assert_int_equal(seen.sum, 0);
     f->worker.b->ops->load(f->worker.b, ids, 1, to(&seen));
-    run_until(f, &seen.answers, 2);
-    assert_int_equal(f->worker.missing, 1);
-    run_quiet(f);
+    run_until(f->loop, &seen.answers, 2);
+    assert_int_equal(f->worker.told.missing, 1);
+    run_quiet(f->loop);
     assert_int_equal(((struct cel_rpc *)f->client.b)->replies.tasks.count, 0);
 }
 
@@ -286,10 +204,10 @@ static void test_a_queue_that_is_gone_is_no_error(void **state)
     struct seen seen = {0};
 
     store_to(f, "nobody's-queue", "x", "SUCCESS", "1", &seen);
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 0);
     store(f, "y", "SUCCESS", "1", &seen);
-    run_until(f, &seen.answers, 2);
+    run_until(f->loop, &seen.answers, 2);
     assert_int_equal(seen.errors, 0);
     await_replies(f, 1);
 }
@@ -301,21 +219,21 @@ static void test_the_latest_state_counts_and_success_stays(void **state)
     char id[32];
 
     assert_int_equal(watch(f, fresh_id(id)), CELERY_OK);
-    run_until(f, &f->client.metas, 1);
-    assert_int_equal(f->client.missing, 1);
+    run_until(f->loop, &f->client.told.metas, 1);
+    assert_int_equal(f->client.told.missing, 1);
     store(f, id, "STARTED", "1", &seen);
     store(f, id, "RETRY", "2", &seen);
-    run_until(f, &f->client.metas, 3);
-    assert_string_equal(f->client.last_status, "RETRY");
+    run_until(f->loop, &f->client.told.metas, 3);
+    assert_string_equal(f->client.told.last_status, "RETRY");
     store(f, id, "SUCCESS", "3", &seen);
     store(f, id, "STARTED", "4", &seen);
-    run_until(f, &seen.answers, 4);
-    run_until(f, &f->client.metas, 4);
-    run_quiet(f);
-    assert_int_equal(f->client.metas, 4);
+    run_until(f->loop, &seen.answers, 4);
+    run_until(f->loop, &f->client.told.metas, 4);
+    run_quiet(f->loop);
+    assert_int_equal(f->client.told.metas, 4);
     assert_int_equal(load(f, id), 1);
-    assert_string_equal(f->client.last_status, "SUCCESS");
-    assert_string_equal(f->client.last_result, "3");
+    assert_string_equal(f->client.told.last_status, "SUCCESS");
+    assert_string_equal(f->client.told.last_result, "3");
 }
 
 static void test_watch_of_what_came_before_reports_it(void **state)
@@ -326,16 +244,16 @@ static void test_watch_of_what_came_before_reports_it(void **state)
 
     store(f, fresh_id(id), "FAILURE", "7", &seen);
     await_replies(f, 1);
-    assert_int_equal(f->client.metas, 0);
+    assert_int_equal(f->client.told.metas, 0);
     watch(f, id);
-    run_until(f, &f->client.metas, 1);
-    assert_string_equal(f->client.last_result, "7");
+    run_until(f->loop, &f->client.told.metas, 1);
+    assert_string_equal(f->client.told.last_result, "7");
     f->client.b->ops->unwatch(f->client.b, cel_slice_of(id));
     f->client.b->ops->unwatch(f->client.b, cel_slice_of(id));
     watch(f, id);
     f->client.b->ops->unwatch(f->client.b, cel_slice_of(id));
-    run_quiet(f);
-    assert_int_equal(f->client.metas, 1);
+    run_quiet(f->loop);
+    assert_int_equal(f->client.told.metas, 1);
 }
 
 static void test_a_thousand_in_a_pass(void **state)
@@ -347,16 +265,16 @@ static void test_a_thousand_in_a_pass(void **state)
     for (int i = 0; i < 1000; i++) {
         watch(f, fresh_id(ids[i]));
     }
-    run_until(f, &f->client.missing, 1000);
+    run_until(f->loop, &f->client.told.missing, 1000);
     for (int i = 0; i < 1000; i++) {
         store(f, ids[i], "SUCCESS", "\"abc\"", &seen);
     }
-    run_until(f, &f->client.metas, 2000);
-    run_until(f, &seen.answers, 1000);
+    run_until(f->loop, &f->client.told.metas, 2000);
+    run_until(f->loop, &seen.answers, 1000);
     assert_int_equal(seen.sum, 1000);
-    assert_int_equal(f->client.missing, 1000);
+    assert_int_equal(f->client.told.missing, 1000);
     assert_int_equal(load(f, ids[999]), 1);
-    assert_string_equal(f->client.last_result, "abc");
+    assert_string_equal(f->client.told.last_result, "abc");
 }
 
 static void test_large_results_pass(void **state)
@@ -376,7 +294,8 @@ static void test_large_results_pass(void **state)
     free(text);
     await_replies(f, 2);
     assert_int_equal(load(f, id), 1);
-    assert_int_equal(strlen(f->client.last_result), sizeof f->client.last_result - 1);
+    assert_int_equal(strlen(f->client.told.last_result),
+                     sizeof f->client.told.last_result - 1);
 }
 
 static void test_forget_removes(void **state)
@@ -390,7 +309,7 @@ static void test_forget_removes(void **state)
     seen = (struct seen){0};
     f->client.b->ops->forget(f->client.b, cel_slice_of(id), to(&seen));
     f->client.b->ops->forget(f->client.b, cel_slice_of(id), to(&seen));
-    run_until(f, &seen.answers, 2);
+    run_until(f->loop, &seen.answers, 2);
     assert_int_equal(seen.sum, 1);
     assert_int_equal(load(f, id), 0);
     assert_int_equal(((struct cel_rpc *)f->client.b)->replies.fresh_bytes, 0);
@@ -405,7 +324,7 @@ static void test_msgpack_and_persistent(void **state)
     store(f, fresh_id(id), "SUCCESS", "\"m\"", &seen);
     await_replies(f, 1);
     assert_int_equal(load(f, id), 1);
-    assert_string_equal(f->client.last_result, "m");
+    assert_string_equal(f->client.told.last_result, "m");
     *state = f;
     teardown(state);
     f = new_fixture("result_persistent", "true");
@@ -413,7 +332,7 @@ static void test_msgpack_and_persistent(void **state)
     store(f, fresh_id(id), "SUCCESS", "\"p\"", &seen);
     await_replies(f, 1);
     assert_int_equal(load(f, id), 1);
-    assert_string_equal(f->client.last_result, "p");
+    assert_string_equal(f->client.told.last_result, "p");
     *state = f;
     teardown(state);
 }
@@ -431,7 +350,7 @@ static void test_groups_are_refused(void **state)
     assert_non_null(strstr(seen.message, "save_group is not supported"));
     ops->load_group(f->client.b, CEL_SLICE("g"), to(&seen));
     ops->forget_group(f->client.b, CEL_SLICE("g"), to(&seen));
-    run_until(f, &seen.answers, 3);
+    run_until(f->loop, &seen.answers, 3);
     assert_int_equal(seen.errors, 3);
     assert_int_equal(seen.status, CELERY_ENOTSUP);
     assert_non_null(ops->no_chords);
@@ -450,8 +369,8 @@ static void test_close_answers_everything_and_tells_nobody(void **state)
     watch(f, id);
     f->client.b->ops->close(f->client.b);
     f->client.b->ops->close(f->client.b);
-    run_quiet(f);
-    assert_int_equal(f->client.lost + f->worker.lost, 0);
+    run_quiet(f->loop);
+    assert_int_equal(f->client.told.lost + f->worker.told.lost, 0);
     seen = (struct seen){0};
     store(f, id, "SUCCESS", "1", &seen);
     f->client.b->ops->load(f->client.b, ids, 1, to(&seen));
@@ -477,7 +396,7 @@ static void test_replies_come_again_after_a_reconnection(void **state)
     await_replies(f, 2);
     assert_int_equal(load(f, before), 1);
     assert_int_equal(load(f, after), 1);
-    assert_string_equal(f->client.last_result, "2");
+    assert_string_equal(f->client.told.last_result, "2");
 }
 
 /* A document of another sender, as bytes. */
@@ -496,7 +415,7 @@ static void publish(struct fixture *f, const char *id, const char *type, const c
     env->exchange = CEL_SLICE("");
     env->routing_key = cel_slice_of(f->reply_to);
     t->ops->publish(t, "", f->reply_to, env, to(&seen));
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 0);
     cel_envelope_free(env);
 }
@@ -512,7 +431,7 @@ static void test_documents_of_other_versions(void **state)
     publish(f, NULL, "application/json", old, NULL);
     await_replies(f, 1);
     assert_int_equal(load(f, "old"), 1);
-    assert_string_equal(f->client.last_result, "r");
+    assert_string_equal(f->client.told.last_result, "r");
 }
 
 static void test_what_cannot_be_read_is_said(void **state)
@@ -530,7 +449,7 @@ static void test_what_cannot_be_read_is_said(void **state)
         struct seen seen = {0};
 
         f->client.b->ops->load(f->client.b, &ids[i], 1, to(&seen));
-        run_until(f, &seen.answers, 1);
+        run_until(f->loop, &seen.answers, 1);
         assert_int_equal(seen.errors, 1);
         if (!strstr(seen.message, words[i])) {
             fail_msg("%s", seen.message);
@@ -553,8 +472,8 @@ static void test_what_is_too_much_goes_the_oldest_first(void **state)
     r->taken_max = 1800;
     for (int i = 0; i < 3; i++) {
         store(f, fresh_id(id[i]), "SUCCESS", text, &seen);
-        run_until(f, &seen.answers, i + 1);
-        run_quiet(f);
+        run_until(f->loop, &seen.answers, i + 1);
+        run_quiet(f->loop);
     }
     assert_true(r->fresh_bytes > 0 && r->fresh_bytes <= r->fresh_max);
     await_replies(f, 2);
@@ -582,13 +501,13 @@ static void test_without_memory(void **state)
         cel_alloc_fail_at(nth, 0);
         celery_status watched = watch(f, id);
         store(f, id, "SUCCESS", "[1]", &seen);
-        run_quiet(f);
+        run_quiet(f->loop);
         f->client.b->ops->load(f->client.b, ids, 1, to(&seen));
         f->client.b->ops->forget(f->client.b, ids[0], to(&seen));
         needed = cel_alloc_count();
         cel_alloc_fail_at(0, 0);
         assert_true(watched == CELERY_OK || watched == CELERY_ENOMEM);
-        run_until(f, &seen.answers, 3);
+        run_until(f->loop, &seen.answers, 3);
         assert_true(seen.errors <= 1);
         assert_true(seen.errors == 0 || seen.status == CELERY_ENOMEM);
         f->client.b->ops->unwatch(f->client.b, ids[0]);
@@ -596,10 +515,10 @@ static void test_without_memory(void **state)
     }
     struct seen seen = {0};
     store(f, fresh_id(id), "SUCCESS", "\"fine\"", &seen);
-    run_until(f, &seen.answers, 1);
-    run_quiet(f);
+    run_until(f->loop, &seen.answers, 1);
+    run_quiet(f->loop);
     assert_int_equal(load(f, id), 1);
-    assert_string_equal(f->client.last_result, "fine");
+    assert_string_equal(f->client.told.last_result, "fine");
 }
 
 /* ---- a server that goes ---- */
@@ -619,20 +538,20 @@ static void test_a_lost_server_is_told_once(void **state)
     struct seen seen = {0};
 
     watch(f, "x");
-    run_until(f, &f->client.metas, 1);
+    run_until(f->loop, &f->client.told.metas, 1);
     kill_server();
     store(f, "x", "SUCCESS", "1", &seen);
-    run_until(f, &f->client.lost, 1);
-    run_until(f, &f->worker.lost, 1);
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &f->client.told.lost, 1);
+    run_until(f->loop, &f->worker.told.lost, 1);
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 1);
-    run_quiet(f);
-    assert_int_equal(f->client.lost + f->worker.lost, 2);
+    run_quiet(f->loop);
+    assert_int_equal(f->client.told.lost + f->worker.told.lost, 2);
     seen = (struct seen){0};
     f->client.b->ops->connect(f->client.b, 0, to(&seen));
-    run_until(f, &seen.answers, 1);
+    run_until(f->loop, &seen.answers, 1);
     assert_int_equal(seen.errors, 1);
-    assert_int_equal(f->client.lost, 1);
+    assert_int_equal(f->client.told.lost, 1);
 }
 
 #define WITH_BACKEND(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
