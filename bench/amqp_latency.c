@@ -11,29 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static void wait_for_redis(redisContext *c, const char *id)
-{
-    redisReply *reply;
-    int found = 0;
-
-    while (!found) {
-        if (redisGetReply(c, (void **)&reply) != REDIS_OK) {
-            fprintf(stderr, "redis: %s\n", c->errstr);
-            exit(1);
-        }
-        found = reply->type == REDIS_REPLY_ARRAY && reply->elements == 4 &&
-                strstr(reply->element[2]->str, id);
-        freeReplyObject(reply);
-    }
-}
-
 /* The header with this correlation id, and its body behind it. */
 static void wait_for_reply(amqp_connection_state_t c, const char *id)
 {
@@ -92,14 +69,12 @@ int main(int argc, char **argv)
         amqp_basic_publish(c, 2, amqp_empty_bytes, amqp_cstring_bytes(to), 0, 0,
                            &t.m.properties, t.m.body);
         if (redis) {
-            wait_for_redis(redis, t.id);
+            tool_wait_result(redis, t.id);
         } else {
             wait_for_reply(wait, t.id);
         }
         took[i] = (tool_now() - start) * 1e6;
     }
-    qsort(took, (size_t)count, sizeof(*took), compare);
-    printf("{\"p50\": %.1f, \"p99\": %.1f, \"n\": %ld}\n", took[count / 2],
-           took[count * 99 / 100], count);
+    tool_print_times(took, count);
     return 0;
 }

@@ -12,13 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static void next_reply(redisContext *c)
 {
     void *reply;
@@ -28,23 +21,6 @@ static void next_reply(redisContext *c)
         exit(1);
     }
     freeReplyObject(reply);
-}
-
-/* Waits for the message that says this id is done; its channel is the result's key. */
-static void wait_for(redisContext *c, const char *id)
-{
-    redisReply *reply;
-    int found = 0;
-
-    while (!found) {
-        if (redisGetReply(c, (void **)&reply) != REDIS_OK) {
-            fprintf(stderr, "redis: %s\n", c->errstr);
-            exit(1);
-        }
-        found = reply->type == REDIS_REPLY_ARRAY && reply->elements == 4 &&
-                strstr(reply->element[2]->str, id);
-        freeReplyObject(reply);
-    }
 }
 
 int main(int argc, char **argv)
@@ -71,11 +47,9 @@ int main(int argc, char **argv)
         start = tool_now();
         redisAppendCommand(push, "LPUSH %s %b", key, t.text, t.len);
         next_reply(push);
-        wait_for(wait, id);
+        tool_wait_result(wait, id);
         took[i] = (tool_now() - start) * 1e6;
     }
-    qsort(took, (size_t)count, sizeof(*took), compare);
-    printf("{\"p50\": %.1f, \"p99\": %.1f, \"n\": %ld}\n", took[count / 2],
-           took[count * 99 / 100], count);
+    tool_print_times(took, count);
     return 0;
 }

@@ -98,3 +98,33 @@ void tool_template_number(struct tool_template *t, unsigned seed, unsigned long 
     }
     id_of(t->text + t->tag, "ffff", seed, n);
 }
+
+void tool_wait_result(redisContext *c, const char *id)
+{
+    redisReply *reply;
+    int found = 0;
+
+    while (!found) {
+        if (redisGetReply(c, (void **)&reply) != REDIS_OK) {
+            fprintf(stderr, "redis: %s\n", c->errstr);
+            exit(1);
+        }
+        found = reply->type == REDIS_REPLY_ARRAY && reply->elements == 4 &&
+                strstr(reply->element[2]->str, id);
+        freeReplyObject(reply);
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+void tool_print_times(double *took, long n)
+{
+    qsort(took, (size_t)n, sizeof(*took), compare);
+    printf("{\"p50\": %.1f, \"p99\": %.1f, \"n\": %ld}\n", took[n / 2],
+           took[n * 99 / 100], n);
+}

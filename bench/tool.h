@@ -34,4 +34,13 @@ void tool_template_load(struct tool_template *t, int argc, char **argv);
 void tool_template_number(struct tool_template *t, unsigned seed, unsigned long n,
                           char ret_id[TOOL_ID_LEN + 1]);
 
+/*
+ * Waits on a PSUBSCRIBE of results for the message that says this id is done; its channel is the
+ * result's key.
+ */
+void tool_wait_result(redisContext *c, const char *id);
+
+/* Sorts n times in microseconds and prints {"p50": ..., "p99": ..., "n": ...}. */
+void tool_print_times(double *took, long n);
+
 #endif
