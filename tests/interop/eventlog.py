@@ -42,6 +42,7 @@ class Recorder(threading.Thread):
         self.routing_key = routing_key
         self.ready = threading.Event()
         self.failed = None
+        self.receiver = None
         self.start()
         if not self.ready.wait(20):
             raise lib.Deadline('no events can be received: %r' % self.failed)
@@ -68,13 +69,12 @@ class Recorder(threading.Thread):
                 with Connection(self.app.conf.broker_url) as connection:
                     receiver = Receiver(connection, {'*': on_event}, self.routing_key,
                                         app=self.app)
-                    while not self.over:
-                        try:
-                            for _ in receiver.consume(timeout=0.3, wakeup=False):
-                                if self.over:
-                                    break
-                        except socket.timeout:
-                            pass
+                    self.receiver = receiver
+                    # Without a timeout: after one the subscription would be made anew, and
+                    # what comes meanwhile be missed.
+                    for _ in receiver.consume(safety_interval=0.3, wakeup=False):
+                        if self.over:
+                            break
             except Exception as exc:  # the broker is away: again
                 self.failed = exc
                 if not self.over:
@@ -82,6 +82,8 @@ class Recorder(threading.Thread):
 
     def stop(self):
         self.over = True
+        if self.receiver:
+            self.receiver.should_stop = True
         self.join(10)
 
     # ---- what came ----

@@ -257,7 +257,9 @@ class Node:
                   % _resource(self.vhost if vhost is None else vhost, name))
 
     def purge(self, name, vhost=None):
-        self.eval('{ok, Q} = rabbit_amqqueue:lookup(%s), rabbit_amqqueue:purge(Q)'
+        """Nothing where there is no such queue: one that expires may be gone by now."""
+        self.eval('case rabbit_amqqueue:lookup(%s) of {ok, Q} -> rabbit_amqqueue:purge(Q); '
+                  '_ -> ok end'
                   % _resource(self.vhost if vhost is None else vhost, name))
 
     # ---- connections ----

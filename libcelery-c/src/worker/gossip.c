@@ -14,9 +14,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Gossip's own: seconds between its looks at who is silent, and its queue's message_ttl. */
-#define INTERVAL  5.0
-#define QUEUE_TTL 2.0
+/* Gossip.interval: seconds between its looks at who is silent. */
+#define INTERVAL 5.0
 
 /* Of a worker that does not say (celery/events/state.py HEARTBEAT_EXPIRE_WINDOW and Worker). */
 #define FREQ       60.0
@@ -333,7 +332,19 @@ static void on_message(void *ctx, struct cel_slice routing_key,
 
 /* ---- life ---- */
 
-/* celery/events/receiver.py EventReceiver, as Gossip.get_consumers() has it. */
+/*
+ * Gossip.get_consumers(): queue_ttl is what --heartbeat-interval was, and without that option the
+ * receiver's own.
+ */
+static double queue_ttl(const struct cel_config *c)
+{
+    bool given = cel_config_origin(c, "worker_heartbeat_interval") != CEL_FROM_DEFAULT;
+
+    return cel_config_double(c, given ? "worker_heartbeat_interval" : "event_queue_ttl",
+                             0);
+}
+
+/* celery/events/receiver.py EventReceiver. */
 static celery_status make_queue(struct cel_gossip *g, const struct cel_config *c,
                                 celery_error *err)
 {
@@ -350,7 +361,7 @@ static celery_status make_queue(struct cel_gossip *g, const struct cel_config *c
         .exchange_only = redis, /* a binding that nobody reads would stay for ever */
         .routing_key = "worker.#",
         .arguments = cel_queue_lifetime(
-            &g->arena, cel_config_double(c, "event_queue_expires", 0), QUEUE_TTL),
+            &g->arena, cel_config_double(c, "event_queue_expires", 0), queue_ttl(c)),
         .durable = cel_config_bool(c, "event_queue_durable"),
         .auto_delete = !cel_config_bool(c, "event_queue_durable"),
         .exclusive = cel_config_bool(c, "event_queue_exclusive"),

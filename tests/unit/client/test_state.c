@@ -289,8 +289,8 @@ static void test_what_is_no_event_of_ours(void **state)
         "{\"type\": \"worker-online\", \"timestamp\": 1}",
         "{\"type\": \"task-started\", \"hostname\": \"h\", \"timestamp\": 1}",
         "{\"type\": \"task-started\", \"hostname\": \"h\", \"uuid\": \"u\"}",
-        "{\"type\": \"task-started\", \"hostname\": \"\", \"uuid\": \"u\", "
-        "\"timestamp\": 1}",
+        ("{\"type\": \"task-started\", \"hostname\": \"\", \"uuid\": \"u\", "
+         "\"timestamp\": 1}"),
     };
     celery_state *s = new_state(0, 0);
     celery_state_counts counts;
