@@ -63,8 +63,8 @@ class Entities(lib.Case):
         return queues, exchanges, bindings
 
     def assert_same(self, conf, **options):
-        if lib.celery_version() >= (5, 7):  # its default; ours is what all before it have
-            conf = dict(conf, control_queue_exclusive=True)
+        if lib.celery_version() >= (5, 7):  # its defaults; ours are what all before it have
+            conf = dict(conf, control_queue_exclusive=True, event_queue_exclusive=True)
         ours = self.declared(lib.KIND, conf, **options)
         theirs = self.declared('python', conf, **options)
         for what, mine, others in zip(('queues', 'exchanges', 'bindings'), ours, theirs):
