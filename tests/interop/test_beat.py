@@ -87,7 +87,7 @@ class Schedules(unittest.TestCase):
         compared = 0
         for case, theirs, ours in zip(found + texts, said, lines):
             ours = 'error' if ours.startswith('error') else ours
-            if not newest and self.may_differ(case, ours):
+            if theirs == 'slow' or not newest and self.may_differ(case, ours):
                 continue
             compared += 1
             self.assertEqual(ours, theirs, 'seed %d: %s' % (SEED, json.dumps(case)))
