@@ -96,6 +96,7 @@ static void on_link_lost(void *ctx, bool resumes)
 
     cel_vitals_lost(w);
     cel_events_lost(w->events);
+    cel_mingle_lost(w->mingle);
     if (resumes) {
         return;
     }

@@ -11,6 +11,12 @@
 #define WAIT        1.0
 #define REPLIES_MAX 10000
 
+/*
+ * Seconds without a connection after which it is worth to ask again: before that little can have
+ * been missed, and RabbitMQ may still be removing the reply queue of the old one.
+ */
+#define BRIEF 2.0
+
 struct cel_mingle {
     struct celery_worker *w;
     struct cel_arena arena; /* of the names */
@@ -23,6 +29,8 @@ struct cel_mingle {
     char oid[CEL_UUID_SIZE];
     char ticket[CEL_UUID_SIZE];
     bool asking;      /* between start and the last reply */
+    bool learnt;      /* at least once */
+    double lost_at;   /* loop time, of the last connection */
     int64_t expected; /* replies; -1: some */
     int64_t seen;     /* of them */
     unsigned synced;  /* that told something */
@@ -84,6 +92,7 @@ static void end(struct cel_mingle *m)
         return;
     }
     m->asking = false;
+    m->learnt = true;
     cel_source_disarm(m->timer);
     t->ops->delete_queue(t, m->replies.name, (struct cel_done){on_deleted, NULL});
     if (m->synced > 0) {
@@ -202,7 +211,8 @@ bool cel_mingle_start(struct cel_mingle *m)
 {
     celery_error err = {0};
 
-    if (!m || m->w->shutdown != CEL_SHUTDOWN_NONE || m->hello) {
+    if (!m || m->w->shutdown != CEL_SHUTDOWN_NONE || m->hello ||
+        (m->learnt && cel_loop_now(m->w->loop) - m->lost_at < BRIEF)) {
         return false;
     }
     cel_uuid4(m->ticket);
@@ -222,6 +232,13 @@ bool cel_mingle_start(struct cel_mingle *m)
     t->ops->declare(t, &m->exchange, (struct cel_done){0});
     t->ops->publish(t, m->mailbox.exchange, "", m->hello, (struct cel_done){on_said, m});
     return true;
+}
+
+void cel_mingle_lost(struct cel_mingle *m)
+{
+    if (m) {
+        m->lost_at = cel_loop_now(m->w->loop);
+    }
 }
 
 /* ---- life ---- */

@@ -25,6 +25,9 @@ struct cel_mingle *cel_mingle_free(struct cel_mingle *mingle);
  */
 bool cel_mingle_start(struct cel_mingle *mingle);
 
+/* The connection is gone. */
+void cel_mingle_lost(struct cel_mingle *mingle);
+
 /* kombu/clocks.py LamportClock.adjust(); a clock near its end would end ours. */
 void cel_worker_adjust_clock(struct celery_worker *w, int64_t other);
 
