@@ -46,6 +46,7 @@ class Mingle(Neighbors):
     def learns(self, teller, learner):
         first = self.neighbor(teller, 'w1')
         ids = [str(uuid.uuid4()) for _ in range(3)]
+        lib.wait_for('it listens', lambda: self.app.control.ping([self.full('w1')], timeout=1))
         self.app.control.revoke(ids)
         lib.wait_for('%s has them revoked' % teller,
                      lambda: sorted(self.ask('w1', 'revoked')) == sorted(ids))
