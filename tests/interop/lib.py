@@ -196,6 +196,7 @@ class Redis:
 
 def env_of_workers():
     env = {k: v for k, v in os.environ.items() if not k.startswith('CELERY_')}
+    env['CELERY_MODULE_PATH'] = os.path.join(BUILD, 'libcelery-c', 'src', 'modules')
     env['PYTHONPATH'] = HERE
     env['PYTHONUNBUFFERED'] = '1'
     env['C_FORCE_ROOT'] = '1'

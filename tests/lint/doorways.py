@@ -26,7 +26,9 @@ DOORWAYS = {
     r'yaml\.h': ['src/codec/yaml.*\\.c'],
     r'amqp.*\.h|rabbitmq-c/.*': ['src/transport/amqp_table.h'],
     r'uuid/uuid\.h': ['src/base/uuid.c'],
-    r'dlfcn\.h': ['src/cli/load.c'],
+    r'dlfcn\.h': ['src/cli/load.c', 'src/base/module.c'],
+    r'curl/.*': ['src/modules/.*\\.c'],
+    r'libpq-fe\.h|sqlite3\.h|mysql.*\.h|mariadb.*': ['src/modules/.*\\.c'],
     r'openssl/.*': ['src/net/.*\\.c', 'src/base/.*\\.c'],
 }
 BANNED = ['sprintf', 'vsprintf', 'strcpy', 'strcat', 'strtok', 'atoi', 'atol', 'atof', 'strtol',

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/module.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+/* The first readable file of that name; false: there is none. */
+static bool find(const char *name, char path[PATH_MAX])
+{
+    const char *folders = secure_getenv("CELERY_MODULE_PATH");
+
+    while (folders && *folders) {
+        size_t len = strcspn(folders, ":");
+
+        snprintf(path, PATH_MAX, "%.*s/%s.so", (int)len, folders, name);
+        if (len > 0 && access(path, R_OK) == 0) {
+            return true;
+        }
+        folders += len + (folders[len] == ':');
+    }
+    snprintf(path, PATH_MAX, "%s/%s.so", CELERY_MODULE_DIR, name);
+    return access(path, R_OK) == 0;
+}
+
+const void *cel_module_load(const char *name, const char *kind, celery_error *err)
+{
+    char path[PATH_MAX];
+    const struct cel_module *module;
+    void *object;
+
+    if (!find(name, path)) {
+        cel_error_set(
+            err, CELERY_ENOTSUP,
+            "no %s.so in %s: install the package libcelery-c-%s, or build with it", name,
+            CELERY_MODULE_DIR, name);
+        return NULL;
+    }
+    object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!object) {
+        cel_error_set(err, CELERY_ENOTSUP, "cannot load %s: %s", path, dlerror());
+        return NULL;
+    }
+    /* Never closed: libraries behind modules keep threads and exit handlers. */
+    module = dlsym(object, "cel_module");
+    if (!module || module->abi != CEL_MODULE_ABI || strcmp(module->kind, kind) != 0) {
+        cel_error_set(err, CELERY_ENOTSUP, "%s is of another version of libcelery-c",
+                      path);
+        return NULL;
+    }
+    return module->ops;
+}
