@@ -5,13 +5,13 @@
  */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "beat/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define RETRY    0.5
@@ -41,43 +41,13 @@ static char *with_suffix(const char *path, const char *suffix)
     return text;
 }
 
-/* Empty when there is none. */
-static celery_status read_state(const char *path, struct cel_buf *out, celery_error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat info;
-    celery_status status = CELERY_OK;
-    ssize_t n = 1;
-
-    if (fd < 0) {
-        return errno == ENOENT ? CELERY_OK
-                               : cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", path);
-    }
-    if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
-        status = cel_error_set(err, CELERY_ECONFIG, "%s is no file", path);
-    }
-    while (status == CELERY_OK && n > 0) {
-        status = cel_buf_reserve(out, 65536, err);
-        n = status < 0 ? 0 : read(fd, out->data + out->len, 65536);
-        if (n < 0 && errno == EINTR) {
-            n = 1;
-        } else if (n < 0) {
-            status = cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", path);
-        } else {
-            out->len += (size_t)n;
-        }
-    }
-    close(fd);
-    return status;
-}
-
 static void gain(struct file_lock *f)
 {
     struct cel_buf text;
     celery_error err = {0};
 
     cel_buf_init(&text, FILE_MAX);
-    if (read_state(f->base.path, &text, &err) == CELERY_OK) {
+    if (cel_file_read(f->base.path, &text, &err) >= 0) { /* empty when there is none */
         cel_beat_lock_gain(&f->base, cel_buf_slice(&text));
     } else {
         cel_beat_lock_wait(&f->base, err.message);
@@ -132,68 +102,12 @@ static celery_status file_start(struct cel_beat_lock *base, celery_error *err)
     return CELERY_OK;
 }
 
-static celery_status write_all(int fd, struct cel_slice text)
-{
-    size_t done = 0;
-
-    while (done < text.len) {
-        ssize_t n = write(fd, text.data + done, text.len - done);
-
-        if (n < 0 && errno != EINTR) {
-            return CELERY_ESYSTEM;
-        }
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return fsync(fd) < 0 ? CELERY_ESYSTEM : CELERY_OK;
-}
-
-/* The rename itself is on the disk, too. */
-static void sync_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder =
-        slash ? cel_strndup(path, (size_t)(slash - path) + 1) : cel_strdup(".");
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    cel_free(folder);
-}
-
-static celery_status write_state(struct file_lock *f, struct cel_slice text,
-                                 celery_error *err)
-{
-    int fd =
-        open(f->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int failed = 0;
-
-    if (fd < 0) {
-        return cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", f->new_path);
-    }
-    if (write_all(fd, text) < 0) {
-        failed = errno;
-    }
-    if (close(fd) < 0 && !failed) {
-        failed = errno;
-    }
-    if (!failed && rename(f->new_path, f->base.path) < 0) {
-        failed = errno;
-    }
-    if (failed) {
-        unlink(f->new_path);
-        return cel_error_sys(err, CELERY_ESYSTEM, failed, "%s", f->base.path);
-    }
-    sync_folder(f->base.path);
-    return CELERY_OK;
-}
-
 static void file_save(struct cel_beat_lock *base, struct cel_slice text,
                       struct cel_done done)
 {
     celery_error err = {0};
-    celery_status status = write_state(self(base), text, &err);
+    celery_status status =
+        cel_file_replace(base->path, self(base)->new_path, text, CEL_FILE_ON_DISK, &err);
 
     cel_done(done, status < 0 ? &err : NULL, 0);
 }

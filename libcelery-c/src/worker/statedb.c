@@ -4,15 +4,12 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "message/task_fields.h"
 #include "worker/identity.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define FORMAT 1
 
@@ -54,39 +51,6 @@ static void write_members(struct cel_buf *out, const char *key, struct cel_agese
     cel_buf_addc(out, ']');
 }
 
-static celery_status write_file(struct cel_statedb *db, struct cel_slice text, bool sync,
-                                celery_error *err)
-{
-    int fd =
-        open(db->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    size_t done = 0;
-
-    if (fd < 0) {
-        return cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", db->new_path);
-    }
-    while (done < text.len) {
-        ssize_t n = write(fd, text.data + done, text.len - done);
-
-        if (n < 0 && errno != EINTR) {
-            break;
-        }
-        done += n > 0 ? (size_t)n : 0;
-    }
-    /* The rename is whole for this machine's processes; the disk is waited for at the end only. */
-    int failed = done < text.len || (sync && fsync(fd) < 0) ? errno : 0;
-    if (close(fd) < 0 && !failed) {
-        failed = errno;
-    }
-    if (!failed && rename(db->new_path, db->path) < 0) {
-        failed = errno;
-    }
-    if (failed) {
-        unlink(db->new_path);
-        return cel_error_sys(err, CELERY_ESYSTEM, failed, "%s", db->path);
-    }
-    return CELERY_OK;
-}
-
 static void save(struct cel_statedb *db, bool sync)
 {
     struct celery_worker *w = db->w;
@@ -100,9 +64,11 @@ static void save(struct cel_statedb *db, bool sync)
     write_members(&out, "revoked", w->revoked.ids);
     write_members(&out, "stamps", w->revoked.stamps);
     cel_buf_adds(&out, "}\n");
-    celery_status status = cel_buf_ok(&out)
-                               ? write_file(db, cel_buf_slice(&out), sync, &err)
-                               : cel_error_set(&err, CELERY_ELIMIT, "too large");
+    celery_status status =
+        cel_buf_ok(&out)
+            ? cel_file_replace(db->path, db->new_path, cel_buf_slice(&out),
+                               sync ? CEL_FILE_ON_DISK : CEL_FILE_WHOLE, &err)
+            : cel_error_set(&err, CELERY_ELIMIT, "too large");
     cel_buf_fini(&out);
     if (status == CELERY_OK) {
         w->revoked.changed = false;
@@ -182,33 +148,6 @@ static celery_status parse(struct celery_worker *w, struct cel_slice text,
     return status;
 }
 
-/* CELERY_NONE: there is no file. */
-static celery_status read_file(const char *path, struct cel_buf *out, celery_error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat info;
-    celery_status status = CELERY_OK;
-    ssize_t n = 1;
-
-    if (fd < 0) {
-        return errno == ENOENT ? CELERY_NONE
-                               : cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", path);
-    }
-    if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
-        status = cel_error_set(err, CELERY_ECONFIG, "it is no file");
-    }
-    while (status == CELERY_OK && n > 0) {
-        status = cel_buf_reserve(out, 65536, err);
-        n = status == CELERY_OK ? read(fd, out->data + out->len, 65536) : 0;
-        out->len += n > 0 ? (size_t)n : 0;
-    }
-    if (status == CELERY_OK && n < 0) {
-        status = cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", path);
-    }
-    close(fd);
-    return status;
-}
-
 /* Whatever was there is kept beside it, maybe it is a Python worker's. */
 static void load(struct cel_statedb *db)
 {
@@ -216,7 +155,7 @@ static void load(struct cel_statedb *db)
     celery_error err = {0};
 
     cel_buf_init(&text, FILE_MAX + 65536);
-    celery_status status = read_file(db->path, &text, &err);
+    celery_status status = cel_file_read(db->path, &text, &err);
     if (status == CELERY_OK) {
         status = parse(db->w, cel_buf_slice(&text), &err);
     }
