@@ -5,18 +5,18 @@ parked after the redelivery budget, its neighbours are not, and everything else 
 
 import json
 import os
-import signal
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'interop'))
 import lib  # noqa: E402
+from restarts import Restarts  # noqa: E402
 
 DEAD = 'celery.celery-c.dead'
 
 
 @unittest.skipUnless(lib.KIND == 'c', 'Python runs it again and again')
-class Budget(lib.Case):
+class Budget(Restarts, lib.Case):
     def setUp(self):
         self.db0.flushdb()
         self.db1.flushdb()
@@ -24,24 +24,6 @@ class Budget(lib.Case):
     def start_one(self, turn, pool, **conf):
         return self.start(pool=pool, concurrency=1 if pool == 'solo' else 3, wait=False,
                           name='%s%d' % (pool, turn), conf=dict(worker_lease_seconds=1, **conf))
-
-    def restart_until(self, done, pool, limit=20, **conf):
-        """As a supervisor would, one after the other.  How many died, and the last one."""
-        for turn in range(limit):
-            w = self.start_one(turn, pool, **conf)
-            try:
-                lib.wait_for('end of the worker or of the work',
-                             lambda: w.process.poll() is not None or done(), 30)
-            except lib.Deadline as exc:
-                raise lib.Deadline('%s\n%s' % (exc, w.output()[-3000:])) from None
-            if w.process.poll() is None:
-                return turn, w
-            self.assertEqual(w.process.returncode, -signal.SIGABRT, w.output()[-3000:])
-            w.kill9()
-        self.fail('it goes on for ever')
-
-    def starts(self, path):
-        return os.path.getsize(path) if os.path.exists(path) else 0
 
     def parked_after(self, pool, budget, **conf):
         path = lib.tmpname('.starts')

@@ -5,20 +5,20 @@ after the redelivery budget, its neighbours are not; a lower limit of the queue,
 comes first.  RabbitMQ of the distribution, or 4 (CELERY_TEST_RABBIT_VERSION=4)."""
 
 import os
-import signal
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'interop'))
 import lib  # noqa: E402
 from kombu import Exchange, Queue  # noqa: E402
+from restarts import Restarts  # noqa: E402
 
 lib.BROKER = 'amqp'
 DEAD = '.celery-c.dead'
 
 
 @unittest.skipUnless(lib.KIND == 'c', 'about our own worker')
-class Quorum(lib.Case):
+class Quorum(Restarts, lib.Case):
     brokers = ('amqp',)
     results = ('redis',)
     count = 0
@@ -49,22 +49,10 @@ class Quorum(lib.Case):
     def send(self, queue, name, *args):
         return self.app.send_task(name, args, queue=self.queues_by_name[queue])
 
-    def restart_until(self, done, queue, pool, limit=9, **conf):
-        """How many workers died, and the one that lives."""
-        for turn in range(limit):
-            w = self.start(pool=pool, concurrency=1 if pool == 'solo' else 3, queues=queue,
-                           name='%s%d' % (queue, turn), wait=False,
-                           conf=dict(self.conf, **conf))
-            lib.wait_for('end of the worker or of the work',
-                         lambda: w.process.poll() is not None or done(), 30 * lib.PATIENCE)
-            if w.process.poll() is None:
-                return turn, w
-            self.assertEqual(w.process.returncode, -signal.SIGABRT, w.output()[-3000:])
-            w.kill9()
-        self.fail('it goes on for ever')
-
-    def starts(self, path):
-        return os.path.getsize(path) if os.path.exists(path) else 0
+    def start_one(self, turn, pool, **conf):
+        queue = self.conf['task_default_queue']
+        return self.start(pool=pool, concurrency=1 if pool == 'solo' else 3, queues=queue,
+                          name='%s%d' % (queue, turn), wait=False, conf=dict(self.conf, **conf))
 
     def parked_after(self, pool, budget, **conf):
         queue, path = self.queue(), lib.tmpname('.starts')
@@ -73,7 +61,7 @@ class Quorum(lib.Case):
 
         def over():
             return self.is_parked(queue) and all(r.ready() for r in beside)
-        deaths, w = self.restart_until(over, queue, pool, **conf)
+        deaths, w = self.restart_until(over, pool, **conf)
         self.assertEqual((self.starts(path), deaths), (budget + 1, budget + 1))
         self.assertEqual(self.messages(queue + DEAD), 1)
         with self.app.connection_for_read() as connection:
@@ -97,7 +85,7 @@ class Quorum(lib.Case):
     def limit_comes_first(self, queue, runs):
         path = lib.tmpname('.starts')
         self.send(queue, 't.abort_late', path)
-        self.restart_until(lambda: self.messages('letters') == 1, queue, 'solo')
+        self.restart_until(lambda: self.messages('letters') == 1, 'solo')
         self.assertEqual(self.starts(path), runs)
         self.assertNotIn(queue + DEAD, self.rabbit.queues())
         with self.app.connection_for_write() as connection:
