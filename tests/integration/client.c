@@ -620,16 +620,11 @@ int main(int argc, char **argv)
         snprintf(url_text, sizeof url_text, "memory://");
         return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
     }
-    if (!redis_server_installed()) {
-        return TEST_SKIPPED;
+    int failed = redis_server_begin(&server, url_text, sizeof url_text);
+    if (failed) {
+        return failed;
     }
-    server = redis_server_start(NULL);
-    if (!server) {
-        fprintf(stderr, "redis-server does not start\n");
-        return 1;
-    }
-    snprintf(url_text, sizeof url_text, "%s", redis_server_url(server));
-    int failed = cmocka_run_group_tests_name("redis", tests, NULL, NULL);
+    failed = cmocka_run_group_tests_name("redis", tests, NULL, NULL);
     failed += cmocka_run_group_tests_name("redis alone", redis_tests, NULL, NULL);
     server = redis_server_stop(server);
     return failed;

@@ -239,6 +239,21 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
     return remove(path);
 }
 
+int redis_server_begin(struct redis_server **ret_server, char *url, size_t size)
+{
+    *ret_server = NULL;
+    if (!redis_server_installed()) {
+        return TEST_SKIPPED;
+    }
+    *ret_server = redis_server_start(NULL);
+    if (!*ret_server) {
+        fprintf(stderr, "redis-server does not start\n");
+        return 1;
+    }
+    snprintf(url, size, "%s", redis_server_url(*ret_server));
+    return 0;
+}
+
 struct redis_server *redis_server_stop(struct redis_server *s)
 {
     if (!s) {

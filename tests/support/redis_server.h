@@ -4,6 +4,7 @@
 #define SUPPORT_REDIS_SERVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #define TEST_SKIPPED 77
@@ -22,6 +23,12 @@ bool redis_server_installed(void);
 
 /* Waits until it answers.  NULL when it does not; options may be NULL. */
 struct redis_server *redis_server_start(const struct redis_server_options *options);
+
+/*
+ * The same for a whole test program: 0, with its URL in url, or what main() is to return: that
+ * it is skipped, or that it failed, which is said.
+ */
+int redis_server_begin(struct redis_server **ret_server, char *url, size_t size);
 
 /* Kills it, whatever its state, and removes its folder.  Returns NULL. */
 struct redis_server *redis_server_stop(struct redis_server *server);
