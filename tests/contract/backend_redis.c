@@ -70,6 +70,14 @@ static void on_reply(void *ctx, const struct cel_resp *reply, const celery_error
     snprintf(f->text, sizeof f->text, "%.*s", (int)text.len, text.data ? text.data : "");
 }
 
+static void on_part(void *ctx, const celery_error *err, enum cel_chord_answer answer,
+                    const struct cel_chord_parts *parts)
+{
+    struct fixture *f = ctx;
+    f->answers++;
+    f->errors += err != NULL;
+}
+
 static void command(struct fixture *f, const char *text)
 {
     int before = f->replies;
@@ -180,6 +188,78 @@ static void test_prefix_and_expiry_follow_the_settings(void **state)
     assert_int_equal(f->number, -1);
 }
 
+static void expect_ttl(struct fixture *f, const char *key, int64_t seconds)
+{
+    char text[80];
+    snprintf(text, sizeof text, "TTL %s", key);
+    command(f, text);
+    if (f->number > seconds || f->number < (seconds > 5 ? seconds - 5 : seconds)) {
+        fail_msg("%s: %lld", key, (long long)f->number);
+    }
+}
+
+static void test_failures_and_chords_have_lifetimes_of_their_own(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_group_note note = {.group_id = CEL_SLICE("g"), .number = 9};
+    struct cel_chord_part part = {.group_id = CEL_SLICE("g"),
+                                  .task_id = CEL_SLICE("a"),
+                                  .state = CEL_SLICE("SUCCESS"),
+                                  .result_json = CEL_SLICE("1"),
+                                  .claim_seconds = 5,
+                                  .token = CEL_SLICE("t"),
+                                  .fresh = true};
+    set(f, "result_expires", "100");
+    set(f, "result_failure_expires", "300");
+    set(f, "result_chord_expires", "50");
+    start(f);
+    store(f, "a", "SUCCESS"); /* one batch, two lifetimes */
+    store(f, "b", "FAILURE");
+    store(f, "c", "FAILURE");
+    store(f, "d", "RETRY");
+    store(f, "e", "FAILURE");
+    note.kind = CEL_NOTE_CHORD_SIZE;
+    f->b->ops->note(f->b, &note, (struct cel_done){on_done, f});
+    note.kind = CEL_NOTE_SAVE_GROUP;
+    note.json = CEL_SLICE("[[\"g\", null], []]");
+    f->b->ops->note(f->b, &note, (struct cel_done){on_done, f});
+    note.group_id = CEL_SLICE("h");
+    note.of_chord = true;
+    f->b->ops->note(f->b, &note, (struct cel_done){on_done, f});
+    run_until(f, &f->answers, 8);
+    assert_int_equal(f->errors, 0);
+    expect_ttl(f, "celery-task-meta-a", 100);
+    expect_ttl(f, "celery-task-meta-b", 300);
+    expect_ttl(f, "celery-task-meta-c", 300);
+    expect_ttl(f, "celery-task-meta-d", 100);
+    expect_ttl(f, "celery-task-meta-e", 300);
+    expect_ttl(f, "celery-taskset-meta-g.s", 50);
+    expect_ttl(f, "celery-taskset-meta-g", 100);
+    expect_ttl(f, "celery-taskset-meta-h", 50);
+    command(f, "EXPIRE celery-taskset-meta-g 20");
+    f->b->ops->add_chord_part(f->b, &part, (struct cel_chord_done){on_part, f});
+    run_until(f, &f->answers, 9);
+    expect_ttl(f, "celery-taskset-meta-g.j", 50);
+    expect_ttl(f, "celery-taskset-meta-g",
+               100); /* users read it: never less than a result */
+}
+
+static void test_chords_and_failures_may_stay_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct cel_group_note note = {.group_id = CEL_SLICE("g"), .number = 2};
+    set(f, "result_failure_expires", "0");
+    set(f, "result_chord_expires", "0");
+    start(f);
+    store(f, "a", "SUCCESS");
+    store(f, "b", "FAILURE");
+    f->b->ops->note(f->b, &note, (struct cel_done){on_done, f});
+    run_until(f, &f->answers, 3);
+    expect_ttl(f, "celery-task-meta-a", 86400);
+    expect_ttl(f, "celery-task-meta-b", -1);
+    expect_ttl(f, "celery-taskset-meta-g.s", -1);
+}
+
 static void test_a_wrong_key_does_not_harm_the_others(void **state)
 {
     struct fixture *f = *state;
@@ -288,6 +368,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_SERVER(test_key_and_document_are_celerys),
         WITH_SERVER(test_prefix_and_expiry_follow_the_settings),
+        WITH_SERVER(test_failures_and_chords_have_lifetimes_of_their_own),
+        WITH_SERVER(test_chords_and_failures_may_stay_for_ever),
         WITH_SERVER(test_a_wrong_key_does_not_harm_the_others),
         WITH_SERVER(test_out_of_memory_may_be_tried_again),
         WITH_SERVER(test_a_replica_is_left),

@@ -18,8 +18,8 @@ static void walk(struct cel_arena *a, const struct cel_node *n)
     struct cel_buf out = {0};
     cel_repr(&out, n, 100);
     require(out.len <= 100);
-    cel_saferepr(&out, n, 64, true);
-    cel_saferepr(&out, n, 0, false);
+    cel_saferepr(&out, n, 64, 0, true);
+    cel_saferepr(&out, n, 0, -1, false);
     cel_buf_fini(&out);
     cel_json_check_types(n, NULL);
     struct cel_slice bytes;

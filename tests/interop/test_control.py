@@ -583,12 +583,6 @@ def listed_differences():
                     re.escape(field).replace(r'\*', '[^.]+') + r'\Z'), why
 
 
-# Settings of Celery 5.7 that a C worker refuses as unknown: formats of times in its log, how
-# Python starts its children, how deep it shows arguments, and life times of some results.
-NOT_HERE = {'worker_log_datefmt', 'worker_task_log_datefmt', 'worker_pool_start_method',
-            'task_repr_maxlevels', 'result_chord_expires', 'result_failure_expires'}
-
-
 class Beside(lib.Case):
     """A C worker and a Python worker in the same situation: their replies field by field."""
 
@@ -712,7 +706,7 @@ class Beside(lib.Case):
         defaults = self.both('conf', with_defaults=True)
         missing = {k for k in defaults['python'] if k.startswith(('task_', 'worker_', 'result_'))
                    } - set(defaults['c'])
-        self.assertEqual(missing - NOT_HERE, set())
+        self.assertEqual(missing, set())
 
     # What each command is asked with; those that change something are put back below.
     ARGUMENTS = {

@@ -51,7 +51,7 @@ static void make(struct cel_buf *out)
         out,
         "# Settings\n\n"
         "Made from `libcelery-c/src/config/settings.c` by `tests/lint/settings_doc.c`; a test\n"
-        "keeps it current. Names, old names and defaults are those of Celery 5.6\n"
+        "keeps it current. Names, old names and defaults are those of Celery 5.7\n"
         "(`celery/app/defaults.py`); the last ones, from `worker_redelivery_budget` on, are\n"
         "this library's own. A setting without an old name of its own is also known by its\n"
         "name in capitals (`BROKER_URL`), and every one as `CELERY_<NAME>` in the environment.\n"

@@ -176,6 +176,13 @@ bool cel_task_option(const celery_app *app, enum cel_tristate own, const char *s
     return own == CEL_UNSET ? cel_config_bool(app->config, setting) : own == CEL_YES;
 }
 
+int cel_repr_levels(const struct cel_config *config)
+{
+    int levels = config ? (int)cel_config_int(config, "task_repr_maxlevels", 0) : 3;
+
+    return levels > 0 ? levels : -1;
+}
+
 /* ---- the end of the writing phase ---- */
 
 bool cel_builtin_is(const char *name)

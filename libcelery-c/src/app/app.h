@@ -111,6 +111,9 @@ celery_status cel_task_def_set(struct cel_task_def *def, const char *option,
  */
 bool cel_rate_parse(const char *text, double *ret);
 
+/* task_repr_maxlevels as cel_saferepr() takes it; config may be NULL. */
+int cel_repr_levels(const struct cel_config *config);
+
 /* The option where the task says so, otherwise the setting. */
 bool cel_task_option(const celery_app *app, enum cel_tristate own, const char *setting);
 

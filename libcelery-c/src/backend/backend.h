@@ -17,6 +17,8 @@ enum cel_backend_flags {
         1 << 3, /* its client library blocks: runs on a thread of its own */
     /* Results go to the queue of whoever sent the task: it must be there before. */
     CEL_BACKEND_REPLIES = 1 << 4,
+    /* supports_failure_expires: FAILURE lives for result_failure_expires */
+    CEL_BACKEND_FAILURE_EXPIRES = 1 << 5,
 };
 
 /* What is noted about a group before its tasks are published. */
@@ -27,6 +29,7 @@ struct cel_group_note {
         CEL_NOTE_CHORD_GROW,
         CEL_NOTE_SAVE_GROUP, /* save_group(): json is the result tuple [[id, parent], [...]] */
     } kind;
+    bool of_chord; /* SAVE_GROUP: kept by apply_chord(), for result_chord_expires */
     struct cel_slice group_id;
     int64_t number;
     struct cel_slice json;

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
+#include <math.h>
 #include <stdio.h>
 
 #define KEY_PREFIX   "celery-task-meta-"
@@ -54,6 +55,27 @@ static char *option_text(const struct cel_node *options, const char *name)
     return text.len > 0 ? cel_strndup(text.data, text.len) : NULL;
 }
 
+static void put_ttl(char text[24], double seconds)
+{
+    snprintf(text, 24, "%lld", seconds < 1e15 ? (long long)seconds : 0LL);
+}
+
+/*
+ * RedisBackend.__init__, BaseKeyValueStoreBackend.chord_expires and _chord_result_expires (5.7):
+ * what is unset lives as long as a result.
+ */
+static void read_ttls(struct cel_redis_backend *b, const struct cel_config *c)
+{
+    double all = c ? cel_config_double(c, "result_expires", 0) : 86400;
+    double failure = c ? cel_config_double(c, "result_failure_expires", all) : all;
+    double chord = c ? cel_config_double(c, "result_chord_expires", all) : all;
+
+    put_ttl(b->ttl, all);
+    put_ttl(b->failure_ttl, failure);
+    put_ttl(b->chord_ttl, chord);
+    put_ttl(b->group_ttl, all < 1 || chord < 1 ? 0 : fmax(all, chord));
+}
+
 /* Celery waits 120 s for the socket; unless that was asked for, ours is the shorter one. */
 static void read_settings(struct cel_redis_backend *b, const struct cel_config *c,
                           const struct cel_node *options)
@@ -67,15 +89,13 @@ static void read_settings(struct cel_redis_backend *b, const struct cel_config *
         option_text(cel_node_get(options, CEL_SLICE("sentinel_kwargs")), "password");
     b->chord_ordered =
         cel_node_bool(cel_node_get(options, CEL_SLICE("result_chord_ordered")), true);
-    double expires = 86400;
     if (c) {
         o->command_timeout = explicit_seconds(c, "redis_socket_timeout");
         o->connect_timeout = explicit_seconds(c, "redis_socket_connect_timeout");
         o->health_check_interval =
             explicit_seconds(c, "redis_backend_health_check_interval");
-        expires = cel_config_double(c, "result_expires", 0);
     }
-    snprintf(b->ttl, sizeof b->ttl, "%lld", expires < 1e15 ? (long long)expires : 0LL);
+    read_ttls(b, c);
 }
 
 static celery_status redis_init(struct cel_backend *base, struct cel_url *const *urls,
@@ -255,7 +275,8 @@ static const char *const schemes[] = {"redis", "rediss", "redis+socket", "sentin
 const struct cel_backend_ops cel_backend_redis = {
     .name = "redis",
     .schemes = schemes,
-    .flags = CEL_BACKEND_PUSHES | CEL_BACKEND_SHARED | CEL_BACKEND_COUNTS,
+    .flags = CEL_BACKEND_PUSHES | CEL_BACKEND_SHARED | CEL_BACKEND_COUNTS |
+             CEL_BACKEND_FAILURE_EXPIRES,
     .size = sizeof(struct cel_redis_backend),
     .init = redis_init,
     .fini = redis_fini,

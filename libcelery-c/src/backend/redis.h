@@ -13,6 +13,7 @@ enum cel_redis_backend_state { CEL_RB_CLOSED, CEL_RB_CONNECTING, CEL_RB_OPEN };
 struct cel_redis_entry {
     size_t key_at, key_len;
     size_t doc_at, doc_len;
+    const char *ttl;
     struct cel_done done;
 };
 
@@ -32,7 +33,11 @@ struct cel_redis_backend {
     size_t prefix_len;
     char *group_prefix; /* the same with "celery-taskset-meta-" */
     bool chord_ordered; /* result_chord_ordered: parts by their index */
-    char ttl[24];       /* seconds as text; "0": for ever */
+    /* Seconds as text, "0" for ever: of results, of failed ones, of chords while they are counted. */
+    char ttl[24];
+    char failure_ttl[24];
+    char chord_ttl[24];
+    char group_ttl[24]; /* a chord's saved group, which users read too: the longer one */
 
     enum cel_redis_backend_state state;
     struct cel_done connected;

@@ -104,7 +104,7 @@ void cel_redis_add_chord_part(struct cel_backend *base, const struct cel_chord_p
             ? cel_redis_errand_new(b, CEL_SLICE_NULL, (struct cel_done){0})
             : NULL;
     struct cel_buf value = {0};
-    struct cel_slice words[14];
+    struct cel_slice words[15];
     char score[24] = "+inf";
     char claim[16];
     celery_error err = {0};
@@ -121,12 +121,13 @@ void cel_redis_add_chord_part(struct cel_backend *base, const struct cel_chord_p
         words[7] = cel_buf_slice(&value);
         words[8] = b->chord_ordered ? CEL_SLICE("1") : CEL_SLICE("0");
         words[9] = cel_slice_of(score);
-        words[10] = cel_slice_of(b->ttl);
+        words[10] = cel_slice_of(b->chord_ttl);
         words[11] = cel_slice_of(claim);
         words[12] = part->token;
         words[13] = part->fresh ? CEL_SLICE("1") : CEL_SLICE("0");
+        words[14] = cel_slice_of(b->group_ttl);
         status =
-            cel_redis_eval(b->redis, &cel_redis_part_script, on_part, e, 6, 14, words);
+            cel_redis_eval(b->redis, &cel_redis_part_script, on_part, e, 6, 15, words);
     } else if (status == CELERY_OK) {
         status = CELERY_ENOMEM;
     }

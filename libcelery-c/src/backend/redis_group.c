@@ -72,9 +72,10 @@ static void save_group(struct cel_redis_backend *b, const struct cel_group_note 
     if (status < 0) {
         cel_redis_refuse(NULL, &(struct cel_redis_errand){.done = done}, status);
     } else {
+        const char *ttl = note->of_chord ? b->chord_ttl : b->ttl;
         const struct cel_slice args[] = {cel_buf_slice(&doc), CEL_SLICE("EX"),
-                                         cel_slice_of(b->ttl)};
-        bool forever = strcmp(b->ttl, "0") == 0;
+                                         cel_slice_of(ttl)};
+        bool forever = strcmp(ttl, "0") == 0;
         command(b, "SET", note->group_id, group_keys, args, forever ? 1 : 3,
                 cel_redis_on_number, done);
     }
@@ -87,8 +88,8 @@ void cel_redis_note(struct cel_backend *base, const struct cel_group_note *note,
     struct cel_redis_backend *b = (struct cel_redis_backend *)base;
     char number[24];
     snprintf(number, sizeof number, "%lld", (long long)note->number);
-    const struct cel_slice args[] = {cel_slice_of(number), cel_slice_of(b->ttl)};
-    const struct cel_slice grow[] = {note->json, cel_slice_of(b->ttl)};
+    const struct cel_slice args[] = {cel_slice_of(number), cel_slice_of(b->chord_ttl)};
+    const struct cel_slice grow[] = {note->json, cel_slice_of(b->chord_ttl)};
     switch (note->kind) {
     case CEL_NOTE_CHORD_SIZE:
         cel_redis_ask(b, note->group_id, &cel_redis_size_script, size_keys, 2, args, 2,

@@ -111,7 +111,10 @@ void cel_redis_store(struct cel_backend *base, const struct cel_task_meta *meta,
         cel_done(done, &err, 0);
         return;
     }
-    *entry = (struct cel_redis_entry){start, key_len, start + key_len, doc_len, done};
+    /* RedisBackend._set_with_state() */
+    const char *ttl = cel_slice_is(meta->status, "FAILURE") ? b->failure_ttl : b->ttl;
+    *entry =
+        (struct cel_redis_entry){start, key_len, start + key_len, doc_len, ttl, done};
     cel_source_schedule(b->hook);
 }
 
@@ -165,7 +168,7 @@ static void on_stored(void *ctx, const struct cel_resp *reply, const celery_erro
     }
 }
 
-/* Sends n entries from the first; on failure they are answered. */
+/* Sends n entries of one lifetime from the first; on failure they are answered. */
 static void send_chunk(struct cel_redis_backend *b, size_t first, size_t n)
 {
     struct cel_redis_batch *batch = &b->batch;
@@ -177,7 +180,7 @@ static void send_chunk(struct cel_redis_backend *b, size_t first, size_t n)
         const char *bytes = batch->bytes.data;
         f->b = b;
         f->n = n;
-        words[n] = cel_slice_of(b->ttl);
+        words[n] = cel_slice_of(batch->entries[first].ttl);
         for (size_t i = 0; i < n; i++) {
             const struct cel_redis_entry *e = &batch->entries[first + i];
             words[i] = cel_slice(bytes + e->key_at, e->key_len);
@@ -213,11 +216,13 @@ void cel_redis_store_flush(void *ctx)
         return;
     }
     while (first < b->batch.count) {
+        const struct cel_redis_entry *e = b->batch.entries + first;
+        size_t left = b->batch.count - first;
         size_t n = 0;
         size_t bytes = 0;
-        while (first + n < b->batch.count && n < BATCH_RESULTS && bytes < BATCH_BYTES) {
-            bytes += b->batch.entries[first + n].doc_len;
-            n++;
+        while (n < left && n < BATCH_RESULTS && bytes < BATCH_BYTES &&
+               strcmp(e[n].ttl, e->ttl) == 0) {
+            bytes += e[n++].doc_len;
         }
         send_chunk(b, first, n);
         first += n;

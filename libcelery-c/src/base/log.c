@@ -78,6 +78,13 @@ void cel_log_text(celery_log_level level, struct cel_slice text)
     pthread_mutex_unlock(&own_lock);
 }
 
+void cel_log_task_text(celery_log_level level, struct cel_slice text)
+{
+    cel_log_sink_of_task(true);
+    cel_log_text(level, text);
+    cel_log_sink_of_task(false);
+}
+
 void cel_logv(celery_log_level level, const char *fmt, va_list args)
 {
     if (!cel_log_on(level)) {

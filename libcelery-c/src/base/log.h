@@ -47,6 +47,15 @@ void cel_log_about(struct cel_slice task, struct cel_slice id);
  */
 void cel_log_set_json(bool on);
 
+/*
+ * strftime() formats of the time of lines, and of those that tasks write; NULL or "": Celery's
+ * "2026-11-22 13:02:13,615".  Local time, at most 127 bytes of text.  Borrowed for ever.
+ */
+void cel_log_set_dates(const char *all, const char *of_tasks);
+
+/* cel_log_text() of what a task's own logger writes (celery.task): dates as tasks have them. */
+void cel_log_task_text(celery_log_level level, struct cel_slice text);
+
 /* 1: colours by level as Celery has them, 0: none, -1: when the sink is a terminal. */
 void cel_log_set_color(int mode);
 

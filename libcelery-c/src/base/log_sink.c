@@ -20,6 +20,8 @@ static _Thread_local const char *spoken_for;
 static _Thread_local int spoken_pid;
 static _Thread_local struct cel_slice about_task;
 static _Thread_local struct cel_slice about_id;
+static _Thread_local bool of_task;
+static const char *dates[2]; /* of all lines, of those of tasks */
 static bool as_json;
 static int color_mode = -1;
 static atomic_int sink_fd = STDERR_FILENO;
@@ -51,6 +53,17 @@ void cel_log_about(struct cel_slice task, struct cel_slice id)
 void cel_log_set_json(bool on)
 {
     as_json = on;
+}
+
+void cel_log_set_dates(const char *all, const char *of_tasks)
+{
+    dates[0] = all && *all ? all : NULL;
+    dates[1] = of_tasks && *of_tasks ? of_tasks : NULL;
+}
+
+void cel_log_sink_of_task(bool on)
+{
+    of_task = on;
 }
 
 void cel_log_set_color(int mode)
@@ -141,23 +154,45 @@ static const char *color_of(celery_log_level level)
     }
 }
 
-/* "2026-11-22 13:02:13,615", local time; the part up to the second is kept for a second. */
-static void add_time(struct cel_buf *out)
+/* Local time, kept for a second. */
+static const char *date_text(time_t second, const char *format)
 {
-    static _Thread_local time_t made_for = -1;
-    static _Thread_local char text[32];
-    int64_t now = cel_clock_wall_us();
-    time_t second = (time_t)(now / 1000000);
-    if (second != made_for) {
+    static _Thread_local struct {
+        time_t second;
+        const char *format;
+        char text[128];
+    } made = {.second = -1};
+
+    if (second != made.second || format != made.format) {
         struct tm parts;
         localtime_r(&second, &parts);
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
-        made_for = second;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* it is the user's */
+        if (strftime(made.text, sizeof made.text, format, &parts) == 0) {
+            made.text[0] = '\0';
+        }
+#pragma GCC diagnostic pop
+        made.second = second;
+        made.format = format;
+    }
+    return made.text;
+}
+
+/* "2026-11-22 13:02:13,615", or as logging.Formatter.formatTime() has a datefmt. */
+static void add_time(struct cel_buf *out)
+{
+    static const char usual[] = "%Y-%m-%d %H:%M:%S";
+    int64_t now = cel_clock_wall_us();
+    time_t second = (time_t)(now / 1000000);
+
+    if (dates[of_task]) {
+        cel_buf_adds(out, date_text(second, dates[of_task]));
+        return;
     }
     int ms = (int)(now / 1000 % 1000);
     char fraction[4] = {',', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10),
                         (char)('0' + ms % 10)};
-    cel_buf_adds(out, text);
+    cel_buf_adds(out, date_text(second, usual));
     cel_buf_add(out, fraction, sizeof fraction);
 }
 

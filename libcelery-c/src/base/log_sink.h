@@ -8,4 +8,7 @@
 /* One write(2) for a line with everything around it. */
 void cel_log_sink_write(celery_log_level level, struct cel_slice text);
 
+/* Lines of this thread are a task's own until false. */
+void cel_log_sink_of_task(bool on);
+
 #endif

@@ -22,7 +22,8 @@ static celery_status read_plan(celery_beat *b, const struct cel_node *doc,
                                struct cel_plan *ret, celery_error *err)
 {
     int64_t now = cel_clock_wall_us();
-    celery_status status = cel_plan_read(ret, doc, now, err);
+    celery_status status =
+        cel_plan_read(ret, doc, cel_repr_levels(b->app->config), now, err);
 
     if (status == CELERY_OK) {
         status = cel_plan_add_defaults(ret, b->app->config, now, err);

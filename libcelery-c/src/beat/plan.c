@@ -46,10 +46,10 @@ static celery_status to_json(struct cel_buf *out, const struct cel_node *n,
 
 /* Upstream's beat gives a list, not a tuple, and so it is shown (_evaluate_entry_args()). */
 static celery_status set_argsrepr(struct cel_entry *e, const struct cel_node *args,
-                                  struct cel_buf *text, celery_error *err)
+                                  int levels, struct cel_buf *text, celery_error *err)
 {
     struct cel_buf repr = {0};
-    celery_status status = cel_saferepr(&repr, args, REPR_MAX, false);
+    celery_status status = cel_saferepr(&repr, args, REPR_MAX, levels, false);
 
     cel_buf_clear(text);
     if (status < 0 || cel_json_write_string(text, cel_buf_slice(&repr)) < 0 ||
@@ -63,7 +63,7 @@ static celery_status set_argsrepr(struct cel_entry *e, const struct cel_node *ar
 }
 
 static celery_status set_arguments(struct cel_entry *e, const struct cel_node *doc,
-                                   struct cel_buf *text, celery_error *err)
+                                   int levels, struct cel_buf *text, celery_error *err)
 {
     const struct cel_node *args = cel_node_get(doc, CEL_SLICE("args"));
     const struct cel_node *kwargs = cel_node_get(doc, CEL_SLICE("kwargs"));
@@ -75,7 +75,7 @@ static celery_status set_arguments(struct cel_entry *e, const struct cel_node *d
         return cel_error_set(err, CELERY_ECONFIG,
                              "args is a list, kwargs is a map of names");
     }
-    status = set_argsrepr(e, cel_node_is_null(args) ? &none : args, text, err);
+    status = set_argsrepr(e, cel_node_is_null(args) ? &none : args, levels, text, err);
     if (status == CELERY_OK && !cel_node_is_null(args)) {
         status = to_json(text, args, err);
         if (status == CELERY_OK) {
@@ -172,7 +172,7 @@ static celery_status check_keys(const struct cel_node *doc, celery_error *err)
 }
 
 static celery_status read_entry(struct cel_entry *e, const struct cel_node *doc,
-                                celery_error *err)
+                                int levels, celery_error *err)
 {
     struct cel_slice task = cel_node_text(cel_node_get(doc, CEL_SLICE("task")));
     struct cel_buf text = {0};
@@ -199,7 +199,7 @@ static celery_status read_entry(struct cel_entry *e, const struct cel_node *doc,
     if (!e->sig) {
         return cel_error_nomem(err);
     }
-    status = set_arguments(e, doc, &text, err);
+    status = set_arguments(e, doc, levels, &text, err);
     if (status == CELERY_OK) {
         status = set_options(e, cel_node_get(doc, CEL_SLICE("options")), &text, err);
     }
@@ -219,7 +219,8 @@ static celery_status add_entry(struct cel_plan *plan, struct cel_slice name,
     }
     e->last_run_at = now;
     e->name = cel_strndup(name.data, name.len);
-    celery_status status = e->name ? read_entry(e, doc, err) : cel_error_nomem(err);
+    celery_status status =
+        e->name ? read_entry(e, doc, plan->repr_levels, err) : cel_error_nomem(err);
 
     if (status == CELERY_OK && cel_map_set(&plan->by_name, name, e, NULL) < 0) {
         status = cel_error_nomem(err);
@@ -234,12 +235,12 @@ static celery_status add_entry(struct cel_plan *plan, struct cel_slice name,
 }
 
 celery_status cel_plan_read(struct cel_plan *plan, const struct cel_node *doc,
-                            int64_t now, celery_error *err)
+                            int repr_levels, int64_t now, celery_error *err)
 {
     size_t size = doc && doc->kind == CELERY_KIND_OBJECT ? doc->size : 0;
     celery_status status = CELERY_OK;
 
-    *plan = (struct cel_plan){0};
+    *plan = (struct cel_plan){.repr_levels = repr_levels};
     if (!cel_node_is_null(doc) && doc->kind != CELERY_KIND_OBJECT) {
         return cel_error_set(err, CELERY_ECONFIG,
                              "beat_schedule is a map of names to entries");

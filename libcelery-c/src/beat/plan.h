@@ -42,6 +42,7 @@ struct cel_plan {
     size_t n;
     struct cel_map by_name;
     struct cel_heap heap;
+    int repr_levels;
 };
 
 enum { CEL_PLAN_MAX = 100000 };
@@ -49,9 +50,10 @@ enum { CEL_PLAN_MAX = 100000 };
 /*
  * Reads {"name": {"task": ..., "schedule": ..., "args": [], "kwargs": {}, "options": {}}}; every
  * entry has run at now.  CELERY_ECONFIG with the entry's name and what is wrong with it.
+ * repr_levels: of argsrepr, as cel_saferepr() takes it.
  */
 celery_status cel_plan_read(struct cel_plan *plan, const struct cel_node *doc,
-                            int64_t now, celery_error *err);
+                            int repr_levels, int64_t now, celery_error *err);
 
 /*
  * Scheduler.install_default_entries(): celery.backend_cleanup at 4 o'clock, if results expire and

@@ -24,6 +24,7 @@ static const struct cel_ctx_conf *conf(const struct cel_sending *s)
         c->sent_event = cel_config_bool(config, "task_send_sent_event");
         c->time_limit = cel_config_double(config, "task_time_limit", -1);
         c->soft_time_limit = cel_config_double(config, "task_soft_time_limit", -1);
+        c->repr_levels = cel_repr_levels(config);
     }
     return c;
 }
@@ -275,7 +276,8 @@ static void set_argsrepr(struct cel_sending *s)
         s->call->args->size == 0) {
         return;
     }
-    if (cel_saferepr(&out, s->call->args, 1024, false) == CELERY_OK) {
+    if (cel_saferepr(&out, s->call->args, 1024, s->send.repr_levels, false) ==
+        CELERY_OK) {
         char *copy = cel_arena_strndup(&s->x->scratch, out.data, out.len);
         s->send.call.argsrepr = cel_slice(copy, copy ? out.len : 0);
     }
@@ -352,6 +354,7 @@ static void fill(struct cel_sending *s, struct cel_slice id)
     const char *compression = conf(s)->compression;
     struct cel_slice reply_to = cel_sending_text(s, "reply_to");
 
+    s->send.repr_levels = conf(s)->repr_levels;
     set_call(s, id);
     set_route(s);
     s->send.headers = cel_sending_option(s, "headers");

@@ -101,6 +101,7 @@ struct cel_ctx_conf {
     bool inherit_priority;
     bool sent_event; /* task_send_sent_event */
     double time_limit, soft_time_limit;
+    int repr_levels;
 };
 
 /* One call from outside; status keeps the first failure, and everything stops with it. */

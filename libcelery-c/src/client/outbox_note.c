@@ -65,6 +65,7 @@ static bool to_note(const struct cel_effect *e, struct cel_group_note *ret)
         return true;
     case CEL_EFFECT_SAVE_GROUP:
         ret->kind = CEL_NOTE_SAVE_GROUP;
+        ret->of_chord = true;
         return true;
     default:
         return false;

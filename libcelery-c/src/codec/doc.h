@@ -110,12 +110,13 @@ celery_status cel_repr(struct cel_buf *out, const struct cel_node *n, size_t max
 celery_status cel_repr_string(struct cel_buf *out, struct cel_slice wtf8);
 
 /*
- * saferepr(): about max characters (0: no limit), 3 levels, as argsrepr and log lines have
- * it; like upstream it passes max by what closes brackets and quotes.  tuple: an outermost
- * array is written with round brackets.
+ * saferepr(): about max characters (0: no limit), as argsrepr and log lines have it; like
+ * upstream it passes max by what closes brackets and quotes.  levels: how deep containers are
+ * shown; 0: 3 as everywhere but in argsrepr, under 0: all.  tuple: an outermost array is
+ * written with round brackets.
  */
 celery_status cel_saferepr(struct cel_buf *out, const struct cel_node *n, size_t max,
-                           bool tuple);
+                           int levels, bool tuple);
 
 /* ---- kombu's typed values (kombu >= 5.3 utils/json.py) ---- */
 

@@ -7,13 +7,14 @@
 
 #include "base/utf8.h"
 
-enum { LEVELS = 3 };
+enum { LEVELS = 3 }; /* maxlevels, unless another is asked for */
 
 struct writer {
     struct cel_buf *out;
     int64_t left; /* characters; compared before each token as upstream does */
     bool limited;
     int level;
+    int levels; /* under 0: no limit */
 };
 
 struct brackets {
@@ -174,7 +175,7 @@ static struct brackets brackets_of(const struct cel_node *n, bool tuple)
 static bool add_container(struct writer *w, const struct cel_node *n, bool tuple)
 {
     struct brackets b = brackets_of(n, tuple);
-    if (w->level >= LEVELS) {
+    if (w->levels >= 0 && w->level >= w->levels) {
         char text[8] = "[...]";
         text[0] = b.open[0];
         text[4] = b.close[0];
@@ -217,10 +218,13 @@ static bool add_node(struct writer *w, const struct cel_node *n, bool tuple)
 }
 
 celery_status cel_saferepr(struct cel_buf *out, const struct cel_node *n, size_t max,
-                           bool tuple)
+                           int levels, bool tuple)
 {
     static const struct cel_node none = {.kind = CELERY_KIND_NULL};
-    struct writer w = {.out = out, .left = (int64_t)max, .limited = max != 0};
+    struct writer w = {.out = out,
+                       .left = (int64_t)max,
+                       .limited = max != 0,
+                       .levels = levels ? levels : LEVELS};
     add_node(&w, n ? n : &none, tuple);
     if (cel_buf_ok(out)) {
         return CELERY_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every setting.  Names, old names and defaults are those of Celery 5.6
+ * Every setting.  Names, old names and defaults are those of Celery 5.7
  * (celery/app/defaults.py NAMESPACES); the last ones are this library's own.
  */
 #include "config/config.h"
@@ -135,6 +135,13 @@ const struct cel_setting cel_settings[] = {
      0, "direct|topic|fanout|headers", "Type of that exchange; of no effect."},
     {"result_expires", "CELERY_TASK_RESULT_EXPIRES", CEL_SETTING_DOUBLE, "86400", 0,
      10000000000, NULL, "Seconds until a stored result is removed; 0 or none: never."},
+    {"result_failure_expires", "CELERY_RESULT_FAILURE_EXPIRES", CEL_SETTING_DOUBLE, NULL,
+     0, 10000000000, NULL,
+     "The same for results of failed tasks (redis); unset: result_expires, 0: never."},
+    {"result_chord_expires", "CELERY_RESULT_CHORD_EXPIRES", CEL_SETTING_DOUBLE, NULL, 0,
+     10000000000, NULL,
+     "The same for what is kept of a chord until its body is sent (redis); unset: "
+     "result_expires, 0: never."},
     {"result_persistent", "CELERY_RESULT_PERSISTENT", CEL_SETTING_BOOL, NULL, 0, 0, NULL,
      "Messages of rpc:// results are persistent."},
     {"result_extended", "CELERY_RESULT_EXTENDED", CEL_SETTING_BOOL, "false", 0, 0, NULL,
@@ -246,6 +253,8 @@ const struct cel_setting cel_settings[] = {
     {"task_reject_on_worker_lost", "CELERY_REJECT_ON_WORKER_LOST", CEL_SETTING_BOOL, NULL,
      0, 0, NULL,
      "With acks_late: put the message back when the process of its task died."},
+    {"task_repr_maxlevels", "CELERY_REPR_MAXLEVELS", CEL_SETTING_INT, "3", 0, 1000000,
+     NULL, "Nested levels of arguments that argsrepr and kwargsrepr show; 0: all."},
     {"task_remote_tracebacks", "CELERY_REMOTE_TRACEBACKS", CEL_SETTING_BOOL, "false", 0,
      0, NULL, "Python shows the worker's traceback; of no effect in C."},
     {"task_routes", "CELERY_ROUTES", CEL_SETTING_JSON, NULL, 0, 0, NULL,
@@ -309,6 +318,8 @@ const struct cel_setting cel_settings[] = {
      0, 0, NULL, "Python only; of no effect in C."},
     {"worker_log_color", "CELERYD_LOG_COLOR", CEL_SETTING_BOOL, NULL, 0, 0, NULL,
      "Colours in the log; unset: when it is a terminal."},
+    {"worker_log_datefmt", "CELERYD_LOG_DATEFMT", CEL_SETTING_TEXT, NULL, 0, 0, NULL,
+     "strftime() format of the times of log lines; unset: with milliseconds."},
     {"worker_log_format", "CELERYD_LOG_FORMAT", CEL_SETTING_TEXT,
      "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s", 0, 0, NULL,
      "Format of log lines."},
@@ -320,6 +331,10 @@ const struct cel_setting cel_settings[] = {
      0, 1000000000000, NULL, "Tasks after which a process is replaced."},
     {"worker_pool", "CELERYD_POOL", CEL_SETTING_TEXT, "prefork", 0, 0,
      "prefork|processes=prefork|threads|solo", "How tasks run."},
+    {"worker_pool_start_method", "CELERYD_POOL_START_METHOD", CEL_SETTING_TEXT, "fork", 0,
+     0, "fork|spawn",
+     "How Python makes its child processes; of no effect in C: they are always forked from a "
+     "process that has neither threads nor connections."},
     {"worker_pool_putlocks", "CELERYD_POOL_PUTLOCKS", CEL_SETTING_BOOL, "true", 0, 0,
      NULL, "Python only; of no effect in C."},
     {"worker_pool_restarts", "CELERYD_POOL_RESTARTS", CEL_SETTING_BOOL, "false", 0, 0,
@@ -349,6 +364,9 @@ const struct cel_setting cel_settings[] = {
     {"worker_task_log_format", "CELERYD_TASK_LOG_FORMAT", CEL_SETTING_TEXT,
      "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s",
      0, 0, NULL, "Format of log lines of tasks."},
+    {"worker_task_log_datefmt", "CELERYD_TASK_LOG_DATEFMT", CEL_SETTING_TEXT, NULL, 0, 0,
+     NULL,
+     "The same as worker_log_datefmt for what tasks log; unset: with milliseconds."},
     {"worker_timer", "CELERYD_TIMER", CEL_SETTING_TEXT, NULL, 0, 0, NULL,
      "Python class of the timer; of no effect in C."},
     {"worker_timer_precision", "CELERYD_TIMER_PRECISION", CEL_SETTING_DOUBLE, "1.0", 0,

@@ -112,6 +112,7 @@ struct cel_task_send {
     int delivery_mode;       /* 0: 2 (persistent) */
     const char *serializer;  /* name; NULL: json */
     const char *compression; /* name; NULL: none */
+    int repr_levels;         /* of argsrepr, as cel_saferepr() takes it */
 };
 
 /*

@@ -90,7 +90,7 @@ static struct cel_node *timelimit(struct builder *b, const struct cel_task_call 
 
 /* Args are a tuple in Python: (2, 3), (2,). */
 static struct cel_node *repr_text(struct builder *b, struct cel_slice given,
-                                  const struct cel_node *n, bool tuple)
+                                  const struct cel_node *n, int levels, bool tuple)
 {
     if (given.data) {
         return cel_node_new_string(b->a, given);
@@ -100,7 +100,7 @@ static struct cel_node *repr_text(struct builder *b, struct cel_slice given,
     }
     struct cel_buf out = {0};
     struct cel_node *text = NULL;
-    if (cel_saferepr(&out, n, REPR_MAX, tuple) == CELERY_OK) {
+    if (cel_saferepr(&out, n, REPR_MAX, levels, tuple) == CELERY_OK) {
         text = cel_node_new_string(b->a, cel_buf_slice(&out));
     }
     cel_buf_fini(&out);
@@ -127,8 +127,9 @@ static struct cel_node *origin(struct builder *b, struct cel_slice given)
 }
 
 /* In the order in which Celery writes them. */
-static void put_headers(struct builder *b, const struct cel_task_call *call)
+static void put_headers(struct builder *b, const struct cel_task_send *send)
 {
+    const struct cel_task_call *call = &send->call;
     struct cel_slice root = call->root_id.len ? call->root_id : call->id;
     put(b, "lang", cel_node_new_string(b->a, CEL_SLICE("py")));
     put(b, "task", cel_node_new_string(b->a, call->task));
@@ -144,8 +145,9 @@ static void put_headers(struct builder *b, const struct cel_task_call *call)
     put(b, "timelimit", timelimit(b, call));
     put(b, "root_id", text_or_null(b, root));
     put(b, "parent_id", text_or_null(b, call->parent_id));
-    put(b, "argsrepr", repr_text(b, call->argsrepr, call->args, true));
-    put(b, "kwargsrepr", repr_text(b, call->kwargsrepr, call->kwargs, false));
+    put(b, "argsrepr", repr_text(b, call->argsrepr, call->args, send->repr_levels, true));
+    put(b, "kwargsrepr",
+        repr_text(b, call->kwargsrepr, call->kwargs, send->repr_levels, false));
     put(b, "origin", origin(b, call->origin));
     /* Unset is null since 5.7 (Celery.send_task): then the task's own option counts. */
     put(b, "ignore_result",
@@ -280,7 +282,7 @@ static celery_status fill(struct cel_envelope *env, const struct cel_task_send *
     if (!b.map) {
         return cel_error_nomem(err);
     }
-    put_headers(&b, &send->call);
+    put_headers(&b, send);
     put_extra_headers(&b, send->headers);
     put_trace(&b, send);
     celery_status st = make_body(&b, send, env, err);

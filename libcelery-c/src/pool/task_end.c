@@ -33,7 +33,8 @@ static celery_outcome succeed(celery_task *task, const struct cel_node *value)
     if (cel_json_write(&task->result, value) < 0) {
         task->result.failed = true;
     }
-    if (task->job->want_repr && cel_saferepr(&task->repr, value, REPR_MAX, false) < 0) {
+    if (task->job->want_repr &&
+        cel_saferepr(&task->repr, value, REPR_MAX, 0, false) < 0) {
         task->repr.failed = true;
     }
     return CELERY_SUCCEEDED;

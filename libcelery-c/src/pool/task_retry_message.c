@@ -301,6 +301,7 @@ static celery_status fill(celery_task *task, struct cel_task_send *send,
     send->reply_to = text_option(task, "reply_to", task->job->reply_to);
     send->priority = priority ? (int)cel_node_int(priority, 0) : task->job->priority;
     send->delivery_mode = (int)cel_config_int(config, "task_default_delivery_mode", 2);
+    send->repr_levels = cel_repr_levels(config);
     send->serializer = name_option(
         task, "serializer",
         def->serializer ? def->serializer : cel_config_text(config, "task_serializer"));

@@ -91,6 +91,6 @@ void celery_task_log(celery_task *task, celery_log_level level, const char *fmt,
     if (task->hooks.log) {
         task->hooks.log(task->hooks.ctx, level, cel_buf_slice(line));
     } else {
-        cel_log_text(level, cel_buf_slice(line));
+        cel_log_task_text(level, cel_buf_slice(line));
     }
 }

@@ -97,6 +97,7 @@ static celery_status fill_note(struct cel_carry *c, struct note *n,
         return CELERY_OK;
     case CEL_EFFECT_SAVE_GROUP:
         n->note.kind = CEL_NOTE_SAVE_GROUP;
+        n->note.of_chord = true;
         return CELERY_OK;
     default:
         break;

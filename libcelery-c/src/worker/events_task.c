@@ -26,7 +26,7 @@ static void add_repr(struct cel_buf *out, const char *field, struct cel_request 
         cel_event_text(out, field, repr);
     } else if (r->job.call.protocol == 1 && value) {
         /* celery/worker/strategy.py proto1_to_proto2() */
-        cel_saferepr(&text, value, 0, false);
+        cel_saferepr(&text, value, 0, 0, false);
         cel_event_text(out, field, cel_buf_slice(&text));
     } else if (cel_envelope_header(r->envelope, cel_slice_of(header))) {
         cel_event_text(out, field, CEL_SLICE_NULL);

@@ -43,6 +43,8 @@ static void set_up_log(struct cel_cmdline *line, const struct cel_config *c)
     cel_log_set_process("MainProcess");
     line->json = line->json || cel_config_bool(c, "worker_log_json");
     cel_log_set_json(line->json);
+    cel_log_set_dates(cel_config_text(c, "worker_log_datefmt"),
+                      cel_config_text(c, "worker_task_log_datefmt"));
     if (line->no_color || getenv("NO_COLOR")) {
         cel_log_set_color(0);
     }

@@ -87,7 +87,7 @@ static void late_repr(struct cel_request *r, struct cel_buf *out)
 
     cel_arena_init(&a, 0);
     if (cel_json_parse(&a, r->outcome.result_json, NULL, &value, NULL) == CELERY_OK) {
-        cel_saferepr(out, value, RESULT_MAX, false);
+        cel_saferepr(out, value, RESULT_MAX, 0, false);
     }
     cel_arena_fini(&a);
 }

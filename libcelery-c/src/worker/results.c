@@ -172,6 +172,20 @@ static void free_urls(struct cel_url **urls, size_t n)
     cel_free(urls);
 }
 
+/* Backend.__init__(), W_FAILURE_EXPIRES_UNSUPPORTED */
+static void warn_of_settings(const struct cel_backend_ops *ops,
+                             const struct cel_config *config)
+{
+    if (cel_config_is_set(config, "result_failure_expires") &&
+        !(ops->flags & CEL_BACKEND_FAILURE_EXPIRES)) {
+        cel_log(
+            CELERY_LOG_WARNING,
+            "The result backend %s does not support result_failure_expires, so failed "
+            "results expire like any other result.",
+            ops->name);
+    }
+}
+
 celery_status cel_results_new(struct cel_loop *loop, struct cel_url **give_urls, size_t n,
                               const struct cel_config *config, double store_deadline,
                               struct cel_results **ret_results, celery_error *err)
@@ -201,6 +215,7 @@ celery_status cel_results_new(struct cel_loop *loop, struct cel_url **give_urls,
             cel_results_free(r);
             return status;
         }
+        warn_of_settings(r->backend->ops, config);
         cel_source_disarm(r->retry);
     }
     *ret_results = r;

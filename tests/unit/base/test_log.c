@@ -151,6 +151,34 @@ static void test_file_in_the_formats(void **state)
     unlink(moved);
 }
 
+static void test_dates_as_asked_for(void **state)
+{
+    char path[] = "/tmp/cel-log-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    celery_log_set_level(CELERY_LOG_INFO);
+    cel_log_set_process("MainProcess");
+    assert_int_equal(cel_log_set_file(path, NULL), CELERY_OK);
+    cel_log_set_dates("%d/%m %H:%M", "T%S");
+    cel_log(CELERY_LOG_INFO, "all");
+    cel_log_task_text(CELERY_LOG_INFO, CEL_SLICE("task"));
+    cel_log(CELERY_LOG_INFO, "all");
+    assert_file(path,
+                "^\\[[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}: INFO/MainProcess\\] all\n"
+                "\\[T[0-9]{2}: INFO/MainProcess\\] task\n"
+                "\\[[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}: INFO/MainProcess\\] all\n$");
+    assert_int_equal(truncate(path, 0), 0);
+    cel_log_set_dates("", "T%S"); /* one of them alone */
+    cel_log(CELERY_LOG_INFO, "all");
+    cel_log_task_text(CELERY_LOG_INFO, CEL_SLICE("task"));
+    assert_file(path, "^\\[" TIME ": INFO/MainProcess\\] all\n"
+                      "\\[T[0-9]{2}: INFO/MainProcess\\] task\n$");
+    cel_log_set_dates(NULL, NULL);
+    assert_int_equal(cel_log_set_file(NULL, NULL), CELERY_OK);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_safe_escapes_and_keeps_eight),
         cmocka_unit_test(test_level_names),
         cmocka_unit_test(test_file_in_the_formats),
+        cmocka_unit_test(test_dates_as_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,7 @@ static void set_up(struct bed *t, const char *schedule)
     assert_int_equal(cel_zone_open(NULL, &t->beat.zone, &err), CELERY_OK);
     assert_int_equal(cel_json_parse(&a, cel_slice_of(schedule), NULL, &doc, &err),
                      CELERY_OK);
-    if (cel_plan_read(&t->beat.plan, doc, cel_clock_wall_us(), &err) < 0) {
+    if (cel_plan_read(&t->beat.plan, doc, 0, cel_clock_wall_us(), &err) < 0) {
         fail_msg("%s", err.message);
     }
     cel_arena_fini(&a);

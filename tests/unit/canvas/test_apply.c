@@ -28,6 +28,37 @@ static void a_task_is_one_message(void **state)
     ASSERT_SLICE(effect_at(f, 0).routing_key, "fast");
 }
 
+static void arguments_are_shown_as_deep_as_is_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *levels, *args, *kwargs;
+    } cases[] = {
+        {NULL, "([[[...]]],)", "{'k': [[[...]]]}"},
+        {"1", "([...],)", "{'k': [...]}"},
+        {"4", "([[[[...]]]],)", "{'k': [[[5]]]}"},
+        {"0", "([[[[[1]]]]],)", "{'k': [[[5]]]}"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cel_sig *sig =
+            cel_sig_task(&f->a, CEL_SLICE("t"), json(f, "[[[[[[1]]]]]]"),
+                         json(f, "{\"k\": [[[5]]]}"), json(f, "{}"), false);
+        if (cases[i].levels) {
+            assert_int_equal(cel_config_set(f->config, "task_repr_maxlevels",
+                                            cases[i].levels, CEL_FROM_API, &f->err),
+                             CELERY_OK);
+        }
+        apply(f, sig);
+        struct cel_task_call call = call_at(f, i);
+        if (!cel_slice_is(call.argsrepr, cases[i].args) ||
+            !cel_slice_is(call.kwargsrepr, cases[i].kwargs)) {
+            fail_msg("%zu: %.*s %.*s", i, (int)call.argsrepr.len, call.argsrepr.data,
+                     (int)call.kwargsrepr.len, call.kwargsrepr.data);
+        }
+    }
+}
+
 static void a_group_is_sent_with_indices(void **state)
 {
     struct fixture *f = *state;
@@ -138,6 +169,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_task_is_one_message, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(arguments_are_shown_as_deep_as_is_asked_for,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_group_is_sent_with_indices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_chain_carries_the_rest_reversed, set_up,
                                         tear_down),

@@ -62,7 +62,7 @@ static celery_status convert_saferepr(struct cel_arena *a, struct cel_slice in,
     struct cel_node *n;
     celery_status status =
         cel_json_parse(a, cel_slice(in.data + 1, in.len - 1), NULL, &n, err);
-    return status < 0 ? status : cel_saferepr(out, n, limit, tuple);
+    return status < 0 ? status : cel_saferepr(out, n, limit, 0, tuple);
 }
 
 static celery_status convert_types(struct cel_arena *a, struct cel_slice in,

@@ -169,10 +169,10 @@ static void check_repr(const struct cel_node *c)
     struct cel_buf got = {0};
     cel_repr(&got, n, 0);
     expect(c, "repr", text_of(c, "repr"), &got);
-    cel_saferepr(&got, n, 1024, false);
+    cel_saferepr(&got, n, 1024, 0, false);
     expect(c, "saferepr", text_of(c, "saferepr"), &got);
     if (n->kind == CELERY_KIND_ARRAY) {
-        cel_saferepr(&got, n, 1024, true);
+        cel_saferepr(&got, n, 1024, 0, true);
         expect(c, "saferepr of a tuple", text_of(c, "tuple"), &got);
     }
 }
