@@ -104,6 +104,48 @@ class Health(PlatformCase):
         self.assertEqual(probe.status('/nothing'), 404)
         self.assertEqual(probe.ask('/healthz', 'POST')[0], 405)
 
+    def health(self, address, *args):
+        """celery-c health: (exit code, output)."""
+        r = subprocess.run([lib.CELERY_C, 'health', *args],
+                           env=dict(os.environ, CELERY_WORKER_HEALTH_ADDRESS=address),
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return r.returncode, r.stdout
+
+    def test_the_health_command(self):
+        """What HEALTHCHECK of the image calls: nothing else is in it."""
+        w, probe = self.probed(concurrency=1)
+        code, text = self.health(probe.address)
+        self.assertEqual((code, json.loads(text)['status']), (0, 'ok'))
+        self.assertEqual(self.health('unix:/nowhere', '--ready', '--health-address',
+                                     probe.address)[0], 0)
+        self.app.send_task('t.sleep', (2.0,))
+        lib.wait_for('it runs', lambda: probe.metrics().get(
+            'celery_worker_pool_busy') == 1, 10)
+        w.send(signal.SIGTERM)
+        lib.wait_for('not ready', lambda: probe.status('/readyz') == 503, 1)
+        code, text = self.health(probe.address, '--ready')
+        self.assertEqual((code, json.loads(text)['shutdown']), (1, 'warm'))
+        self.assertEqual(self.health(probe.address)[0], 0)
+        w.wait()
+        code, text = self.health(probe.address)
+        self.assertEqual(code, 1)
+        self.assertIn('no worker answers at ' + probe.address, text)
+
+    def test_the_health_command_over_tcp_and_its_time(self):
+        port = lib.free_port()
+        w = self.start('--health-address', '127.0.0.1:%d' % port)
+        for address in ('127.0.0.1:%d' % port, ':%d' % port, 'localhost:%d' % port):
+            self.assertEqual(self.health(address)[0], 0, address)
+        w.send(signal.SIGSTOP)
+        started = time.monotonic()
+        code, text = self.health('127.0.0.1:%d' % port, '--timeout', '0.3')
+        w.send(signal.SIGCONT)
+        self.assertEqual(code, 1)
+        self.assertIn('timed out', text)
+        self.assertLess(time.monotonic() - started, 3)
+        for address in ('nothing', 'unix:' + 'x' * 200, '[::1', ''):
+            self.assertIn(self.health(address)[0], (1, 2), address)
+
     def test_not_ready_from_the_first_term(self):
         w, probe = self.probed(concurrency=1)
         self.app.send_task('t.sleep', (2.0,))

@@ -77,6 +77,7 @@ extern const struct command *const commands[];
 
 extern const struct command cmd_worker;
 extern const struct command cmd_beat;
+extern const struct command cmd_health;
 extern const struct command cmd_call;
 extern const struct command cmd_result;
 extern const struct command cmd_purge;

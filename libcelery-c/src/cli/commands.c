@@ -5,7 +5,7 @@
 /* Commands of one group stand together. */
 /* clang-format off */
 const struct command *const commands[] = {
-    &cmd_worker, &cmd_beat,
+    &cmd_worker, &cmd_beat, &cmd_health,
 
     &cmd_call,
     &cmd_result,
