@@ -29,7 +29,7 @@ DOORWAYS = {
     r'dlfcn\.h': ['src/cli/load.c', 'src/base/module.c'],
     r'curl/.*': ['src/modules/.*\\.c'],
     r'libpq-fe\.h|sqlite3\.h|mysql.*\.h|mariadb.*': ['src/modules/.*\\.c'],
-    r'openssl/.*': ['src/net/.*\\.c', 'src/base/.*\\.c'],
+    r'openssl/.*': ['src/net/.*\\.c', 'src/base/.*\\.c', 'src/aws/.*\\.c'],
 }
 BANNED = ['sprintf', 'vsprintf', 'strcpy', 'strcat', 'strtok', 'atoi', 'atol', 'atof', 'strtol',
           'gmtime', 'localtime', 'rand', 'gets', 'alloca', 'system', 'popen', 'tmpnam']

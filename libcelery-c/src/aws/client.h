@@ -46,8 +46,8 @@ typedef void (*cel_aws_fn)(void *ctx, const struct cel_aws_answer *answer);
 struct cel_aws_request {
     const char *action;      /* "SendMessageBatch" */
     struct cel_slice params; /* JSON object, written by the caller; copied */
-    double timeout;          /* seconds for each try, without waiting for credentials */
-    unsigned tries;          /* with back-off between them; 0: 3.  1: for long polls */
+    double timeout; /* seconds for each try, without waiting for credentials; > 0 */
+    unsigned tries; /* with back-off between them; 0: 3.  1: for long polls */
     bool long_poll; /* on connections of its own: never behind others, nor before */
 };
 
@@ -55,14 +55,18 @@ struct cel_aws_request {
 celery_status cel_aws_new(struct cel_loop *loop, const struct cel_aws_options *options,
                           struct cel_aws **ret_aws, celery_error *err);
 
-/* Drops what is under way: their fn is not called.  Returns NULL. */
+/*
+ * Drops what is under way: their fn is not called.  Legal from the fn of a call, whose answer
+ * is gone then.  Returns NULL.
+ */
 struct cel_aws *cel_aws_free(struct cel_aws *aws);
 
 /*
  * Finds credentials without a call to the service: err NULL, or which sources were tried and
- * what each of them lacked.  Calls wait for it by themselves.
+ * what each of them lacked.  Calls wait for it by themselves.  fn is called once, from the loop,
+ * never from in here.  NULL only when out of memory.
  */
-void cel_aws_ready(struct cel_aws *aws, cel_aws_fn fn, void *ctx);
+struct cel_aws_call *cel_aws_ready(struct cel_aws *aws, cel_aws_fn fn, void *ctx);
 
 /*
  * Starts a call.  fn is called once, from the loop, never from in here.  ExpiredToken and its

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "aws/credentials_priv.h"
+
+#include <openssl/crypto.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+/* botocore.credentials.RefreshableCredentials: advisory and mandatory. */
+static const double soon = 15 * 60;
+static const double too_late = 10 * 60;
+static const double pause_after_failure = 1;
+static const double pause_of_refresh = 60;
+
+static const struct {
+    enum cel_found (*find)(struct cel_credentials *c, celery_error *err);
+} sources[] = {
+    {cel_find_environment},
+};
+
+static void wipe(char *text)
+{
+    if (text) {
+        OPENSSL_cleanse(text, strlen(text));
+        cel_free(text);
+    }
+}
+
+void cel_aws_keys_fini(struct cel_aws_keys *keys)
+{
+    cel_free(keys->access_key);
+    wipe(keys->secret_key);
+    wipe(keys->token);
+    *keys = (struct cel_aws_keys){0};
+}
+
+celery_status cel_aws_keys_copy(struct cel_aws_keys *ret, const struct cel_aws_keys *from)
+{
+    *ret = (struct cel_aws_keys){
+        .access_key = cel_strdup(from->access_key),
+        .secret_key = cel_strdup(from->secret_key),
+        .token = from->token ? cel_strdup(from->token) : NULL,
+        .expires = from->expires,
+        .source = from->source,
+    };
+    if (!ret->access_key || !ret->secret_key || (from->token && !ret->token)) {
+        cel_aws_keys_fini(ret);
+        return CELERY_ENOMEM;
+    }
+    return CELERY_OK;
+}
+
+static bool ends_within(const struct cel_aws_keys *keys, double seconds)
+{
+    return keys->expires > 0 && cel_clock_wall() + seconds >= keys->expires;
+}
+
+/* Whether a service would still take them, as far as we know. */
+static bool usable(const struct cel_credentials *c)
+{
+    return c->keys.access_key && !c->stale &&
+           (c->keys.outlive || !ends_within(&c->keys, 0));
+}
+
+/* ---- the search ---- */
+
+static void over(struct cel_credentials *c)
+{
+    c->searching = false;
+    if (!c->in_get) {
+        cel_source_schedule(c->hook);
+    }
+}
+
+static void fail(struct cel_credentials *c, const celery_error *err)
+{
+    cel_aws_keys_fini(&c->found);
+    c->failure = *err;
+    c->not_before = cel_loop_now(c->loop) +
+                    (c->keys.access_key ? pause_of_refresh : pause_after_failure);
+    over(c);
+}
+
+static void succeed(struct cel_credentials *c)
+{
+    if (!c->found.outlive && ends_within(&c->found, 0)) {
+        celery_error err = {0};
+
+        cel_error_set(&err, CELERY_EAUTH, "the AWS credentials of %s have expired",
+                      c->found.source);
+        fail(c, &err);
+        return;
+    }
+    cel_aws_keys_fini(&c->keys);
+    c->keys = c->found;
+    c->found = (struct cel_aws_keys){0};
+    c->stale = false;
+    c->failure = (celery_error){0};
+    c->not_before = 0;
+    over(c);
+}
+
+static void note(struct cel_credentials *c, const celery_error *err)
+{
+    cel_buf_adds(&c->tried, c->tried.len ? "; " : "");
+    cel_buf_adds(&c->tried, err->message);
+}
+
+static void search(struct cel_credentials *c)
+{
+    for (; c->at < sizeof sources / sizeof sources[0]; c->at++) {
+        celery_error err = {0};
+
+        switch (sources[c->at].find(c, &err)) {
+        case CEL_FOUND:
+            succeed(c);
+            return;
+        case CEL_FAILED:
+            fail(c, &err);
+            return;
+        case CEL_PENDING:
+            return;
+        case CEL_LACKS:
+            note(c, &err);
+            break;
+        }
+    }
+    celery_error none = {0};
+    cel_error_set(&none, CELERY_EAUTH, "no AWS credentials: %s", cel_buf_cstr(&c->tried));
+    fail(c, &none);
+}
+
+void cel_credentials_found(struct cel_credentials *c, enum cel_found how,
+                           const celery_error *err)
+{
+    if (how == CEL_FOUND) {
+        succeed(c);
+    } else if (how == CEL_FAILED) {
+        fail(c, err);
+    } else {
+        note(c, err);
+        c->at++;
+        search(c);
+    }
+}
+
+static void start(struct cel_credentials *c)
+{
+    if (c->searching || cel_loop_now(c->loop) < c->not_before) {
+        return;
+    }
+    c->searching = true;
+    c->at = 0;
+    cel_buf_clear(&c->tried);
+    cel_aws_keys_fini(&c->found);
+    search(c);
+}
+
+/* ---- what the client calls ---- */
+
+const struct cel_aws_keys *cel_credentials_get(struct cel_credentials *c)
+{
+    const struct cel_aws_keys *keys = &c->keys;
+
+    if (c->fixed.access_key) {
+        return &c->fixed;
+    }
+    if (!keys->access_key || c->stale || ends_within(keys, soon)) {
+        c->in_get = true;
+        start(c);
+        c->in_get = false;
+    }
+    if (usable(c) && !(c->searching && ends_within(keys, too_late))) {
+        return keys;
+    }
+    if (!c->searching) {
+        cel_source_schedule(c->hook); /* tells why not */
+    }
+    return NULL;
+}
+
+void cel_credentials_expire(struct cel_credentials *c)
+{
+    c->stale = true;
+    c->not_before = 0;
+}
+
+static void on_hook(void *ctx)
+{
+    struct cel_credentials *c = ctx;
+
+    if (!c->searching) {
+        c->fn(c->ctx, usable(c) ? NULL : &c->failure);
+    }
+}
+
+static bool copy(char **ret, const char *text)
+{
+    *ret = text ? cel_strdup(text) : NULL;
+    return !text || *ret;
+}
+
+static bool copy_options(struct cel_credentials *c,
+                         const struct cel_credentials_options *o)
+{
+    c->env = o->env ? o->env : cel_aws_env_system();
+    c->driver = o->driver;
+    c->role_seconds = o->role_seconds;
+    c->no_verify = o->no_verify;
+    if (o->access_key && o->secret_key) {
+        struct cel_aws_keys fixed = {.access_key = (char *)o->access_key,
+                                     .secret_key = (char *)o->secret_key,
+                                     .source = "the URL"};
+
+        if (cel_aws_keys_copy(&c->fixed, &fixed) < 0) {
+            return false;
+        }
+    }
+    return copy(&c->role_arn, o->role_arn) && copy(&c->region, o->region) &&
+           copy(&c->ca_file, o->ca_file);
+}
+
+celery_status cel_credentials_new(struct cel_loop *loop,
+                                  const struct cel_credentials_options *options,
+                                  cel_credentials_fn fn, void *ctx,
+                                  struct cel_credentials **ret_credentials,
+                                  celery_error *err)
+{
+    struct cel_credentials *c = cel_calloc(1, sizeof *c);
+
+    if (!c) {
+        return cel_error_nomem(err);
+    }
+    c->loop = loop;
+    c->fn = fn;
+    c->ctx = ctx;
+    cel_buf_init(&c->tried, sizeof c->failure.message * 2);
+    if (!copy_options(c, options) || cel_loop_add_hook(loop, &c->hook, on_hook, c) < 0) {
+        cel_credentials_free(c);
+        return cel_error_nomem(err);
+    }
+    *ret_credentials = c;
+    return CELERY_OK;
+}
+
+struct cel_credentials *cel_credentials_free(struct cel_credentials *c)
+{
+    if (c) {
+        cel_source_free(c->hook);
+        cel_aws_keys_fini(&c->fixed);
+        cel_aws_keys_fini(&c->keys);
+        cel_aws_keys_fini(&c->found);
+        cel_buf_fini(&c->tried);
+        cel_free(c->role_arn);
+        cel_free(c->region);
+        cel_free(c->ca_file);
+        cel_free(c);
+    }
+    return NULL;
+}
