@@ -63,9 +63,15 @@ void cel_event_source_refresh(struct cel_event_source *s)
 /* ---- one event ---- */
 
 /* Room for so much, or NULL; what is written there is added to len. */
-static char *room(struct cel_buf *out, size_t size)
+static inline char *room(struct cel_buf *out, size_t size)
 {
-    return cel_buf_reserve(out, size, NULL) < 0 ? NULL : out->data + out->len;
+    return cel_event_room(out, size);
+}
+
+static inline char *put(char *at, struct cel_slice text)
+{
+    memcpy(at, text.data, text.len);
+    return at + text.len;
 }
 
 /* , "name": */
@@ -77,19 +83,18 @@ static char *put_name(char *at, const char *name, size_t n)
     return at + n + 6;
 }
 
-/* Decimal digits of value, at least so many. */
-static char *put_digits(char *at, uint64_t value, int least)
+/* Decimal digits of value, at least one. */
+static char *put_digits(char *at, uint64_t value)
 {
     char digits[20];
-    int n = 0;
+    size_t first = sizeof digits;
 
-    for (; value > 0 || n < least; value /= 10) {
-        digits[n++] = (char)('0' + value % 10);
-    }
-    while (n > 0) {
-        *at++ = digits[--n];
-    }
-    return at;
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    memcpy(at, digits + first, sizeof digits - first);
+    return at + (sizeof digits - first);
 }
 
 void cel_event_begin(struct cel_buf *out, const struct cel_event_source *s,
@@ -101,10 +106,9 @@ void cel_event_begin(struct cel_buf *out, const struct cel_event_source *s,
     if (!at) {
         return;
     }
-    memcpy(at, prefix.data, prefix.len);
-    at += prefix.len;
+    at = put(at, prefix);
     if (clock > 0) {
-        at = put_digits(at, clock, 1);
+        at = put_digits(at, clock);
     } else {
         memcpy(at, "null", 4);
         at += 4;
@@ -118,34 +122,57 @@ void cel_event_put_raw(struct cel_buf *out, const char *name, size_t n,
     char *at = room(out, n + 6 + json.len);
 
     if (at) {
-        at = put_name(at, name, n);
-        memcpy(at, json.data, json.len);
-        out->len = (size_t)(at + json.len - out->data);
+        at = put(put_name(at, name, n), json);
+        out->len = (size_t)(at - out->data);
     }
 }
 
 void cel_event_put_text(struct cel_buf *out, const char *name, size_t n,
                         struct cel_slice wtf8)
 {
-    const char *end = wtf8.data + wtf8.len;
+    char *at = room(out, n + 6);
 
-    if (!wtf8.data) {
-        cel_event_put_raw(out, name, n, CEL_SLICE("null"));
+    if (at) {
+        out->len = (size_t)(put_name(at, name, n) - out->data);
+        cel_event_put_string(out, wtf8);
+    }
+}
+
+/* Nothing to escape; what is left of a word is looked at together with what was before it. */
+static bool is_plain(const char *p, size_t n)
+{
+#ifdef __SSE2__
+    if (n >= 16) {
+        for (size_t i = 0; i + 16 <= n; i += 16) {
+            if (cel_json_odd_mask(p + i)) {
+                return false;
+            }
+        }
+        return !cel_json_odd_mask(p + n - 16);
+    }
+#endif
+    return cel_json_skip_plain(p, p + n) == p + n;
+}
+
+void cel_event_put_string(struct cel_buf *out, struct cel_slice wtf8)
+{
+    char *at = room(out, wtf8.len + 4);
+
+    if (!at) {
         return;
     }
-    if (cel_json_skip_plain(wtf8.data, end) < end) {
-        cel_event_put_raw(out, name, n, CEL_SLICE(""));
+    if (!wtf8.data) {
+        memcpy(at, "null", 4);
+        at += 4;
+    } else if (is_plain(wtf8.data, wtf8.len)) {
+        *at++ = '"';
+        at = put(at, wtf8);
+        *at++ = '"';
+    } else {
         cel_json_write_string(out, wtf8);
         return;
     }
-    char *at = room(out, n + 8 + wtf8.len);
-    if (at) {
-        at = put_name(at, name, n);
-        *at++ = '"';
-        memcpy(at, wtf8.data, wtf8.len);
-        at[wtf8.len] = '"';
-        out->len = (size_t)(at + wtf8.len + 1 - out->data);
-    }
+    out->len = (size_t)(at - out->data);
 }
 
 void cel_event_int(struct cel_buf *out, const char *name, int64_t value)
@@ -166,29 +193,62 @@ void cel_event_bool(struct cel_buf *out, const char *name, bool value)
                       value ? CEL_SLICE("true") : CEL_SLICE("false"));
 }
 
-/* repr() of microseconds / 1e6: nothing shorter reads back as the same, see there. */
+/* Text of a second, made anew when another one is asked for: events come in crowds. */
+static char *put_second(char *at, uint64_t second)
+{
+    static _Thread_local struct {
+        uint64_t second;
+        size_t len; /* 0: none yet */
+        char text[20];
+    } made;
+
+    if (second == 0) {
+        *at = '0';
+        return at + 1;
+    }
+    if (made.second != second) {
+        made.second = second;
+        made.len = (size_t)(put_digits(made.text, second) - made.text);
+    }
+    memcpy(at, made.text, sizeof made.text);
+    return at + made.len;
+}
+
+static void put_two(char *at, unsigned value)
+{
+    at[0] = (char)('0' + value / 10);
+    at[1] = (char)('0' + value % 10);
+}
+
+/* repr() of microseconds / 1e6: nothing shorter reads back as the same.  Up to 27 bytes. */
 static char *put_seconds(char *at, int64_t us)
 {
-    at = put_digits(at, (uint64_t)us / 1000000, 1);
-    *at++ = '.';
-    char *fraction = at;
-    at = put_digits(at, (uint64_t)us % 1000000, 6);
-    while (at > fraction + 1 && at[-1] == '0') {
-        at--;
+    uint64_t all = us > 0 ? (uint64_t)us : 0;
+    uint32_t fraction = (uint32_t)(all % 1000000);
+
+    at = put_second(at, all / 1000000);
+    at[0] = '.';
+    put_two(at + 1, fraction / 10000);
+    put_two(at + 3, fraction / 100 % 100);
+    put_two(at + 5, fraction % 100);
+    for (at += 7; at[-1] == '0' && at[-2] != '.'; at--) {
     }
     return at;
 }
 
-void cel_event_end(struct cel_buf *out, const char *type, int64_t timestamp_us)
+void cel_event_put_microseconds(struct cel_buf *out, int64_t us)
 {
-    char *at = room(out, 64);
+    char *at = room(out, 32);
 
     if (at) {
-        at = put_name(at, "timestamp", 9);
-        at = put_seconds(at, timestamp_us > 0 ? timestamp_us : 0);
-        out->len = (size_t)(at - out->data);
+        out->len = (size_t)(put_seconds(at, us) - out->data);
     }
-    cel_event_text(out, "type", cel_slice_of(type));
+}
+
+void cel_event_end(struct cel_buf *out, const char *type, int64_t timestamp_us)
+{
+    cel_event_put_seconds(out, CEL_EVENT_LEAD("timestamp"), timestamp_us);
+    cel_event_put_value(out, CEL_EVENT_LEAD("type"), cel_slice_of(type));
     cel_buf_addc(out, '}');
 }
 

@@ -53,6 +53,49 @@ void cel_event_put_text(struct cel_buf *out, const char *name, size_t n,
 void cel_event_put_raw(struct cel_buf *out, const char *name, size_t n,
                        struct cel_slice json);
 
+/* Room behind what is written, or NULL. */
+static inline char *cel_event_room(struct cel_buf *out, size_t size)
+{
+    if (out->failed || size >= out->cap - out->len) {
+        return cel_buf_reserve(out, size, NULL) < 0 ? NULL : out->data + out->len;
+    }
+    return out->data + out->len;
+}
+
+/* A value behind its name: {NULL, 0} is null; microseconds become seconds, under 0: 0. */
+void cel_event_put_string(struct cel_buf *out, struct cel_slice wtf8);
+void cel_event_put_microseconds(struct cel_buf *out, int64_t us);
+
+/*
+ * The same as above where the name is known when it is compiled: lead is CEL_EVENT_LEAD("name"),
+ * which is copied in one piece.
+ */
+#define CEL_EVENT_LEAD(name) CEL_SLICE(", \"" name "\": ")
+
+static inline void cel_event_put_lead(struct cel_buf *out, struct cel_slice lead)
+{
+    char *at = cel_event_room(out, lead.len);
+
+    if (at) {
+        memcpy(at, lead.data, lead.len);
+        out->len += lead.len;
+    }
+}
+
+static inline void cel_event_put_value(struct cel_buf *out, struct cel_slice lead,
+                                       struct cel_slice wtf8)
+{
+    cel_event_put_lead(out, lead);
+    cel_event_put_string(out, wtf8);
+}
+
+static inline void cel_event_put_seconds(struct cel_buf *out, struct cel_slice lead,
+                                         int64_t us)
+{
+    cel_event_put_lead(out, lead);
+    cel_event_put_microseconds(out, us);
+}
+
 /* {NULL, 0}: null. */
 static inline void cel_event_text(struct cel_buf *out, const char *name,
                                   struct cel_slice wtf8)

@@ -9,8 +9,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* EventDispatcher.buffer_limit. */
-#define BATCH_MAX 24
+/*
+ * Events of tasks in one message, where EventDispatcher.buffer_limit is 24: receivers take
+ * lists of any length, and what a message costs is the same for each.
+ */
+#define BATCH_MAX 128
+
+/* Seconds between such messages that are not full.  The first event of a quiet time goes at once. */
+#define GATHER 0.01
 
 /* Ceilings: one batch, what waits for the broker, and what it has not answered. */
 #define BATCH_BYTES   ((size_t)4 << 20)
@@ -210,11 +216,32 @@ static void send_batch(struct cel_events *e)
     }
     cel_buf_clear(&e->batch);
     e->n_batch = 0;
+    e->batch_at = cel_loop_now(e->w->loop);
 }
 
+static void on_gathered(void *ctx)
+{
+    struct cel_events *e = ctx;
+
+    e->gathering = false;
+    send_batch(e);
+}
+
+/* The solo pool does not come back before a task has ended: nothing waits for it. */
 static void on_flush(void *ctx)
 {
-    send_batch(ctx);
+    struct cel_events *e = ctx;
+    double due = e->batch_at + GATHER;
+
+    if (e->n_batch == 0) {
+        return;
+    }
+    if (cel_loop_now(e->w->loop) >= due || e->w->pool->ops == &cel_pool_solo) {
+        send_batch(e);
+    } else if (!e->gathering) {
+        e->gathering = true;
+        cel_source_rearm(e->gather, due);
+    }
 }
 
 struct cel_buf *cel_events_task_begin(struct cel_events *e)
@@ -376,6 +403,12 @@ celery_status cel_events_new(struct celery_worker *w, struct cel_events **ret_ev
         status = cel_loop_add_hook(w->loop, &e->flush, on_flush, e);
     }
     if (status == CELERY_OK) {
+        status = cel_loop_add_timer(w->loop, &e->gather, 0, on_gathered, e);
+    }
+    if (status == CELERY_OK) {
+        cel_source_disarm(e->gather);
+    }
+    if (status == CELERY_OK) {
         status = cel_heartbeat_init(e, err);
     }
     if (status == CELERY_OK) {
@@ -404,6 +437,7 @@ struct cel_events *cel_events_free(struct cel_events *e)
     cel_notice_unwatch(e->w, &e->observer);
     cel_heartbeat_fini(e);
     cel_source_free(e->flush);
+    cel_source_free(e->gather);
     cel_event_source_fini(&e->source);
     cel_event_source_fini(&e->sender);
     cel_buf_fini(&e->batch);

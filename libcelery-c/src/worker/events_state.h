@@ -25,12 +25,16 @@ struct cel_events {
     const struct cel_codec *codec;
     const char *exchange;
     struct cel_queue declaration;
-    struct cel_source *flush; /* hook: the batch goes at the end of a pass */
-    struct cel_source *beat;  /* timer */
-    double interval;          /* of heartbeats; 0: none */
-    double period;            /* of looking at how it goes */
-    struct cel_buf single;    /* one event of the worker's */
-    struct cel_buf batch;     /* events of tasks: "[{...}, {...}" */
+    struct cel_source
+        *flush; /* hook: the batch goes at the end of a pass, or waits a little */
+    struct cel_source *gather; /* timer: it has waited */
+    bool gathering;            /* that is armed */
+    double batch_at;           /* when the last one went */
+    struct cel_source *beat;   /* timer */
+    double interval;           /* of heartbeats; 0: none */
+    double period;             /* of looking at how it goes */
+    struct cel_buf single;     /* one event of the worker's */
+    struct cel_buf batch;      /* events of tasks: "[{...}, {...}" */
     size_t n_batch;
 
     bool open;               /* logged in at the broker */

@@ -94,6 +94,17 @@ static void test_writes_what_celery_writes(void **state)
     cel_event_double(&out, "runtime", 0.0172711090001485);
     cel_event_end(&out, "task-succeeded", 1795352797773174);
     assert_text(&out, SUCCEEDED);
+    cel_event_put_value(&out, CEL_EVENT_LEAD("plain"),
+                        CEL_SLICE("what is longer than sixteen bytes"));
+    cel_event_put_value(&out, CEL_EVENT_LEAD("odd"),
+                        CEL_SLICE("what is longer than sixteen by\"es"));
+    cel_event_put_value(&out, CEL_EVENT_LEAD("odd"), CEL_SLICE("\\ sixteen bytes .."));
+    cel_event_put_value(&out, CEL_EVENT_LEAD("odd"), CEL_SLICE("\xc3\xa4"));
+    cel_event_put_value(&out, CEL_EVENT_LEAD("none"), CEL_SLICE_NULL);
+    assert_text(&out, ", \"plain\": \"what is longer than sixteen bytes\", "
+                      "\"odd\": \"what is longer than sixteen by\\\"es\", "
+                      "\"odd\": \"\\\\ sixteen bytes ..\", \"odd\": \"\\u00e4\", "
+                      "\"none\": null");
     cel_event_begin(&out, &s, 20);
     cel_event_text(&out, "uuid", CEL_SLICE("R1"));
     cel_event_bool(&out, "terminated", false);
@@ -103,6 +114,34 @@ static void test_writes_what_celery_writes(void **state)
     assert_text(&out, REVOKED);
     cel_buf_fini(&out);
     cel_event_source_fini(&s);
+}
+
+static void test_microseconds_as_seconds(void **state)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } cases[] = {
+        {0, "0.0"},
+        {-5, "0.0"},
+        {1, "0.000001"},
+        {120, "0.00012"},
+        {1000000, "1.0"},
+        {1000001, "1.000001"},
+        {1500000, "1.5"},
+        {1795352797773174, "1795352797.773174"},
+        {1795352797700000, "1795352797.7"},
+        {1795352798000000, "1795352798.0"},
+        {1795352797000010, "1795352797.00001"},
+        {INT64_MAX, "9223372036854.775807"},
+    };
+    struct cel_buf out = {0};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cel_event_put_microseconds(&out, cases[i].us);
+        assert_text(&out, cases[i].text);
+    }
+    cel_buf_fini(&out);
 }
 
 static void test_clock_of_the_blind(void **state)
@@ -368,6 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_writes_what_celery_writes),
+        cmocka_unit_test(test_microseconds_as_seconds),
         cmocka_unit_test(test_clock_of_the_blind),
         cmocka_unit_test(test_full_buffer),
         cmocka_unit_test(test_utcoffset),
