@@ -5,6 +5,7 @@ children, shutdown, recycling, a fleet of both kinds."""
 
 import json
 import os
+import re
 import signal
 import time
 import unittest
@@ -133,6 +134,27 @@ class Pools(lib.Case):
 
 
 @unittest.skipUnless(C, 'Python finds out when it acknowledges')
+@unittest.skipUnless(C, 'Python workers without a name are all called celery')
+class Nameless(lib.Case):
+    """Workers of one host and broker that were given no name."""
+
+    def nameless(self):
+        w = lib.Worker(self.broker, self.backend, '-n', '', pool='solo', wait=False)
+        self.addCleanup(w.kill9)
+        w.wait_output(' ready.')
+        return w, re.search(r'(celery[0-9]*)@\S+ ready', w.output()).group(1)
+
+    def test_each_has_its_own(self):
+        (first, a), (second, b) = self.nameless(), self.nameless()
+        self.assertEqual((a, b), ('celery', 'celery2'))
+        self.assertNotIn('Another worker', first.output())
+        second.wait_output('Another worker on this host and broker is celery@')
+        lib.wait_for('both answer', lambda: len(self.app.control.ping(timeout=0.5)) == 2)
+        first.kill9()
+        again, c = self.nameless()
+        self.assertEqual(c, 'celery')
+
+
 class TakenOver(lib.Case):
     """Another worker has the message of a running task."""
 

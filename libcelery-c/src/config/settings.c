@@ -413,7 +413,7 @@ const struct cel_setting cel_settings[] = {
     {"worker_autoscale", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
      "MAX,MIN (--autoscale): as many slots as there is work for; unset: worker_concurrency."},
     {"worker_hostname", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
-     "Node name (-n): %h host, %n name, %d domain; unset: celery@%h."},
+     "Node name (-n): %h host, %n name, %d domain; unset: celery@%h, or celery2@%h ... where other workers without a name are on this host and broker."},
     {"worker_queues", NULL, CEL_SETTING_LIST, "[]", 0, 0, NULL,
      "Queues to consume (-Q); empty: all that are defined."},
     {"worker_exclude_queues", NULL, CEL_SETTING_LIST, "[]", 0, 0, NULL,

@@ -3,11 +3,19 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "net/sha1.h"
 #include "worker/cgroup.h"
+#include <errno.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+enum { NAMES_MAX = 1000 }; /* workers without a name on one host */
 
 static void host_name(char *text, size_t size)
 {
@@ -70,6 +78,51 @@ char *cel_node_name(const char *pattern)
         cel_buf_adds(&out, host);
     }
     return cel_buf_steal(&out);
+}
+
+/*
+ * What bind() says of the name: 0 and *ret_fd, or errno.  The broker's URL is no secret as the
+ * digest of it, and the name is cut where a host's is too long.
+ */
+static int claim(const char *broker_hash, const char *name, int *ret_fd)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char *text = address.sun_path + 1; /* behind a zero: abstract */
+
+    if (fd < 0) {
+        return errno;
+    }
+    snprintf(text, sizeof address.sun_path - 1, "celery-c-node/%.16s/%s", broker_hash,
+             name);
+    socklen_t size =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(text));
+    if (bind(fd, (const struct sockaddr *)&address, size) < 0) {
+        int errnum = errno;
+        close(fd);
+        return errnum;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+char *cel_node_claim(const char *broker, int *ret_fd)
+{
+    char hash[41];
+    char pattern[32] = "celery@%h";
+
+    cel_sha1_hex(cel_slice_of(broker ? broker : ""), hash);
+    *ret_fd = -1;
+    for (int i = 2;; i++) {
+        char *name = cel_node_name(pattern);
+        int errnum = name ? claim(hash, name, ret_fd) : 0;
+
+        if (errnum != EADDRINUSE || i > NAMES_MAX) {
+            return name;
+        }
+        cel_free(name);
+        snprintf(pattern, sizeof pattern, "celery%d@%%h", i);
+    }
 }
 
 char *cel_node_format(const char *pattern, const char *node)

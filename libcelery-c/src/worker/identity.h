@@ -13,6 +13,14 @@
 char *cel_node_name(const char *pattern);
 
 /*
+ * The name of a worker that was given none: celery@host, or celery2@host and so on where others on
+ * this host (its network namespace) have those on the same broker.  *ret_fd keeps it claimed, by
+ * an abstract Unix socket, until it is closed; -1 where there are no such sockets.  In memory of
+ * cel_alloc; NULL when out of memory.
+ */
+char *cel_node_claim(const char *broker, int *ret_fd);
+
+/*
  * Processors this process may use: the affinity mask, cut by the quota of its cgroup (v1 or
  * v2, rounded up); at least 1.
  */

@@ -20,6 +20,8 @@
 #include "worker/slots.h"
 #include "worker/statedb.h"
 
+#include <unistd.h>
+
 /* Celery's CELERY_WORKER_SUCCESSFUL_MAX and _EXPIRES. */
 #define SUCCESSFUL_MAX     1000
 #define SUCCESSFUL_EXPIRES 10800.0
@@ -94,6 +96,31 @@ static celery_status make_pool(struct celery_worker *w, celery_error *err)
     return w->pool->ops->prepare ? w->pool->ops->prepare(w->pool, err) : CELERY_OK;
 }
 
+static celery_status make_name(struct celery_worker *w, celery_error *err)
+{
+    const struct cel_config *c = w->app->config;
+    const char *given = cel_config_text(c, "worker_hostname");
+    const char *broker = cel_config_text(c, "broker_read_url");
+
+    if (given && *given) {
+        w->hostname = cel_node_name(given);
+    } else {
+        w->hostname = cel_node_claim(broker ? broker : cel_config_text(c, "broker_url"),
+                                     &w->name_claim);
+    }
+    if (!w->hostname) {
+        return cel_error_nomem(err);
+    }
+    if (w->name_claim >= 0 && strncmp(w->hostname, "celery@", 7) != 0) {
+        cel_log(
+            CELERY_LOG_WARNING,
+            "Another worker on this host and broker is celery@%s: this one is %s. Name "
+            "workers with -n.",
+            strchr(w->hostname, '@') + 1, w->hostname);
+    }
+    return CELERY_OK;
+}
+
 celery_status cel_worker_prepare(celery_app *app, struct celery_worker **ret_worker,
                                  celery_error *err)
 {
@@ -112,8 +139,11 @@ celery_status cel_worker_prepare(celery_app *app, struct celery_worker **ret_wor
     cel_list_init(&w->asks);
     cel_list_init(&w->suspects);
     cel_list_init(&w->lookups);
-    w->hostname = cel_node_name(cel_config_text(app->config, "worker_hostname"));
-    status = w->hostname ? cel_revoked_init(&w->revoked, err) : cel_error_nomem(err);
+    w->name_claim = -1;
+    status = make_name(w, err);
+    if (status == CELERY_OK) {
+        status = cel_revoked_init(&w->revoked, err);
+    }
     if (status == CELERY_OK) {
         status = cel_worker_policy_init(&w->policy, app, err);
     }
@@ -337,6 +367,9 @@ void celery_worker_free(celery_worker *w)
     cel_worker_policy_fini(&w->policy);
     cel_revoked_fini(&w->revoked);
     cel_ageset_free(w->successful);
+    if (w->name_claim >= 0) {
+        close(w->name_claim);
+    }
     cel_free(w->hostname);
     cel_free(w);
 }

@@ -51,6 +51,7 @@ struct celery_worker {
     celery_app *app;
     struct cel_worker_policy policy;
     char *hostname;
+    int name_claim; /* descriptor that keeps a name nobody gave; -1: none */
     struct cel_loop *loop;
     struct cel_pool *pool;
     struct cel_router *router;
