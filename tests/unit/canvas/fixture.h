@@ -126,9 +126,9 @@ static inline struct cel_task_call call_at(struct fixture *f, size_t n)
                                         CEL_SLICE("application/json"), CEL_SLICE_NULL,
                                         &limits, &call, &f->err),
                      CEL_CALL_OK);
-    struct cel_slice *texts[] = {&call.id,        &call.task,  &call.root_id,
-                                 &call.parent_id, &call.group, &call.shadow,
-                                 &call.argsrepr};
+    struct cel_slice *texts[] = {&call.id,        &call.task,      &call.root_id,
+                                 &call.parent_id, &call.group,     &call.shadow,
+                                 &call.argsrepr,  &call.kwargsrepr};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         texts[i]->data = cel_arena_strndup(&f->a, texts[i]->data, texts[i]->len);
     }
