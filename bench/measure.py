@@ -45,7 +45,8 @@ class Bench:
         self.proxies = {}
         self.celery_c = self.path('libcelery-c/src/cli/celery-c', 'libcelery-c/celery-c')
         self.tasks = self.path('tests/interop/interop_tasks.so', 'bench/bench_tasks.so')
-        self.env = lib.env_of_workers()
+        self.env = dict(lib.env_of_workers(), CELERY_MODULE_PATH=os.path.join(
+            os.path.abspath(build), 'libcelery-c/src/modules'))
 
     def path(self, *names):
         for name in names:

@@ -26,6 +26,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get('CELERY_BUILD', os.path.join(ROOT, 'build'))
+os.environ.setdefault('CELERY_MODULE_PATH',
+                      os.path.join(BUILD, 'libcelery-c', 'src', 'modules'))
 KIND = os.environ.get('TEST_WORKER', 'c')
 BROKER = os.environ.get('CELERY_TEST_BROKER', 'redis')
 RESULTS = os.environ.get('CELERY_TEST_RESULTS', 'redis')
@@ -196,7 +198,7 @@ class Redis:
 
 def env_of_workers():
     env = {k: v for k, v in os.environ.items() if not k.startswith('CELERY_')}
-    env['CELERY_MODULE_PATH'] = os.path.join(BUILD, 'libcelery-c', 'src', 'modules')
+    env['CELERY_MODULE_PATH'] = os.environ['CELERY_MODULE_PATH']
     env['PYTHONPATH'] = HERE
     env['PYTHONUNBUFFERED'] = '1'
     env['C_FORCE_ROOT'] = '1'

@@ -14,7 +14,6 @@ LIB = os.path.join(ROOT, 'libcelery-c')
 # header pattern: files of libcelery-c that may include it
 DOORWAYS = {
     r'hiredis/.*': ['src/net/resp.c'],
-    r'openssl/(ssl|err|x509.*)\.h': ['src/net/tls.c'],
     r'jansson\.h': ['include/celery/.*', 'src/codec/doc_jansson.c', 'src/codec/unpack.[ch]',
                     'src/codec/value.*', 'src/pool/task.*', 'src/pool/run_task.*',
                     'src/client/.*', 'src/cli/.*'],
@@ -24,12 +23,12 @@ DOORWAYS = {
     r'zstd\.h': ['src/codec/zstd.c'],
     r'brotli/.*': ['src/codec/brotli.c'],
     r'yaml\.h': ['src/codec/yaml.*\\.c'],
-    r'amqp.*\.h|rabbitmq-c/.*': ['src/transport/amqp_table.h'],
+    r'amqp.*\.h|rabbitmq-c/.*': ['src/transport/amqp_driver.h'],
     r'uuid/uuid\.h': ['src/base/uuid.c'],
     r'dlfcn\.h': ['src/cli/load.c', 'src/base/module.c'],
     r'curl/.*': ['src/modules/.*\\.c'],
     r'libpq-fe\.h|sqlite3\.h|mysql.*\.h|mariadb.*': ['src/modules/.*\\.c'],
-    r'openssl/.*': ['src/net/.*\\.c', 'src/base/.*\\.c', 'src/aws/.*\\.c'],
+    r'openssl/.*': ['src/modules/openssl.c'],
 }
 BANNED = ['sprintf', 'vsprintf', 'strcpy', 'strcat', 'strtok', 'atoi', 'atol', 'atof', 'strtol',
           'gmtime', 'localtime', 'rand', 'gets', 'alloca', 'system', 'popen', 'tmpnam']

@@ -1,12 +1,22 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """symbols.py LIBRARY ROOT: the shared library exports celery_* alone, and exactly what the
-public headers declare."""
+public headers declare; and what takes much memory is loaded by modules alone."""
 
 import os
 import re
 import subprocess
 import sys
+
+
+HEAVY = ('ssl', 'crypto', 'rabbitmq', 'curl', 'pq', 'sqlite3', 'mariadb')
+
+
+def heavy(library):
+    """Libraries it is linked with that only a module (base/module.h) may need."""
+    run = subprocess.run(['readelf', '-d', library], stdout=subprocess.PIPE, text=True, check=True)
+    needed = re.findall(r'\(NEEDED\).*\[lib([\w-]+?)\.so', run.stdout)
+    return ['linked with lib%s' % name for name in needed if name in HEAVY]
 
 
 def main(library, root):
@@ -26,6 +36,7 @@ def main(library, root):
             declared.add(m.group(1))
     bad = ['exported but not public: ' + s for s in sorted(exported - declared)]
     bad += ['declared but not exported: ' + s for s in sorted(declared - exported)]
+    bad += heavy(library)
     for line in bad:
         print(line)
     print('%d passed, %d failed, 0 skipped' % (len(exported & declared), len(bad)))

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "aws/credentials_priv.h"
 
-#include <openssl/crypto.h>
-
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -22,7 +20,7 @@ static const struct {
 static void wipe(char *text)
 {
     if (text) {
-        OPENSSL_cleanse(text, strlen(text));
+        explicit_bzero(text, strlen(text));
         cel_free(text);
     }
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "aws/sigv4.h"
 
-#include <openssl/crypto.h>
-#include <openssl/hmac.h>
-#include <openssl/sha.h>
-
 #include "base/iso8601.h"
+#include "net/hash.h"
+
+#include <string.h>
 
 enum { QUERY_MAX = 64 };
 
@@ -19,12 +18,15 @@ static void add_hex(struct cel_buf *out, const unsigned char *bytes, size_t n)
     }
 }
 
-static void add_hash(struct cel_buf *out, struct cel_slice bytes)
+static celery_status add_hash(struct cel_buf *out, struct cel_slice bytes)
 {
-    unsigned char hash[SHA256_DIGEST_LENGTH];
+    unsigned char hash[32];
 
-    SHA256((const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len, hash);
+    if (!cel_sha256(bytes, hash)) {
+        return CELERY_ENOTSUP;
+    }
     add_hex(out, hash, sizeof hash);
+    return cel_buf_ok(out) ? CELERY_OK : CELERY_ENOMEM;
 }
 
 static int compare(struct cel_slice a, struct cel_slice b)
@@ -203,8 +205,7 @@ celery_status cel_sigv4_canonical(const struct cel_sigv4 *s, struct cel_buf *out
     cel_buf_addc(out, '\n');
     add_names(out, s, order);
     cel_buf_addc(out, '\n');
-    add_hash(out, s->body);
-    return end(out);
+    return add_hash(out, s->body);
 }
 
 static void add_scope(struct cel_buf *out, const struct cel_sigv4 *s)
@@ -228,25 +229,16 @@ celery_status cel_sigv4_string(const struct cel_sigv4 *s, struct cel_buf *out)
         cel_buf_addc(out, '\n');
         add_scope(out, s);
         cel_buf_addc(out, '\n');
-        add_hash(out, cel_buf_slice(&canonical));
-        status = end(out);
+        status = add_hash(out, cel_buf_slice(&canonical));
     }
     cel_buf_fini(&canonical);
     return status;
 }
 
-static bool mac(struct cel_slice key, struct cel_slice text, unsigned char ret[32])
-{
-    unsigned len = 32;
-
-    return HMAC(EVP_sha256(), key.data, (int)key.len, (const unsigned char *)text.data,
-                text.len, ret, &len) != NULL;
-}
-
 static bool mac_next(unsigned char key[32], struct cel_slice text)
 {
     unsigned char next[32];
-    bool done = mac(cel_slice((const char *)key, 32), text, next);
+    bool done = cel_hmac_sha256(cel_slice((const char *)key, 32), text, next);
 
     memcpy(key, next, 32);
     return done;
@@ -255,8 +247,9 @@ static bool mac_next(unsigned char key[32], struct cel_slice text)
 static bool derive(const struct cel_sigv4 *s, struct cel_slice secret,
                    unsigned char key[32])
 {
-    return mac(secret, cel_slice(s->date.data, 8), key) && mac_next(key, s->region) &&
-           mac_next(key, s->service) && mac_next(key, CEL_SLICE("aws4_request"));
+    return cel_hmac_sha256(secret, cel_slice(s->date.data, 8), key) &&
+           mac_next(key, s->region) && mac_next(key, s->service) &&
+           mac_next(key, CEL_SLICE("aws4_request"));
 }
 
 /* The day's key, from kept if that was made of the same. */
@@ -276,8 +269,9 @@ static celery_status signing_key(const struct cel_sigv4 *s, struct cel_sigv4_key
         cel_buf_fini(&seed);
         return CELERY_ENOMEM;
     }
-    SHA256((const unsigned char *)seed.data, seed.len, hash);
-    if (kept && kept->set && memcmp(kept->seed, hash, sizeof hash) == 0) {
+    if (!cel_sha256(cel_buf_slice(&seed), hash)) {
+        status = CELERY_ENOTSUP;
+    } else if (kept && kept->set && memcmp(kept->seed, hash, sizeof hash) == 0) {
         memcpy(key, kept->key, sizeof kept->key);
     } else if (!derive(s, cel_slice(seed.data, secret), key)) {
         status = CELERY_ENOMEM;
@@ -286,7 +280,7 @@ static celery_status signing_key(const struct cel_sigv4 *s, struct cel_sigv4_key
         memcpy(kept->key, key, sizeof kept->key);
         kept->set = true;
     }
-    OPENSSL_cleanse(seed.data, seed.len);
+    explicit_bzero(seed.data, seed.len);
     cel_buf_fini(&seed);
     return status;
 }
@@ -303,8 +297,8 @@ celery_status cel_sigv4_authorization(const struct cel_sigv4 *s,
     if (status == CELERY_OK) {
         status = signing_key(s, kept, key);
     }
-    if (status == CELERY_OK &&
-        !mac(cel_slice((const char *)key, sizeof key), cel_buf_slice(&text), signature)) {
+    if (status == CELERY_OK && !cel_hmac_sha256(cel_slice((const char *)key, sizeof key),
+                                                cel_buf_slice(&text), signature)) {
         status = CELERY_ENOMEM;
     }
     if (status == CELERY_OK) {
@@ -319,7 +313,7 @@ celery_status cel_sigv4_authorization(const struct cel_sigv4 *s,
         add_hex(out, signature, sizeof signature);
         status = end(out);
     }
-    OPENSSL_cleanse(key, sizeof key);
+    explicit_bzero(key, sizeof key);
     cel_buf_fini(&text);
     return status;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport/amqp_conn_priv.h"
+#include "transport/amqp_driver.h"
 
 #include "base/alloc.h"
 #include "base/error.h"
@@ -377,10 +378,11 @@ celery_status cel_amqp_conn_open(struct cel_loop *loop,
                                  const struct cel_amqp_conn_events *events, void *ctx,
                                  struct cel_amqp_conn **ret_conn, celery_error *err)
 {
-    struct cel_amqp_conn *c = cel_calloc(1, sizeof *c);
+    const struct cel_amqp_driver *driver = cel_amqp_driver(err);
+    struct cel_amqp_conn *c = driver ? cel_calloc(1, sizeof *c) : NULL;
 
     if (!c) {
-        return cel_error_nomem(err);
+        return driver ? cel_error_nomem(err) : CELERY_ENOTSUP;
     }
     c->loop = loop;
     c->events = events;

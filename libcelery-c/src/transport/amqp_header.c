@@ -185,16 +185,18 @@ celery_status cel_amqp_header_read(struct cel_slice payload, struct cel_envelope
     if (len < FLAGS) {
         return malformed(err, "its properties are incomplete");
     }
+    const struct cel_amqp_driver *driver = cel_amqp_driver(err);
     char *props = cel_arena_strndup(&env->arena, payload.data + HEAD, len);
-    if (!props) {
-        return cel_error_nomem(err);
+
+    if (!driver || !props) {
+        return driver ? cel_error_nomem(err) : CELERY_ENOTSUP;
     }
     const char *why = check_headers(props, &len);
     struct cel_amqp_pool pool;
     void *decoded = NULL;
     bool ok = true;
-    int res = amqp_decode_properties(CLASS_BASIC, cel_amqp_pool_init(&pool),
-                                     (amqp_bytes_t){len, props}, &decoded);
+    int res = driver->decode_properties(CLASS_BASIC, cel_amqp_pool_init(&pool, driver),
+                                        (amqp_bytes_t){len, props}, &decoded);
     if (res == 0) {
         ok = read_properties(env, decoded, &why);
     } else if (res != AMQP_STATUS_NO_MEMORY && !why) {
@@ -301,7 +303,9 @@ static celery_status write_header(struct cel_buf *out, uint16_t channel, struct 
                              "have %" PRIu32,
                              frame, frame_max);
     }
-    celery_status st = cel_buf_reserve(out, frame, err);
+    const struct cel_amqp_driver *driver = cel_amqp_driver(err);
+    celery_status st = driver ? cel_buf_reserve(out, frame, err) : CELERY_ENOTSUP;
+
     if (st < 0) {
         return st;
     }
@@ -312,7 +316,7 @@ static celery_status write_header(struct cel_buf *out, uint16_t channel, struct 
     cel_amqp_set16(at + 2, 0);
     cel_amqp_set64(at + 4, body_size);
     int res =
-        amqp_encode_properties(CLASS_BASIC, &h->p, (amqp_bytes_t){h->size, at + HEAD});
+        driver->encode_properties(CLASS_BASIC, &h->p, (amqp_bytes_t){h->size, at + HEAD});
     if (res < 0 || (size_t)res != h->size) {
         return cel_error_set(err, CELERY_EINVAL, "rabbitmq-c does not take the headers");
     }

@@ -273,7 +273,9 @@ static celery_status write_method(struct cel_buf *out, uint16_t channel,
                                   const struct cel_amqp_method *m, amqp_table_t table,
                                   size_t size, celery_error *err)
 {
-    celery_status st = cel_buf_reserve(out, size, err);
+    const struct cel_amqp_driver *driver = cel_amqp_driver(err);
+    celery_status st = driver ? cel_buf_reserve(out, size, err) : CELERY_ENOTSUP;
+
     if (st < 0) {
         return st;
     }
@@ -286,7 +288,8 @@ static celery_status write_method(struct cel_buf *out, uint16_t channel,
     fill_message(&a, m);
 
     char *at = out->data + out->len, *args = at + CEL_AMQP_FRAME_HEAD + 4;
-    int len = amqp_encode_method(m->id, &a, (amqp_bytes_t){size - FIXED_MAX / 2, args});
+    int len =
+        driver->encode_method(m->id, &a, (amqp_bytes_t){size - FIXED_MAX / 2, args});
     if (len < 0) {
         return cel_error_set(err, CELERY_EINVAL, "rabbitmq-c does not take %s",
                              cel_amqp_method_name(m->id));

@@ -436,10 +436,15 @@ celery_status cel_amqp_method_read(struct cel_slice payload, struct cel_arena *a
     if (st < 0) {
         return st;
     }
+    const struct cel_amqp_driver *driver = cel_amqp_driver(err);
     struct cel_amqp_pool pool;
     void *decoded = NULL;
-    int res =
-        amqp_decode_method(id, cel_amqp_pool_init(&pool), cel_amqp_bytes(args), &decoded);
+
+    if (!driver) {
+        return CELERY_ENOTSUP;
+    }
+    int res = driver->decode_method(id, cel_amqp_pool_init(&pool, driver),
+                                    cel_amqp_bytes(args), &decoded);
     *ret_method = (struct cel_amqp_method){.id = id};
     if (res == AMQP_STATUS_NO_MEMORY ||
         (res == 0 && !read_fields(ret_method, arena, decoded))) {

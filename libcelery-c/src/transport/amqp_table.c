@@ -3,11 +3,13 @@
 
 #include "base/error.h"
 #include "base/iso8601.h"
+#include "base/module.h"
 #include "base/utf8.h"
 #include "codec/doc_build.h"
 #include "transport/amqp_codec.h"
 #include "transport/amqp_decimal.h"
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 /* ---- reading ---- */
@@ -408,4 +410,19 @@ celery_status cel_amqp_table_make(struct cel_arena *arena, const struct cel_node
 
     *ret_size = m.size;
     return st;
+}
+
+/* ---- the library itself ---- */
+
+static _Atomic(const struct cel_amqp_driver *) loaded;
+
+const struct cel_amqp_driver *cel_amqp_driver(celery_error *err)
+{
+    const struct cel_amqp_driver *driver = atomic_load(&loaded);
+
+    if (!driver) {
+        driver = cel_module_load("rabbitmq", "amqp", err);
+        atomic_store(&loaded, driver); /* the same, whoever comes second */
+    }
+    return driver;
 }

@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tables of rabbitmq-c to documents and back.  The one place where its header is included; its
- * own connections, sockets and frames are not used.
+ * Tables of rabbitmq-c to documents and back.  Its own connections, sockets and frames are not
+ * used.
  */
 #ifndef CEL_TRANSPORT_AMQP_TABLE_H
 #define CEL_TRANSPORT_AMQP_TABLE_H
 
 #include "codec/doc.h"
-
-/* <amqp.h> of newer versions warns that it has moved. */
-#if __has_include(<rabbitmq-c/amqp.h>)
-#include <rabbitmq-c/amqp.h>
-#include <rabbitmq-c/framing.h>
-#else
-#include <amqp.h>
-#include <amqp_framing.h>
-#endif
+#include "transport/amqp_driver.h"
 #include <stdalign.h>
 
 /*
@@ -24,19 +16,22 @@
  */
 struct cel_amqp_pool {
     amqp_pool_t lib;
+    const struct cel_amqp_driver *driver;
     alignas(max_align_t) char room[4096];
 };
 
-static inline amqp_pool_t *cel_amqp_pool_init(struct cel_amqp_pool *pool)
+static inline amqp_pool_t *cel_amqp_pool_init(struct cel_amqp_pool *pool,
+                                              const struct cel_amqp_driver *driver)
 {
-    init_amqp_pool(&pool->lib, sizeof pool->room);
+    pool->driver = driver;
+    driver->init_pool(&pool->lib, sizeof pool->room);
     pool->lib.alloc_block = pool->room;
     return &pool->lib;
 }
 
 static inline void cel_amqp_pool_fini(struct cel_amqp_pool *pool)
 {
-    empty_amqp_pool(&pool->lib);
+    pool->driver->empty_pool(&pool->lib);
 }
 
 static inline struct cel_slice cel_amqp_slice(amqp_bytes_t bytes)
