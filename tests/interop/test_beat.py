@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from datetime import datetime, timedelta, timezone
@@ -160,6 +161,53 @@ class Running(lib.Case):
                 worker.wait_output('succeeded in', 20 * lib.PATIENCE)
                 self.assertEqual(b.stop(), 0)
                 worker.stop()
+
+    def embedded(self, schedule, *args, more=None, **options):
+        conf = {'beat_c_lock_name': self.name, 'beat_c_lock_ttl': 1.5,
+                'beat_schedule': schedule, **(more or {})}
+        w = lib.Worker(self.broker, self.backend, '-B', *args, conf=conf, **options)
+        self.addCleanup(w.kill9)
+        return w
+
+    def test_inside_a_worker(self):
+        """worker -B: one of two workers sends, on a thread that a solo task does not hold up."""
+        entry = {'task': 't.noop', 'schedule': 0.5, 'options': {'queue': 'beaten'}}
+        names = ('one', 'two')
+        first, second = [self.embedded({'e': entry}, queues=n, name=n, pool='solo')
+                         for n in names]
+        self.wait_messages('beaten', 3)
+        for name in names:
+            self.app.send_task('t.sleep', (3,), queue=name)
+        time.sleep(1)  # both are busy
+        self.taken('beaten')
+        begin = time.monotonic()
+        sent = len(self.wait_messages('beaten', 3))
+        self.assertLess(time.monotonic() - begin, 2.9 * lib.PATIENCE)
+        seconds = time.monotonic() - begin
+        self.assertLess(sent, seconds / 0.5 + 3)  # not both
+        self.assertEqual(first.stop(), 0)  # whichever led, the other one goes on
+        self.wait_messages('beaten', 3)
+        self.assertEqual(second.stop(), 0)
+        self.taken('beaten')
+        time.sleep(1)
+        self.assertEqual(self.taken('beaten'), [])
+        self.assertIn('beat: Shutting down...', second.output())
+
+    def test_inside_a_worker_wrong_schedule(self):
+        w = self.embedded({'e': {'task': 't.noop', 'schedule': 'never'}}, wait=False)
+        self.assertEqual(w.wait(), 1)
+        self.assertIn("beat_schedule: entry 'e'", w.output())
+
+    def test_inside_a_worker_with_a_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'schedule')
+            w = self.embedded({'e': {'task': 't.noop', 'schedule': 0.5,
+                                     'options': {'queue': 'filed'}}}, '-s', path,
+                              more={'beat_c_lock': 'file'})
+            self.wait_messages('filed', 2)
+            self.assertEqual(w.stop(), 0)
+            self.assertGreaterEqual(
+                json.load(open(path))['entries']['e']['total_run_count'], 2)
 
     def test_messages_are_those_of_celery(self):
         entry = {'task': 't.kw', 'schedule': 0.3, 'args': [1, 'ä'], 'kwargs': {'b': [None]},

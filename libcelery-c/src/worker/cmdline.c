@@ -80,9 +80,9 @@ static const struct option options[] = {
     {0, "autoscale", SCALE, NULL, "MAX,MIN", 0, "Between MIN and MAX slots, by load."},
     {0, "health-address", SETTING, "worker_health_address", "ADDRESS", 0, "Answer /healthz, /readyz and /metrics there: 127.0.0.1:9464, [::1]:9464, unix:/path."},
     {0, "drain-timeout", SETTING, "worker_shutdown_timeout", "SECONDS", 0, "A warm shutdown waits so long for running tasks."},
-    {'B', "beat", OF_PYTHON, NULL, NULL, 0, "Not here: run celery-c beat beside the worker."},
-    {'s', "schedule-filename", OF_PYTHON_VALUE, NULL, "FILE", 0, "Ignored."},
-    {0, "schedule", OF_PYTHON_VALUE, NULL, "FILE", 0, "Ignored."},
+    {'B', "beat", SWITCH, NULL, NULL, FIELD(beat), "Send periodic tasks (beat_schedule) as well."},
+    {'s', "schedule-filename", SETTING, "beat_schedule_filename", "FILE", 0, "With -B and beat_c_lock=file: keeps when they ran."},
+    {0, "schedule", SETTING, "beat_schedule_filename", "FILE", 0, "As --schedule-filename."},
     {0, "scheduler", OF_PYTHON_VALUE, NULL, "NAME", 0, "Ignored."},
 };
 /* clang-format on */

@@ -21,6 +21,7 @@ struct cel_cmdline {
     bool no_color;
     bool detach;
     bool purge;
+    bool beat; /* -B */
     bool json;
     bool help;
     bool version;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "worker/banner.h"
+#include "worker/embedded_beat.h"
 #include "worker/init.h"
 #include "worker/process.h"
 #include "worker/program.h"
@@ -73,6 +74,9 @@ static int run(struct cel_program *p)
     }
     cel_process_warn_root();
     celery_status status = cel_worker_start(w, &err);
+    if (status == CELERY_OK && p->line.beat) {
+        status = cel_embedded_beat_start(w->app, &w->beat, &err);
+    }
     if (status == CELERY_OK) {
         status = cel_sdnotify_start(w, p->line.detach, &err);
     }

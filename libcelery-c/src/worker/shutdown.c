@@ -2,6 +2,7 @@
 #include "worker/shutdown.h"
 
 #include "base/log.h"
+#include "worker/embedded_beat.h"
 #include "worker/request.h"
 #include "worker/unlock.h"
 
@@ -88,6 +89,7 @@ static void begin(struct celery_worker *w, enum cel_shutdown how)
     bool first = w->shutdown == CEL_SHUTDOWN_NONE;
 
     w->shutdown = how;
+    cel_embedded_beat_stop(w->beat);
     if (first) {
         cel_sdnotify_ending(w, w->again);
     }

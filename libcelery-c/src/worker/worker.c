@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "worker/cgroup.h"
 #include "worker/control.h"
+#include "worker/embedded_beat.h"
 #include "worker/events.h"
 #include "worker/gossip.h"
 #include "worker/health.h"
@@ -344,6 +345,7 @@ void celery_worker_free(celery_worker *w)
         return;
     }
     w->shutdown = CEL_SHUTDOWN_DONE;
+    w->beat = cel_embedded_beat_free(w->beat);
     cel_health_stop(w);
     cel_sdnotify_stop(w);
     cel_vitals_fini(w);

@@ -67,6 +67,7 @@ struct celery_worker {
     struct cel_metrics *metrics;    /* or NULL */
     struct cel_vitals vitals;
     struct cel_sdnotify *sdnotify; /* or NULL */
+    struct cel_embedded_beat *beat; /* of -B, or NULL */
     uint64_t clock;                /* Lamport's, of all workers */
     struct cel_canvas canvas;      /* where the worker itself applies signatures */
     char reply_to[CEL_UUID_SIZE];
