@@ -7,12 +7,14 @@
 #include "transport/amqp.h"
 #include "transport/memory.h"
 #include "transport/redis.h"
+#include "transport/sqs.h"
 
 static const struct cel_transport_ops *const transports[] = {
     &cel_transport_redis,
 #if CEL_AMQP
     &cel_transport_amqp,
 #endif
+    &cel_transport_sqs,
     &cel_transport_memory,
 };
 
@@ -21,6 +23,7 @@ static const char *const names[] = {
 #if CEL_AMQP
     "amqp",
 #endif
+    "sqs",
     "memory",
     NULL,
 };

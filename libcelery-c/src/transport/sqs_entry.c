@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transport/sqs_entry.h"
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/iso8601.h"
+#include "message/envelope_json.h"
+#include <stdio.h>
+
+enum { MAX_DELAY = 900, ID_PART = 90 };
+
+/* ---- what makes it one message ---- */
+
+/* FNV-1a: the id stands before it, so that nobody gains by finding two of one digest. */
+static uint64_t digest(uint64_t hash, struct cel_slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        hash = (hash ^ (unsigned char)bytes.data[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static bool is_allowed(char c)
+{
+    return c > ' ' && c < 127;
+}
+
+void cel_sqs_dedup(const struct cel_envelope *envelope, char text[CEL_SQS_DEDUP_SIZE])
+{
+    struct cel_slice id = cel_node_text(cel_envelope_header(envelope, CEL_SLICE("id")));
+    uint64_t hash = digest(UINT64_C(0xcbf29ce484222325), envelope->body);
+    struct cel_buf headers = {0};
+    size_t n = 0;
+
+    cel_json_write(&headers, envelope->headers);
+    hash = digest(hash, cel_buf_slice(&headers));
+    cel_buf_fini(&headers);
+    if (!id.len) {
+        id = envelope->correlation_id;
+        hash = digest(hash, id.len ? CEL_SLICE_NULL : envelope->delivery_tag);
+    }
+    for (size_t i = 0; i < id.len && n < ID_PART; i++) {
+        text[n++] = is_allowed(id.data[i]) ? id.data[i] : '_';
+    }
+    snprintf(text + n, CEL_SQS_DEDUP_SIZE - n, "-%016llx", (unsigned long long)hash);
+}
+
+int64_t cel_sqs_delay(const struct cel_envelope *envelope, double now)
+{
+    struct cel_slice eta = cel_node_text(cel_envelope_header(envelope, CEL_SLICE("eta")));
+    int64_t us;
+    bool aware;
+
+    if (!eta.len || !cel_iso8601_parse(eta, &us, &aware)) {
+        return 0;
+    }
+    double wait = (double)us / 1e6 - now;
+    return wait >= 1 && wait <= MAX_DELAY ? (int64_t)wait : 0;
+}
+
+/* ---- the entry ---- */
+
+static struct cel_slice property(const struct cel_envelope *env, const char *name)
+{
+    const struct cel_node *n = cel_node_get(env->properties, cel_slice_of(name));
+
+    return cel_node_is_string(n) ? cel_node_text(n) : CEL_SLICE_NULL;
+}
+
+static void add_group(struct cel_buf *out, const struct cel_sqs_queue *q,
+                      const struct cel_envelope *env, const struct cel_sqs_extra *extra)
+{
+    struct cel_slice group =
+        extra->group ? cel_slice_of(extra->group) : property(env, "MessageGroupId");
+    struct cel_slice dedup = extra->dedup ? cel_slice_of(extra->dedup)
+                                          : property(env, "MessageDeduplicationId");
+    char text[CEL_SQS_DEDUP_SIZE];
+
+    if (!q->fifo) {
+        if (group.len) { /* fair queues */
+            cel_sqs_param_text(out, "MessageGroupId", group);
+        }
+        return;
+    }
+    if (!dedup.len) {
+        cel_sqs_dedup(env, text);
+        dedup = cel_slice_of(text);
+    }
+    cel_sqs_param_text(out, "MessageGroupId", group.len ? group : CEL_SLICE("default"));
+    cel_sqs_param_text(out, "MessageDeduplicationId", dedup);
+}
+
+/* FIFO queues have one delay for all.  What apply_async() was given goes before the ETA. */
+static void add_delay(struct cel_buf *out, const struct cel_sqs_queue *q,
+                      const struct cel_envelope *env)
+{
+    const struct cel_node *given =
+        cel_node_get(env->properties, CEL_SLICE("DelaySeconds"));
+    int64_t seconds = cel_node_is_null(given) ? cel_sqs_delay(env, cel_clock_wall())
+                                              : cel_node_int(given, 0);
+
+    if (!q->fifo && seconds > 0 && seconds <= MAX_DELAY) {
+        cel_buf_adds(out, ", \"DelaySeconds\": ");
+        cel_buf_add_int(out, seconds);
+    }
+}
+
+static void add_attribute(struct cel_buf *out, const char *name, const char *value)
+{
+    cel_buf_addf(out, "%s\"%s\": {\"DataType\": \"String\", \"StringValue\": ",
+                 out->data[out->len - 1] == '{' ? "" : ", ", name);
+    cel_json_write_string(out, cel_slice_of(value));
+    cel_buf_addc(out, '}');
+}
+
+static void add_attributes(struct cel_buf *out, const struct cel_envelope *env,
+                           const struct cel_sqs_extra *extra)
+{
+    const struct cel_node *own =
+        cel_node_get(env->properties, CEL_SLICE("message_attributes"));
+    char time[32];
+
+    if (extra->reason) {
+        snprintf(time, sizeof time, "%.6f", cel_clock_wall());
+        cel_buf_adds(out, ", \"MessageAttributes\": {");
+        add_attribute(out, "celery-c-dead-reason",
+                      extra->reason[0] ? extra->reason : "?");
+        add_attribute(out, "celery-c-dead-time", time);
+        add_attribute(out, "celery-c-dead-queue", extra->from);
+        cel_buf_addc(out, '}');
+    } else if (own && own->kind == CELERY_KIND_OBJECT && own->size > 0) {
+        cel_buf_adds(out, ", \"MessageAttributes\": ");
+        cel_json_write(out, own);
+    }
+}
+
+/* kombu takes message_attributes out of what is sent. */
+static celery_status write_without_attributes(struct cel_buf *text,
+                                              const struct cel_envelope *env)
+{
+    struct cel_envelope copy = *env;
+    struct cel_arena arena = {0};
+    struct cel_node *rest = cel_node_new(&arena, CELERY_KIND_OBJECT);
+    celery_status st = rest ? CELERY_OK : CELERY_ENOMEM;
+    const struct cel_node *k, *v;
+
+    for (k = cel_node_first(env->properties); k && st == 0; k = v->next) {
+        v = k->next;
+        if (!cel_slice_is(cel_node_text(k), "message_attributes")) {
+            st = cel_node_put(&arena, rest, cel_node_text(k), cel_node_copy(&arena, v));
+        }
+    }
+    copy.properties = rest;
+    copy.written = false;
+    st = st < 0 ? st : cel_envelope_write(text, &copy);
+    cel_arena_fini(&arena);
+    return st;
+}
+
+static celery_status write_text(struct cel_buf *text, const struct cel_envelope *env,
+                                const struct cel_sqs_extra *extra)
+{
+    cel_buf_clear(text);
+    if (extra->raw.len) {
+        return cel_buf_add_slice(text, extra->raw);
+    }
+    if (!cel_node_is_null(
+            cel_node_get(env->properties, CEL_SLICE("message_attributes")))) {
+        return write_without_attributes(text, env);
+    }
+    if (env->raw.len && env->written) {
+        return cel_buf_add_slice(text, env->raw);
+    }
+    return cel_envelope_write(text, env);
+}
+
+static celery_status check_size(size_t bytes, const struct cel_sqs_queue *q,
+                                celery_error *err)
+{
+    if (bytes <= q->max_bytes) {
+        return CELERY_OK;
+    }
+    return cel_error_set(err, CELERY_ELIMIT,
+                         "the message has %zu bytes as it is sent, and SQS queue %.80s "
+                         "takes %zu",
+                         bytes, q->sqs_name, q->max_bytes);
+}
+
+celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
+                                  const struct cel_sqs_queue *q, size_t i,
+                                  const struct cel_envelope *env,
+                                  const struct cel_sqs_extra *extra, celery_error *err)
+{
+    bool plain = extra->raw.len ? extra->not_base64 : q->s->set.plain;
+    celery_status st = write_text(text, env, extra);
+
+    if (st == 0) {
+        st = check_size(plain ? text->len : CEL_BASE64_LEN(text->len), q, err);
+    } else {
+        cel_error_nomem(err);
+    }
+    if (st < 0) {
+        return st;
+    }
+    cel_buf_addf(out, "{\"Id\": \"%zu\", \"MessageBody\": ", i);
+    if (plain) {
+        cel_json_write_string(out, cel_buf_slice(text));
+    } else {
+        cel_buf_addc(out, '"');
+        cel_base64_append(out, text->data, text->len);
+        cel_buf_addc(out, '"');
+    }
+    add_group(out, q, env, extra);
+    if (!extra->reason) {
+        add_delay(out, q, env);
+    }
+    add_attributes(out, env, extra);
+    cel_buf_addc(out, '}');
+    return cel_buf_ok(out) ? CELERY_OK : cel_error_nomem(err);
+}

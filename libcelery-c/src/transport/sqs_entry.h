@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The text of one entry of SendMessageBatch (kombu/transport/SQS.py Channel._put). */
+#ifndef CEL_TRANSPORT_SQS_ENTRY_H
+#define CEL_TRANSPORT_SQS_ENTRY_H
+
+#include "transport/sqs_state.h"
+
+/*
+ * Appends {"Id": "i", "MessageBody": ...} for the queue.  text is scratch.  CELERY_ELIMIT with
+ * both sizes when the message is larger than the queue takes.
+ */
+celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
+                                  const struct cel_sqs_queue *q, size_t i,
+                                  const struct cel_envelope *envelope,
+                                  const struct cel_sqs_extra *extra, celery_error *err);
+
+/*
+ * What makes one publish of a FIFO queue: the task's id and a digest of headers and body, so
+ * that a publish repeated is one message, and a retry (whose headers differ) another.
+ */
+enum { CEL_SQS_DEDUP_SIZE = 129 };
+void cel_sqs_dedup(const struct cel_envelope *envelope, char text[CEL_SQS_DEDUP_SIZE]);
+
+/* Seconds that the service is to hold a message with an ETA: 0 to 900. */
+int64_t cel_sqs_delay(const struct cel_envelope *envelope, double now);
+
+#endif
