@@ -34,14 +34,13 @@ class Flower(lib.Case):
         python = matrix.prepare(CELERY, '-flower', [FLOWER])
         if not python:
             raise unittest.SkipTest('PyPI cannot be reached: Flower was not run')
-        folder = tempfile.TemporaryDirectory(prefix='flower-browser-')
-        cls.addClassCleanup(folder.cleanup)
+        folder = tempfile.mkdtemp(dir=lib.tmpdir())
         os.makedirs(SHOTS, exist_ok=True)
         cls.start_flower(python)
         cls.worker = lib.Worker(cls.broker, cls.backend, '-E', '--heartbeat-interval', '1',
                                 concurrency=2, alone=False)
         cls.addClassCleanup(cls.worker.kill9)
-        cls.browser = webdriver.Browser(folder.name, folder.name)
+        cls.browser = webdriver.Browser(folder, folder)
         cls.addClassCleanup(cls.browser.close)
         host = os.uname().nodename
         cls.node = 'w1@' + host

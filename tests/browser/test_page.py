@@ -27,9 +27,8 @@ MARKUP = '<b>bold</b><img src=x onerror="window.hacked=1"> & "quotes"'
 class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix='taskoverflow-browser-')
-        cls.addClassCleanup(folder.cleanup)
-        cls.downloads = os.path.join(folder.name, 'downloads')
+        folder = tempfile.mkdtemp(dir=lib.tmpdir())
+        cls.downloads = os.path.join(folder, 'downloads')
         os.makedirs(cls.downloads)
         os.makedirs(SHOTS, exist_ok=True)
         python = lib.KIND == 'python'
@@ -40,7 +39,7 @@ class Page(unittest.TestCase):
         env.update(ICAL_PRESET='seed', ICAL_GENERATION_DELAY_SECONDS='0.5')
         cls.site = cls.demo.start_app(env)
         cls.demo.start_worker(env)
-        cls.browser = webdriver.Browser(folder.name, cls.downloads)
+        cls.browser = webdriver.Browser(folder, cls.downloads)
         cls.addClassCleanup(cls.browser.close)
         cls.browser.open(cls.site + '/')
 

@@ -36,7 +36,7 @@ class Browser:
         self.driver = subprocess.Popen(
             [driver, '--port=%d' % port, '--log-path=' + os.path.join(folder, 'driver.log')],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True)
+            env=dict(os.environ, TMPDIR=folder), start_new_session=True)
         try:
             self.wait('chromedriver', lambda: self.command('GET', '/status')['ready'])
             self.session = '/session/' + self.command('POST', '/session', {

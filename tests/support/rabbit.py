@@ -32,6 +32,10 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import temporary  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SKIPPED = 77
 READY_SECONDS = 90  # a loaded machine under a sanitizer run; two or three otherwise
@@ -334,7 +338,7 @@ class Rabbit(Node):
         release = release or installed()
         if not release:
             raise Failed('rabbitmq-server is not installed')
-        folder = tempfile.mkdtemp(prefix='celery-c-rabbit-')
+        folder = temporary.folder('celery-c-rabbit-')
         super().__init__(release, folder, port or free_port(), free_port(),
                          base64.b16encode(os.urandom(10)).decode(),
                          't%d@localhost' % os.getpid())
@@ -498,7 +502,8 @@ class Rabbit(Node):
 
 def _keeper_folder(release):
     text = '%s %s %s' % (os.environ.get('CELERY_BUILD', ROOT), release.home, os.getuid())
-    return os.path.join(tempfile.gettempdir(),
+    # The same for all processes, whatever folder each has for itself.
+    return os.path.join(os.environ.get('TMPDIR') or '/tmp',
                         'celery-c-keeper-' + hashlib.sha1(text.encode()).hexdigest()[:12])
 
 
@@ -509,50 +514,72 @@ class Shared(Node):
         release = release or installed()
         if not release:
             raise Failed('rabbitmq-server is not installed')
-        self._line = self._connect(release)
-        self._file = self._line.makefile('r')
-        text = self._file.readline()
-        if not text.startswith('{'):
-            self._line.close()
-            raise Failed('the shared node: ' + (text or 'its keeper ended'))
-        at = json.loads(text)
+        at = json.loads(self._greeting(release))
         super().__init__(release, at['dir'], at['port'], at['dist'], at['cookie'], at['node'])
         self.vhost = at['vhost']
 
+    def _greeting(self, release):
+        """What the keeper says of the node; another one is asked when it is just ending."""
+        end = time.monotonic() + READY_SECONDS
+        logs = []
+        while time.monotonic() < end:
+            self._line = self._connect(release, logs)
+            if not self._line:
+                time.sleep(0.05)
+                continue
+            self._file = self._line.makefile('r')
+            try:
+                text = self._file.readline()
+            except OSError:
+                text = ''
+            if text.startswith('{'):
+                return text
+            self.stop()
+            if text:
+                raise Failed('the shared node: ' + text)
+        raise Failed('the shared node\'s keeper does not start\n' + ''.join(
+            log.read()[-3000:] for log in logs[-1:]))
+
     @staticmethod
-    def _connect(release):
+    def _connect(release, logs):
+        """A connection to the keeper, or None: one that was started listens soon."""
         folder = _keeper_folder(release)
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        if os.stat(folder).st_uid != os.getuid():
-            raise Failed(folder + ' is not ours')
-        end = time.monotonic() + READY_SECONDS
-        while time.monotonic() < end:
-            s = socket.socket(socket.AF_UNIX)
-            s.settimeout(READY_SECONDS)
-            try:
-                s.connect(os.path.join(folder, 'sock'))
-                return s
-            except OSError:
-                s.close()
-            _start_keeper(release, folder)
-            time.sleep(0.05)
-        raise Failed('the shared node\'s keeper does not start')
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(READY_SECONDS)
+        try:
+            if os.stat(folder).st_uid != os.getuid():
+                raise Failed(folder + ' is not ours')
+            s.connect(os.path.join(folder, 'sock'))
+            return s
+        except OSError:
+            s.close()
+        try:
+            _start_keeper(release, folder, logs)
+        except FileNotFoundError:
+            pass  # the keeper before has just removed the folder
+        return None
 
     def stop(self):
         self._file.close()
         self._line.close()
 
 
-def _start_keeper(release, folder):
+def _start_keeper(release, folder, logs):
     """Does nothing when another process is just doing it, or it runs."""
-    lock = os.open(os.path.join(folder, 'lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    name = os.path.join(folder, 'lock')
+    lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The keeper before removes its lock at its end.
+        if os.stat(name).st_ino != os.fstat(lock).st_ino:
+            raise FileNotFoundError(name)
     except OSError:
         os.close(lock)
         return
     os.set_inheritable(lock, True)
     log = open(os.path.join(folder, 'log'), 'ab')
+    logs.append(open(log.name, errors='replace'))
     # The lock goes over to the keeper and ends with it.
     argv = [sys.executable, os.path.abspath(__file__), '--keep', folder, '--lock', str(lock)]
     if release.version.startswith('4'):
@@ -567,6 +594,7 @@ class Keeper:
     """Keeps the shared node while anybody is connected."""
 
     def __init__(self, folder, release):
+        self.folder = folder
         self.path = os.path.join(folder, 'sock')
         self.users = {}
         self.count = 0
@@ -575,14 +603,19 @@ class Keeper:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(64)
-        self.node = Rabbit(release=release)
+        self.release, self.node = release, None
 
     def welcome(self):
         line, _ = self.listener.accept()
         self.count += 1
         vhost = 'v%d' % self.count
-        self.node.add_vhost(vhost)
         n = self.node
+        try:
+            n.add_vhost(vhost)
+        except (Failed, subprocess.TimeoutExpired) as exc:
+            line.sendall(('%s\n' % exc).replace('\n', ' ').encode() + b'\n')
+            line.close()
+            return
         line.sendall((json.dumps({
             'dir': n.dir, 'port': n.port, 'dist': n.dist, 'cookie': n.cookie, 'node': n.node,
             'vhost': vhost}) + '\n').encode())
@@ -591,9 +624,28 @@ class Keeper:
     def farewell(self, line):
         vhost = self.users.pop(line)
         line.close()
-        self.node.delete_vhost(vhost)
+        try:
+            self.node.delete_vhost(vhost)
+        except (Failed, subprocess.TimeoutExpired) as exc:
+            print(exc, file=sys.stderr)
 
     def run(self):
+        """Leaves nothing behind.  The lock goes last: until then nobody starts another."""
+        try:
+            self.node = Rabbit(release=self.release)
+            self.serve()
+        finally:
+            os.unlink(self.path)
+            if self.node:
+                self.node.stop()
+            for name in ('log', 'lock'):
+                os.unlink(os.path.join(self.folder, name))
+            try:
+                os.rmdir(self.folder)
+            except OSError:
+                pass  # the next one is there already
+
+    def serve(self):
         import select
         while True:
             ready, _, _ = select.select([self.listener, *self.users], [], [],
@@ -605,8 +657,6 @@ class Keeper:
                     self.welcome()
                 else:
                     self.farewell(one)
-        os.unlink(self.path)
-        self.node.stop()
 
 
 # ---- from other programs ----

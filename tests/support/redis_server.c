@@ -21,6 +21,8 @@
 
 struct redis_server {
     pid_t pid;
+    pid_t reaper;
+    int life; /* of this process, for the reaper */
     int port;
     int tls_port;
     char dir[64];
@@ -185,6 +187,43 @@ static void run(const struct arguments *a, pid_t parent)
     _exit(127);
 }
 
+/* Removes the folder when the pipe is closed, however this process ends. */
+static void start_reaper(struct redis_server *s)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        return;
+    }
+    s->reaper = fork();
+    if (s->reaper == 0) {
+        int null = open("/dev/null", O_RDWR);
+
+        setsid();
+        dup2(fds[0], 0);
+        dup2(null, 1);
+        dup2(null, 2);
+        execl("/bin/sh", "sh", "-c", "read -r _; rm -rf \"$1\" || sleep 1; rm -rf \"$1\"",
+              "sh", s->dir, (char *)NULL);
+        _exit(127);
+    }
+    close(fds[0]);
+    s->life = fds[1];
+}
+
+/* Children that were only forked may hold the pipe: it is not waited for. */
+static void end_reaper(const struct redis_server *s)
+{
+    if (s->life > 0) {
+        close(s->life);
+    }
+    if (s->reaper > 0) {
+        kill(s->reaper, SIGKILL);
+    }
+    while (s->reaper > 0 && waitpid(s->reaper, NULL, 0) < 0 && errno == EINTR) {
+    }
+}
+
 static bool write_sentinel_file(const struct redis_server *s, const char *lines)
 {
     char path[100];
@@ -210,6 +249,7 @@ struct redis_server *redis_server_start(const struct redis_server_options *optio
         s->dir[0] = '\0';
         goto fail;
     }
+    start_reaper(s);
     snprintf(s->socket, sizeof s->socket, "%s/redis.sock", s->dir);
     snprintf(s->url, sizeof s->url, "redis+socket://%s", s->socket);
     s->port = o.port ? o.port : free_port();
@@ -234,11 +274,6 @@ fail:
     return redis_server_stop(s);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    return remove(path);
-}
-
 int redis_server_begin(struct redis_server **ret_server, char *url, size_t size)
 {
     *ret_server = NULL;
@@ -254,6 +289,11 @@ int redis_server_begin(struct redis_server **ret_server, char *url, size_t size)
     return 0;
 }
 
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    return remove(path);
+}
+
 struct redis_server *redis_server_stop(struct redis_server *s)
 {
     if (!s) {
@@ -267,6 +307,7 @@ struct redis_server *redis_server_stop(struct redis_server *s)
     if (s->dir[0]) {
         nftw(s->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     }
+    end_reaper(s);
     free(s);
     return NULL;
 }
