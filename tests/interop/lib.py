@@ -39,6 +39,7 @@ PATIENCE = 4.0 if SANITIZED else 2.0
 sys.path.insert(0, HERE)
 
 import brokers  # noqa: E402
+import temporary  # noqa: E402
 
 SANITIZER = re.compile(
     r'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: ')
@@ -63,7 +64,7 @@ class Deadline(Exception):
     """Something did not happen in time."""
 
 
-def wait_for(what, check, timeout=10.0, pause=0.01):
+def wait_for(what, check, timeout=15.0 * PATIENCE, pause=0.01):
     """Calls check() until it answers something true, which is returned."""
     end = time.monotonic() + timeout
     while True:
@@ -88,8 +89,7 @@ def tmpdir():
     """One folder for this process, removed at its end."""
     global _tmp
     if _tmp is None:
-        _tmp = tempfile.mkdtemp(prefix='celery-c-test-')
-        atexit.register(shutil.rmtree, _tmp, ignore_errors=True)
+        tempfile.tempdir = _tmp = temporary.folder('celery-c-test-')
     return _tmp
 
 
@@ -202,6 +202,8 @@ def env_of_workers():
     env['PYTHONPATH'] = HERE
     env['PYTHONUNBUFFERED'] = '1'
     env['C_FORCE_ROOT'] = '1'
+    # Python's pool leaves a folder behind when it is killed (multiprocessing/util.py).
+    env['TMPDIR'] = tmpdir()
     return env
 
 
@@ -259,9 +261,9 @@ class Worker:
             return f.read()
 
     def wait_ready(self, timeout=None):
-        self.wait_output(self.ready_text, timeout or 15 * PATIENCE)
+        self.wait_output(self.ready_text, timeout or 30 * PATIENCE)
 
-    def wait_output(self, text, timeout=10.0):
+    def wait_output(self, text, timeout=15.0 * PATIENCE):
         def check():
             if text in self.output():
                 return True
@@ -355,10 +357,32 @@ def _wait_in_halves(cls):
         cls.get = get
 
 
+def _expired_tasks_arrive(cls):
+    """Celery sends a task that has expired with a time to live of 0 (celery/app/base.py
+    send_task), and RabbitMQ drops it unless a consumer has room at that very moment. Without
+    it, it is always the worker that finds it expired."""
+    make = cls._create_task_sender
+
+    def create_task_sender(self):
+        send = make(self)
+
+        def send_task_message(producer, name, message, *args, **options):
+            if options.get('expiration') == 0:
+                del options['expiration']
+            return send(producer, name, message, *args, **options)
+        return send_task_message
+
+    create_task_sender.without_ttl = True
+    if not hasattr(make, 'without_ttl'):
+        cls._create_task_sender = create_task_sender
+
+
 def celery_app(broker, backend, **conf):
     """A Celery application as a client of the workers; the tasks are called by name."""
     from celery import Celery
+    from celery.app.amqp import AMQP
     from celery.result import AsyncResult, GroupResult
+    _expired_tasks_arrive(AMQP)
     _wait_in_halves(AsyncResult)
     _wait_in_halves(GroupResult)
     # It unsubscribes; when Redis has ended before, Celery 5.6 waits for it for ever.
@@ -492,14 +516,14 @@ class Case(unittest.TestCase):
     def call(self, name, *args, timeout=None, **options):
         kwargs = options.pop('kwargs', None)
         r = self.app.send_task(name, args, kwargs, **options)
-        return r.get(timeout=timeout or 10 * PATIENCE)
+        return r.get(timeout=timeout or 30 * PATIENCE)
 
     def wait_state(self, result, *states, timeout=None):
         if RESULTS == 'rpc':
-            return _state_told(result, states, timeout or 10 * PATIENCE)
+            return _state_told(result, states, timeout or 15 * PATIENCE)
         return wait_for('state %s of %s' % ('/'.join(states), result.id),
                         lambda: result.state in states and result.state,
-                        timeout or 10 * PATIENCE)
+                        timeout or 15 * PATIENCE)
 
 
 class _Result(unittest.TextTestResult):

@@ -89,7 +89,10 @@ class Client(lib.Case):
         self.assertGreaterEqual(time.time() - start, 1.1)
 
     def test_expired(self):
-        got = self.one('t.add', '[1, 2]', '{}', {'expires': 0.2, 'countdown': 1})
+        # RabbitMQ drops a message that was not taken until then.
+        expires = 3 if lib.BROKER == 'amqp' else 0.2
+        got = self.one('t.add', '[1, 2]', '{}', {
+            'expires': expires, 'countdown': expires + 0.3})
         self.assertEqual((got['status'], got['state']), ('CELERY_EREVOKED', 'REVOKED'))
 
     def test_serializers(self):

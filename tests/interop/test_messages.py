@@ -119,7 +119,9 @@ class Messages(lib.Case):
         self.assertEqual(self.call('t.add', 1, 2, expires=60), 3)
 
     def test_expires_while_waiting_for_eta(self):
-        r = self.app.send_task('t.add', (1, 2), countdown=2, expires=1)
+        # RabbitMQ drops a message that was not taken until then.
+        expires = 3 if lib.BROKER == 'amqp' else 1
+        r = self.app.send_task('t.add', (1, 2), countdown=expires + 0.5, expires=expires)
         self.wait_state(r, 'REVOKED')
 
     def test_other_queue_and_routing_key(self):
