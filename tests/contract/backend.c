@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What every result backend promises: run on memory and on a private Redis server. */
+/* What every result backend promises: run on memory, in a folder and on a private Redis server. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -317,6 +317,83 @@ static void test_connects_again_after_close(void **state)
     assert_int_equal(seen.errors, 0);
 }
 
+/* ---- files alone ---- */
+
+static char folder[] = "/tmp/contract-backend-XXXXXX";
+
+static void assert_errors(struct fixture *f, const char *id, celery_status status)
+{
+    struct seen seen = {0};
+    store(f, id, "SUCCESS", "1", &seen);
+    run_until(f->loop, &seen.answers, 1);
+    assert_int_equal(seen.errors, 1);
+    assert_int_equal(seen.status, status);
+}
+
+static void test_file_ids_stay_in_the_folder(void **state)
+{
+    struct fixture *f = *state;
+    char id[400];
+    assert_errors(f, "../x", CELERY_EMESSAGE);
+    assert_errors(f, "a/b", CELERY_EMESSAGE);
+    assert_errors(f, "", CELERY_EMESSAGE);
+    memset(id, 'x', sizeof id);
+    id[sizeof id - 1] = '\0';
+    assert_errors(f, id, CELERY_EMESSAGE);
+}
+
+static void put_file(const char *name, const char *text)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* As Python does it: emptied first, then written. */
+static void test_file_half_written_is_not_there(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = {0};
+    char id[32];
+    char name[64];
+    snprintf(name, sizeof name, "celery-task-meta-%s", fresh_id(id));
+    put_file(name, "{\"status\": \"SUCC");
+    load(f, id);
+    assert_int_equal(f->told.missing, 1);
+    f->b->ops->watch(f->b, cel_slice_of(id));
+    run_until(f->loop, &f->told.missing, 2);
+    put_file(name, "{\"task_id\": \"x\", \"status\": \"SUCCESS\", \"result\": 5}");
+    run_until(f->loop, &f->told.metas, 3);
+    assert_string_equal(f->told.last_status, "SUCCESS");
+    store(f, id, "FAILURE", "1", &seen);
+    run_until(f->loop, &seen.answers, 1);
+    assert_int_equal(seen.sum, 0);
+}
+
+static void test_file_folder_that_is_gone_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    char moved[sizeof folder + 4];
+    char id[32];
+    snprintf(moved, sizeof moved, "%s.x", folder);
+    f->b->ops->close(f->b);
+    assert_int_equal(rename(folder, moved), 0);
+    struct seen seen = {0};
+    f->b->ops->connect(f->b, 0, to(&seen));
+    run_until(f->loop, &seen.answers, 1);
+    assert_int_equal(seen.status, CELERY_ECONNECT);
+    assert_non_null(strstr(seen.message, folder));
+    assert_int_equal(rename(moved, folder), 0);
+    seen = (struct seen){0};
+    f->b->ops->connect(f->b, 0, to(&seen));
+    store(f, fresh_id(id), "SUCCESS", "1", &seen);
+    run_until(f->loop, &seen.answers, 2);
+    assert_int_equal(seen.errors, 0);
+}
+
 /* ---- Redis alone ---- */
 
 static void test_redis_lost_server_is_told_once(void **state)
@@ -361,12 +438,28 @@ int main(int argc, char **argv)
         WITH_BACKEND(test_close_answers_everything_and_tells_nobody),
         WITH_BACKEND(test_connects_again_after_close),
     };
+    const struct CMUnitTest file_tests[] = {
+        WITH_BACKEND(test_file_ids_stay_in_the_folder),
+        WITH_BACKEND(test_file_half_written_is_not_there),
+        WITH_BACKEND(test_file_folder_that_is_gone_is_an_error),
+    };
     const struct CMUnitTest redis_tests[] = {
         WITH_BACKEND(test_redis_lost_server_is_told_once),
     };
     if (argc > 1 && strcmp(argv[1], "memory") == 0) {
         snprintf(url_text, sizeof url_text, "memory://");
         return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+    }
+    if (argc > 1 && strcmp(argv[1], "file") == 0) {
+        char command[64];
+        if (!mkdtemp(folder)) {
+            return 1;
+        }
+        snprintf(url_text, sizeof url_text, "file://%s", folder);
+        int bad = cmocka_run_group_tests_name("file", tests, NULL, NULL);
+        bad += cmocka_run_group_tests_name("file alone", file_tests, NULL, NULL);
+        snprintf(command, sizeof command, "rm -r %s", folder);
+        return bad + system(command);
     }
     int failed = redis_server_begin(&server, url_text, sizeof url_text);
     if (failed) {

@@ -138,7 +138,7 @@ static void same_group(const struct cel_node *want, struct cel_slice json)
 {
     struct cel_buf out = {0};
 
-    assert_int_equal(cel_redis_write_group(&cel_codec_json, &out, json), CELERY_OK);
+    assert_int_equal(cel_group_write(&cel_codec_json, &out, json, NULL), CELERY_OK);
     same_member(want, "text", cel_buf_slice(&out));
     cel_buf_fini(&out);
 }

@@ -9,6 +9,7 @@
 static const struct cel_backend_ops *const builtin[] = {
     &cel_backend_redis,
     &cel_backend_memory,
+    &cel_backend_file,
     &cel_backend_rpc,
 };
 
@@ -145,4 +146,25 @@ struct cel_backend *cel_backend_free(struct cel_backend *b)
         cel_free(b);
     }
     return NULL;
+}
+
+celery_status cel_group_write(const struct cel_codec *codec, struct cel_buf *out,
+                              struct cel_slice json, celery_error *err)
+{
+    struct cel_arena a = {0};
+    struct cel_buf text = {0};
+    struct cel_node *doc = NULL;
+    cel_buf_adds(&text, "{\"result\": ");
+    cel_buf_add_slice(&text, json);
+    cel_buf_addc(&text, '}');
+    celery_status status = cel_buf_ok(&text) ? CELERY_OK : cel_error_nomem(err);
+    if (status == CELERY_OK) {
+        status = cel_json_parse(&a, cel_buf_slice(&text), NULL, &doc, err);
+    }
+    if (status == CELERY_OK) {
+        status = codec->encode(out, doc, err);
+    }
+    cel_arena_fini(&a);
+    cel_buf_fini(&text);
+    return status;
 }

@@ -198,6 +198,10 @@ celery_status cel_backend_new(struct cel_loop *loop, struct cel_url *const *urls
                               const struct cel_backend_events *events, void *ctx,
                               struct cel_backend **ret_b, celery_error *err);
 
+/* The document of a saved group, {"result": tuple}, as key/value backends keep it. */
+celery_status cel_group_write(const struct cel_codec *codec, struct cel_buf *out,
+                              struct cel_slice json, celery_error *err);
+
 /* close(), fini(), free.  Not from inside meta().  Returns NULL. */
 struct cel_backend *cel_backend_free(struct cel_backend *b);
 

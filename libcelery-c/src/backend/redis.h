@@ -89,9 +89,6 @@ bool cel_redis_watches(const struct cel_redis_backend *b, struct cel_slice task_
 /* A part as it is counted: [1, task id, state, result], with the serializer of results. */
 celery_status cel_redis_write_part(const struct cel_codec *codec, struct cel_buf *out,
                                    const struct cel_chord_part *part, celery_error *err);
-/* A saved group: {"result": tuple} (BaseKeyValueStoreBackend._save_group). */
-celery_status cel_redis_write_group(const struct cel_codec *codec, struct cel_buf *out,
-                                    struct cel_slice json);
 void cel_redis_note(struct cel_backend *base, const struct cel_group_note *note,
                     struct cel_done done);
 void cel_redis_load_group(struct cel_backend *base, struct cel_slice group_id,

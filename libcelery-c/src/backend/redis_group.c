@@ -20,27 +20,6 @@ const struct cel_node *cel_redis_saved_tuple(struct cel_redis_backend *b,
     return cel_node_get(doc, CEL_SLICE("result"));
 }
 
-celery_status cel_redis_write_group(const struct cel_codec *codec, struct cel_buf *out,
-                                    struct cel_slice json)
-{
-    struct cel_arena a = {0};
-    struct cel_buf text = {0};
-    struct cel_node *doc = NULL;
-    cel_buf_adds(&text, "{\"result\": ");
-    cel_buf_add_slice(&text, json);
-    cel_buf_addc(&text, '}');
-    celery_status status = cel_buf_ok(&text) ? CELERY_OK : CELERY_ENOMEM;
-    if (status == CELERY_OK) {
-        status = cel_json_parse(&a, cel_buf_slice(&text), NULL, &doc, NULL);
-    }
-    if (status == CELERY_OK) {
-        status = codec->encode(out, doc, NULL);
-    }
-    cel_arena_fini(&a);
-    cel_buf_fini(&text);
-    return status;
-}
-
 /* A plain command: its words behind the key. */
 static void command(struct cel_redis_backend *b, const char *name,
                     struct cel_slice group_id, const char *const *key,
@@ -68,7 +47,7 @@ static void save_group(struct cel_redis_backend *b, const struct cel_group_note 
                        struct cel_done done)
 {
     struct cel_buf doc = {0};
-    celery_status status = cel_redis_write_group(b->base.codec, &doc, note->json);
+    celery_status status = cel_group_write(b->base.codec, &doc, note->json, NULL);
     if (status < 0) {
         cel_redis_refuse(NULL, &(struct cel_redis_errand){.done = done}, status);
     } else {
