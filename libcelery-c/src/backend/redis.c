@@ -265,7 +265,9 @@ bool cel_redis_backend_failed(const struct cel_resp *reply, celery_error *err)
         return false;
     }
     struct cel_slice text = cel_resp_text(reply);
-    cel_error_set(err, status_of(text, reply), "result backend: %s", cel_log_safe(text));
+    cel_error_set(err, status_of(text, reply), "result backend: %s%s", cel_log_safe(text),
+                  cel_redis_error_is_cluster(reply) ? " (" CEL_REDIS_CLUSTER_TEXT ")"
+                                                    : "");
     return true;
 }
 

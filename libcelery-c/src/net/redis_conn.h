@@ -112,4 +112,13 @@ int cel_redis_version(const struct cel_redis *r);       /* 70015 for 7.0.15; 0 u
 /* True for replies that mean "reconnect elsewhere": READONLY, LOADING, MASTERDOWN ... */
 bool cel_redis_error_is_failover(const struct cel_resp *reply);
 
+/*
+ * True for what only a server in cluster mode answers: MOVED, ASK, CROSSSLOT, CLUSTERDOWN.  Neither
+ * kombu nor we can use one: the keys of a broker are in different slots.
+ */
+bool cel_redis_error_is_cluster(const struct cel_resp *reply);
+
+#define CEL_REDIS_CLUSTER_TEXT \
+    "this is a Redis Cluster, which Celery's Redis transport cannot use"
+
 #endif

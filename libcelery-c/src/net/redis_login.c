@@ -24,16 +24,28 @@ bool cel_redis_error_is(const struct cel_resp *reply, const char *code)
            (text.len == len || text.data[len] == ' ');
 }
 
-bool cel_redis_error_is_failover(const struct cel_resp *reply)
+static bool error_is_any(const struct cel_resp *reply, const char *const codes[4])
 {
-    static const char *const codes[] = {"READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"};
-
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+    for (size_t i = 0; i < 4; i++) {
         if (cel_redis_error_is(reply, codes[i])) {
             return true;
         }
     }
     return false;
+}
+
+bool cel_redis_error_is_failover(const struct cel_resp *reply)
+{
+    static const char *const codes[] = {"READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"};
+
+    return error_is_any(reply, codes);
+}
+
+bool cel_redis_error_is_cluster(const struct cel_resp *reply)
+{
+    static const char *const codes[] = {"MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"};
+
+    return error_is_any(reply, codes);
 }
 
 static bool contains(struct cel_slice text, const char *part)
@@ -143,6 +155,12 @@ static void on_client_id(void *ctx, const struct cel_resp *reply, const celery_e
     }
 }
 
+static void refuse_cluster(struct cel_redis *r)
+{
+    cel_redis_fail(r, CELERY_ENOTSUP, CEL_REDIS_CLUSTER_TEXT ": change %s",
+                   r->target.setting);
+}
+
 static void on_select(void *ctx, const struct cel_resp *reply, const celery_error *err)
 {
     struct cel_redis *r = ctx;
@@ -152,6 +170,8 @@ static void on_select(void *ctx, const struct cel_resp *reply, const celery_erro
     }
     if (cel_redis_error_is(reply, "NOPERM")) {
         cel_redis_fail(r, CELERY_EAUTH, "%s", text_of(reply));
+    } else if (contains(cel_resp_text(reply), "cluster mode")) {
+        refuse_cluster(r);
     } else {
         cel_redis_fail(r, CELERY_ECONFIG,
                        "%s (there is no database %d: change the number in %s)",
@@ -207,11 +227,7 @@ static void on_info(void *ctx, const struct cel_resp *reply, const celery_error 
     r->version = version_number(info_value(info, "redis_version"));
     struct cel_slice mode = info_value(info, "redis_mode");
     if (cel_slice_is(mode, "cluster")) {
-        cel_redis_fail(
-            r, CELERY_ECONFIG,
-            "this is a Redis Cluster, which Celery's Redis transport cannot use: "
-            "change %s",
-            r->target.setting);
+        refuse_cluster(r);
     } else if (cel_slice_is(mode, "sentinel") && r->role != CEL_REDIS_SENTINEL) {
         cel_redis_fail(r, CELERY_ECONFIG,
                        "this is a Sentinel: use sentinel:// in %s and set master_name",

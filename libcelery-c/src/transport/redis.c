@@ -42,6 +42,11 @@ celery_status cel_redis_check(struct cel_redis_transport *r, const struct cel_re
     text = cel_resp_text(reply);
     if (cel_redis_error_is_failover(reply)) {
         status = CELERY_ECLOSED;
+    } else if (cel_redis_error_is_cluster(reply)) {
+        /* A server whose INFO is forbidden has not said so at the log-in. */
+        return cel_error_set(ret_err, CELERY_ENOTSUP,
+                             "%s: %.*s (" CEL_REDIS_CLUSTER_TEXT ")", what,
+                             (int)(text.len < 80 ? text.len : 80), text.data);
     } else if (cel_slice_starts(text, CEL_SLICE("NOAUTH")) ||
                cel_slice_starts(text, CEL_SLICE("NOPERM")) ||
                cel_slice_starts(text, CEL_SLICE("WRONGPASS"))) {

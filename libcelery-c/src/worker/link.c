@@ -35,9 +35,12 @@ static bool is_hopeless(const struct cel_link *l, const celery_error *why)
 {
     bool resumes = l->transport->ops->flags & CEL_TRANSPORT_RESUMES;
 
-    return !l->was_ready && !l->policy->channel_error_retry && !resumes &&
-           (why->status == CELERY_EAUTH || why->status == CELERY_ECONFIG ||
-            why->status == CELERY_ENOTSUP);
+    if (l->was_ready || l->policy->channel_error_retry) {
+        return false;
+    }
+    /* A server that cannot do what is needed; who resumes waits for one that is mended. */
+    return why->status == CELERY_ENOTSUP ||
+           (!resumes && (why->status == CELERY_EAUTH || why->status == CELERY_ECONFIG));
 }
 
 /* The reason without the URL that the line has already. */
