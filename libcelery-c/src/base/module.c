@@ -28,17 +28,35 @@ static bool find(const char *name, char path[PATH_MAX])
     return access(path, R_OK) == 0;
 }
 
+/* A module is named for what it wraps; the end of its package's name, where that differs. */
+static const char *package_of(const char *name)
+{
+    static const char *const packages[][2] = {
+        {"curl", "-sqs"},
+        {"openssl", "0"},
+        {"rabbitmq", "0"},
+    };
+
+    for (size_t i = 0; i < sizeof packages / sizeof packages[0]; i++) {
+        if (strcmp(packages[i][0], name) == 0) {
+            return packages[i][1];
+        }
+    }
+    return NULL;
+}
+
 const void *cel_module_load(const char *name, const char *kind, celery_error *err)
 {
     char path[PATH_MAX];
     const struct cel_module *module;
+    const char *package = package_of(name);
     void *object;
 
     if (!find(name, path)) {
         cel_error_set(
             err, CELERY_ENOTSUP,
-            "no %s.so in %s: install the package libcelery-c-%s, or build with it", name,
-            CELERY_MODULE_DIR, name);
+            "no %s.so in %s: install the package libcelery-c%s%s, or build with it", name,
+            CELERY_MODULE_DIR, package ? package : "-", package ? "" : name);
         return NULL;
     }
     object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
