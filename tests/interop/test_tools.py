@@ -10,8 +10,10 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -589,6 +591,93 @@ class Unreachable(unittest.TestCase):
         self.check(redis.url(0, user=':%s@' % SECRET), (1,))
 
 
+class Management(unittest.TestCase):
+    """celery-c list bindings and RabbitMQ's management plugin."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not rabbit.installed():
+            raise unittest.SkipTest('rabbitmq-server is not installed')
+        cls.rabbit = rabbit.Rabbit(management=True)
+        cls.addClassCleanup(cls.rabbit.stop)
+        cls.api = 'http://127.0.0.1:%d/api/' % cls.rabbit.management_port
+        with lib.celery_app(cls.rabbit.url(), None) as app, app.connection() as connection:
+            from kombu import Exchange, Queue
+            for name, key in (('celery', 'celery'), ('more', 'a.key'), ('ärger', 'x y')):
+                Queue(name, Exchange('celery'), key)(connection.default_channel).declare()
+
+    one_line = Broker.one_line
+
+    def rows(self, *args, broker=None):
+        r = c('-b', broker or self.rabbit.url(), 'list', 'bindings', '--json', *args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return [json.loads(x) for x in r.stdout.splitlines()]
+
+    def test_bindings(self):
+        rows = self.rows('--broker-api', self.api)
+        found = [(r['exchange'], r['queue'], r['routing_key']) for r in rows]
+        self.assertEqual(sorted(found), sorted(
+            [('celery', 'celery', 'celery'), ('celery', 'more', 'a.key'),
+             ('celery', 'ärger', 'x y')] + [('', q, q) for q in ('celery', 'more', 'ärger')]))
+        r = c('-b', self.rabbit.url(), 'list', 'bindings', '--broker-api', self.api)
+        self.assertEqual(r.stdout.splitlines()[0].split(), ['Queue', 'Exchange', 'Routing', 'Key'])
+        self.assertIn('%-28s %-28s %s' % ('more', 'celery', 'a.key'), r.stdout.splitlines())
+
+    def test_where_it_is_asked(self):
+        """The settings, and kombu's options of the transport."""
+        port = self.rabbit.management_port
+        for conf in ({'broker_api': self.api[:-1]},
+                     {'broker_api': self.api.replace('//', '//guest:guest@')},
+                     {'broker_transport_options': {
+                         'manager_hostname': 'localhost', 'manager_port': port,
+                         'manager_userid': 'guest', 'manager_password': 'guest'}}):
+            path = lib.tmpname('.json')
+            with open(path, 'w') as f:
+                json.dump(conf, f)
+            self.assertEqual(len(self.rows('--config', path)), 6, conf)
+
+    def test_another_virtual_host(self):
+        self.rabbit.add_vhost('a/b')
+        rows = self.rows('--broker-api', self.api, broker=self.rabbit.url(vhost='a%2Fb'))
+        self.assertEqual(sorted((r['exchange'], r['queue']) for r in rows),
+                         [('', 'celery'), ('celery', 'celery')])
+
+    def test_refusals(self):
+        def ask(api):
+            return c('-b', self.rabbit.url(), 'list', 'bindings', '--broker-api', api)
+        self.one_line(ask(self.api.replace('//', '//guest:%s@' % SECRET)), 1,
+                      'refuses the login (status 401)')
+        self.assertNotIn(SECRET, ask(self.api.replace('//', '//guest:%s@' % SECRET)).stderr)
+        self.one_line(ask(self.api + 'nothing'), 1, ': status 4')
+        self.one_line(ask('http://127.0.0.1:%d' % self.rabbit.port), 1, 'Enable it')
+        ok = b'HTTP/1.1 200 OK\r\n'
+        for answer, text in (
+                (b'220 mail ready\r\n\r\n', 'does not speak HTTP'),
+                (ok + b'Content-Length: 9\r\n\r\n[]', 'closed'),
+                (ok + b'content-length: x\r\n\r\n[]', 'does not speak HTTP'),
+                (ok + b'content-length: -1\r\n\r\n[]', 'closed'),
+                (ok + b'Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n',
+                 'does not speak HTTP'),
+                (ok + b'\r\n{}', 'no list of bindings'), (ok + b'\r\n[1', '15672'),
+                (b'', 'closed')):
+            self.one_line(ask(self.answering(answer)), 1, text.replace('15672', 'API'))
+        r = ask(self.answering(ok + b'\r\n[5, {}, {"source": null, "destination": "q"}]'))
+        self.assertEqual((r.returncode, len(r.stdout.splitlines())), (0, 4), r.stderr)
+
+    def answering(self, answer):
+        """A server that says this and closes; its URL."""
+        server = socket.create_server(('127.0.0.1', 0))
+        self.addCleanup(server.close)
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+        threading.Thread(target=serve, daemon=True).start()
+        return 'http://127.0.0.1:%d/api/' % server.getsockname()[1]
+
+
 class OnRabbit(OnRedis):
     @classmethod
     def open_broker(cls):
@@ -616,7 +705,10 @@ class OnRabbit(OnRedis):
         """Celery's needs the management plugin and a library for its API."""
         theirs = self.python('list', 'bindings')
         self.assertNotEqual(theirs.returncode, 0)
-        self.one_line(self.c('list', 'bindings'), 2, 'Your transport cannot list bindings.')
+        api = 'http://127.0.0.1:%d/api' % rabbit.free_port()
+        self.one_line(self.c('list', 'bindings', '--broker-api', api), 1,
+                      'rabbitmq-plugins enable rabbitmq_management')
+        self.one_line(self.c('list', 'bindings', '--broker-api', 'ftp://x'), 1, 'broker_api')
 
     def put_strange(self):
         with self.app.connection() as connection:

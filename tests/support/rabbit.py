@@ -333,8 +333,9 @@ class Rabbit(Node):
     """A node of our own, in a folder of its own."""
 
     def __init__(self, plugins=(), tls=False, settings=(), port=None, release=None,
-                 start=True):
-        """settings: terms of the application rabbit, as '{consumer_timeout, 5000}'."""
+                 start=True, management=False):
+        """settings: terms of the application rabbit, as '{consumer_timeout, 5000}'.
+        management: the plugin, on management_port."""
         release = release or installed()
         if not release:
             raise Failed('rabbitmq-server is not installed')
@@ -344,6 +345,7 @@ class Rabbit(Node):
                          't%d@localhost' % os.getpid())
         self.plugins, self.settings = list(plugins), list(settings)
         self.process = None
+        self.management_port = free_port() if management else None
         if tls:
             self.tls_port = free_port()
             make_certificates(folder)
@@ -368,7 +370,13 @@ class Rabbit(Node):
             self.plugins.append('rabbitmq_auth_mechanism_ssl')
             terms.append("{auth_mechanisms, ['PLAIN', 'AMQPLAIN', 'EXTERNAL']}")
         terms += self.settings
-        self._write('advanced.config', '[{rabbit, [%s]}].\n' % ',\n'.join(terms))
+        others = ''
+        if self.management_port:
+            self.plugins.append('rabbitmq_management')
+            others = (',\n{rabbitmq_management, [{tcp_config, [{port, %d}, '
+                      '{ip, "127.0.0.1"}]}]}' % self.management_port)
+        self._write('advanced.config',
+                    '[{rabbit, [%s]}%s].\n' % (',\n'.join(terms), others))
         self._write('plugins', '[%s].\n' % ', '.join(self.plugins))
         self._write('.erlang.cookie', self.cookie)
         os.chmod(os.path.join(self.dir, '.erlang.cookie'), 0o400)

@@ -47,8 +47,9 @@ typedef struct celery_binding {
 /*
  * Declares the queues of the settings, and calls fn for all bindings of their exchanges, also
  * those that others have made, in no order (upstream: celery/bin/list.py bindings,
- * kombu/transport/virtual/base.py Management.get_bindings()).  CELERY_ENOTSUP: the broker
- * does not tell; RabbitMQ does so only through its management plugin.
+ * kombu/transport/virtual/base.py Management.get_bindings()).  RabbitMQ tells those of the virtual
+ * host by its management plugin, see the setting broker_api.  CELERY_ENOTSUP: the broker does not
+ * tell; CELERY_EAUTH: the plugin refuses the login; others with a line: it does not answer.
  */
 typedef void (*celery_binding_fn)(void *ctx, const celery_binding *binding);
 CELERY_API celery_status celery_client_bindings(celery_client *client,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 struct list_args {
+    const char *api;
     bool json;
     bool begun; /* the head is printed */
 };
@@ -15,6 +16,8 @@ struct list_args {
 static const struct opt options[] = {
     {0, "json", OPT_SWITCH, offsetof(struct list_args, json), NULL,
      "One JSON object for each line.", NULL},
+    {0, "broker-api", OPT_TEXT, offsetof(struct list_args, api), "URL",
+     "RabbitMQ's management API; default: http://HOST:15672/api/ of the broker.", NULL},
     {0, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -87,7 +90,14 @@ static int run(int argc, char **argv)
     if (!opt_verb(&cmd_list, line.words[0])) {
         return opt_usage(line.program, &cmd_list, "No such command '%s'.", line.words[0]);
     }
-    code = session_client(&s, &line, 1);
+    celery_error err = {0};
+    code = session_app(&s, &line);
+    if (code == OPT_GO && a.api && celery_app_set(s.app, "broker_api", a.api, &err) < 0) {
+        code = session_failed(&err, EXIT_USAGE);
+    }
+    if (code == OPT_GO) {
+        code = session_open(&s, 1);
+    }
     if (code == OPT_GO) {
         code = list_bindings(&s, &a);
     }
@@ -99,8 +109,9 @@ const struct command cmd_list = {
     .name = "list",
     .group = "Messages",
     .summary = "List what the broker knows: bindings.",
-    .about = "  RabbitMQ tells its bindings only through its management plugin: use\n"
-             "  rabbitmqctl list_bindings there.",
+    .about =
+        "  RabbitMQ tells its bindings through its management plugin, which has to be\n"
+        "  enabled; rabbitmqctl list_bindings is the other way.",
     .words = "COMMAND",
     .verbs = verbs,
     .options = options,

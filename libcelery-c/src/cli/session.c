@@ -60,16 +60,12 @@ int session_app(struct session *s, const struct line *line)
     return OPT_GO;
 }
 
-static int open_client(struct session *s, const struct line *line,
+static int open_client(struct session *s,
                        celery_client *(*open)(celery_app *app, celery_error *err),
                        int code_offline)
 {
     celery_error err = {0};
-    int code = session_app(s, line);
 
-    if (code != OPT_GO) {
-        return code;
-    }
     s->client = open(s->app, &err);
     if (!s->client) {
         return session_failed(&err,
@@ -78,14 +74,23 @@ static int open_client(struct session *s, const struct line *line,
     return OPT_GO;
 }
 
+int session_open(struct session *s, int code_offline)
+{
+    return open_client(s, celery_client_open_app, code_offline);
+}
+
 int session_client(struct session *s, const struct line *line, int code_offline)
 {
-    return open_client(s, line, celery_client_open_app, code_offline);
+    int code = session_app(s, line);
+
+    return code == OPT_GO ? session_open(s, code_offline) : code;
 }
 
 int session_results(struct session *s, const struct line *line)
 {
-    return open_client(s, line, celery_client_open_results, 1);
+    int code = session_app(s, line);
+
+    return code == OPT_GO ? open_client(s, celery_client_open_results, 1) : code;
 }
 
 void session_end(struct session *s)

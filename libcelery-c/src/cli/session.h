@@ -40,6 +40,9 @@ int session_app(struct session *s, const struct line *line);
  */
 int session_client(struct session *s, const struct line *line, int code_offline);
 
+/* The second half of that: when the application was given more settings in between. */
+int session_open(struct session *s, int code_offline);
+
 /* session_app() and a client that reads results: the broker need not be there. */
 int session_results(struct session *s, const struct line *line);
 

@@ -2,7 +2,7 @@
 /* Counting, purging and listing by a client's connection. */
 #include "base/alloc.h"
 #include "base/error.h"
-#include "client/client.h"
+#include "client/bindings_amqp.h"
 #include <celery/queue.h>
 
 /* Beside broker_connection_timeout: an answer of the broker. */
@@ -143,12 +143,16 @@ celery_status celery_client_bindings(celery_client *client, celery_binding_fn fn
     if (!client) {
         return CELERY_EINVAL;
     }
-    if (!client->transport->ops->bindings) {
+    bool amqp = strcmp(client->transport->ops->name, "amqp") == 0;
+    if (!client->transport->ops->bindings && !amqp) {
         return cel_error_set(err, CELERY_ENOTSUP, "Your transport cannot list bindings.");
     }
     for (size_t i = 0; i < cel_router_count(client->router) && status == CELERY_OK; i++) {
         status = list_one(client, cel_router_at(client->router, i),
-                          is_last_of(client->router, i), &b, err);
+                          !amqp && is_last_of(client->router, i), &b, err);
+    }
+    if (status == CELERY_OK && amqp) {
+        return cel_client_bindings_amqp(client, fn, ctx, err);
     }
     return status == CELERY_OK && b.failed ? cel_error_nomem(err) : status;
 }

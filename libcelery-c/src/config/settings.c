@@ -382,6 +382,11 @@ const struct cel_setting cel_settings[] = {
      "Beats of the same name send one schedule: one of them leads."},
     {"beat_c_lock_ttl", NULL, CEL_SETTING_DOUBLE, "15", 0.5, 86400, NULL,
      "Seconds until another beat leads when the leader dies."},
+    {"broker_api", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
+     "RabbitMQ's management API, for list bindings (--broker-api): "
+     "http://user:password@host:15672/api/; unset: host and login of broker_url, or "
+     "manager_hostname, manager_port, manager_userid and manager_password of "
+     "broker_transport_options."},
     {"worker_redelivery_budget", NULL, CEL_SETTING_INT, "3", 0, 1000000, NULL,
      "Deaths of a child, or starts without an end in threads and solo, after which a message is "
      "parked; 0: none, as in Celery."},

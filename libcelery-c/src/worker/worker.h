@@ -66,10 +66,10 @@ struct celery_worker {
     struct cel_http_server *health; /* or NULL */
     struct cel_metrics *metrics;    /* or NULL */
     struct cel_vitals vitals;
-    struct cel_sdnotify *sdnotify; /* or NULL */
+    struct cel_sdnotify *sdnotify;  /* or NULL */
     struct cel_embedded_beat *beat; /* of -B, or NULL */
-    uint64_t clock;                /* Lamport's, of all workers */
-    struct cel_canvas canvas;      /* where the worker itself applies signatures */
+    uint64_t clock;                 /* Lamport's, of all workers */
+    struct cel_canvas canvas;       /* where the worker itself applies signatures */
     char reply_to[CEL_UUID_SIZE];
 
     struct cel_list requests; /* all that are not done */
