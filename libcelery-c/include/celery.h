@@ -13,6 +13,7 @@
 #include <celery/events.h>
 #include <celery/log.h>
 #include <celery/queue.h>
+#include <celery/sqs.h>
 #include <celery/state.h>
 #include <celery/task.h>
 #include <celery/value.h>

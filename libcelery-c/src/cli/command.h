@@ -84,6 +84,7 @@ extern const struct command cmd_purge;
 extern const struct command cmd_list;
 extern const struct command cmd_migrate;
 extern const struct command cmd_dead;
+extern const struct command cmd_queue;
 /* What inspect and control have as verbs is a table of the library; called first. */
 void control_fill_verbs(void);
 

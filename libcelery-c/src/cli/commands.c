@@ -14,6 +14,7 @@ const struct command *const commands[] = {
     &cmd_list,
     &cmd_migrate,
     &cmd_dead,
+    &cmd_queue,
 
     &cmd_inspect,
     &cmd_control,

@@ -23,9 +23,7 @@ static const char *const names[] = {
 #if CEL_AMQP
     "amqp",
 #endif
-    "sqs",
-    "memory",
-    NULL,
+    "sqs",   "memory", NULL,
 };
 
 enum { N_TRANSPORTS = sizeof transports / sizeof *transports };
