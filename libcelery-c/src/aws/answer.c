@@ -102,6 +102,15 @@ static bool read_date(struct cel_slice text, double *ret)
 
 /* ---- the code and the words of an error ---- */
 
+/* XML where JSON was asked for: the endpoint is an older one. */
+static bool other_protocol(const struct cel_aws *aws, const struct cel_web_reply *reply)
+{
+    struct cel_slice body = cel_slice_trim(reply->body);
+
+    return !aws->query && !aws->json_spoken && reply->status >= 400 &&
+           reply->status < 500 && body.len > 0 && body.data[0] == '<';
+}
+
 static void set_code(struct cel_aws_reading *r, struct cel_slice code)
 {
     const char *hash = code.len ? memchr(code.data, '#', code.len) : NULL;
@@ -113,7 +122,7 @@ static void set_code(struct cel_aws_reading *r, struct cel_slice code)
     if (semicolon) {
         code.len = (size_t)(semicolon - code.data);
     }
-    snprintf(r->code, sizeof r->code, "%s", cel_log_safe(code));
+    snprintf(r->code, sizeof r->code, "%s", cel_log_safe(cel_query_code(code)));
 }
 
 /* Only the first line: behind it a wrong signature's answer shows what was signed. */
@@ -198,9 +207,15 @@ static void read_error(struct cel_aws_call *call, const struct cel_web_reply *re
                        struct cel_arena *arena, struct cel_aws_reading *r)
 {
     struct cel_slice words = CEL_SLICE_NULL;
+    struct cel_slice code = CEL_SLICE_NULL;
 
-    read_json_error(reply, arena, r, &words);
-    r->verdict = judge(call, reply, r);
+    if (!cel_slice_starts(cel_slice_trim(reply->body), CEL_SLICE("<"))) {
+        read_json_error(reply, arena, r, &words);
+    } else if (cel_query_error(arena, reply->body, &code, &words)) {
+        set_code(r, code);
+    }
+    r->verdict =
+        other_protocol(call->aws, reply) ? CEL_AWS_PROTOCOL : judge(call, reply, r);
     words = first_line(words);
     cel_error_set(&r->err, status_of(r, reply->status), "%s %s: %s%s%s (HTTP %d)",
                   call->aws->service, call->action, r->code[0] ? r->code : "refused",
@@ -214,13 +229,18 @@ static void read_result(struct cel_aws_call *call, const struct cel_web_reply *r
     static const struct cel_node nothing = {.kind = CELERY_KIND_OBJECT};
     struct cel_json_limits limits = {.depth = 32};
     struct cel_node *node = NULL;
+    struct cel_aws *aws = call->aws;
 
     if (cel_slice_trim(reply->body).len == 0) {
         r->result = &nothing;
         return;
     }
-    celery_status status = cel_json_parse(arena, reply->body, &limits, &node, &r->err);
+    celery_status status =
+        aws->query
+            ? cel_query_read(arena, reply->body, aws->kind, call->action, &node, NULL)
+            : cel_json_parse(arena, reply->body, &limits, &node, NULL);
     if (status == CELERY_OK && node->kind == CELERY_KIND_OBJECT) {
+        aws->json_spoken = !aws->query;
         r->result = node;
         return;
     }

@@ -2,12 +2,10 @@
 /* The queue of calls: who waits for credentials, who is under way, who tries again. */
 #include "aws/client_priv.h"
 
-#include "aws/region.h"
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/error.h"
 
-enum { CONNECTIONS = 16, TRIES = 3, ANSWER_NODES_MAX = 256 << 20 };
+enum { TRIES = 3, ANSWER_NODES_MAX = 256 << 20 };
 static const double first_pause = 0.1;
 static const double pause_when_throttled = 1;
 static const double longest_pause = 20;
@@ -94,9 +92,11 @@ static void try_call(struct cel_aws_call *call, const struct cel_aws_keys *keys)
         return;
     }
     call->state = CEL_CALL_FLYING;
-    if (cel_aws_send(call, keys, on_reply) < 0) {
-        cel_error_nomem(&err);
-        finish_error(call, &err, true);
+    celery_status status = cel_aws_send(call, keys, on_reply);
+    if (status < 0) {
+        cel_error_set(&err, status, "%s %s: %s", call->aws->service, call->action,
+                      status == CELERY_ENOMEM ? "out of memory" : "not a JSON object");
+        finish_error(call, &err, status == CELERY_ENOMEM);
     }
 }
 
@@ -128,7 +128,8 @@ static void drain(struct cel_aws *aws, const celery_error *err)
     aws->gone = &gone;
     while (!gone && (call = first_waiting(aws)) != NULL) {
         if (err) {
-            finish_error(call, err, err->status != CELERY_EAUTH);
+            finish_error(call, err,
+                         celery_error_retriable(err) || err->status == CELERY_EUNCERTAIN);
         } else {
             const struct cel_aws_keys *keys = cel_credentials_get(aws->credentials);
 
@@ -145,12 +146,12 @@ static void drain(struct cel_aws *aws, const celery_error *err)
     }
 }
 
-static void on_hook(void *ctx)
+void cel_aws_on_hook(void *ctx)
 {
     drain(ctx, NULL);
 }
 
-static void on_credentials(void *ctx, const celery_error *err)
+void cel_aws_on_credentials(void *ctx, const celery_error *err)
 {
     celery_error copy = err ? *err : (celery_error){0};
 
@@ -296,141 +297,4 @@ const char *cel_aws_region_of(const struct cel_aws *aws)
 uint64_t cel_aws_requests(const struct cel_aws *aws)
 {
     return aws->requests;
-}
-
-/* ---- life ---- */
-
-/* The host as it stands in the request: without the port that goes without saying. */
-static bool set_host(struct cel_aws *aws)
-{
-    bool tls = strncmp(aws->endpoint, "https:", 6) == 0;
-    struct cel_slice host = cel_slice_of(aws->endpoint + (tls ? 8 : 7));
-    struct cel_slice port = tls ? CEL_SLICE(":443") : CEL_SLICE(":80");
-
-    if (cel_slice_ends(host, port)) {
-        host.len -= port.len;
-    }
-    aws->host = cel_strndup(host.data, host.len);
-    return aws->host != NULL;
-}
-
-static celery_status find_place(struct cel_aws *aws, const struct cel_aws_options *o,
-                                celery_error *err)
-{
-    const struct cel_aws_env *env = cel_aws_env_system();
-    char region[CEL_AWS_REGION_SIZE];
-    struct cel_buf url = {0};
-    celery_status status = cel_aws_region(env, o->region, region, err);
-
-    if (status < 0) {
-        return status;
-    }
-    aws->service = cel_strdup(o->service);
-    aws->region = cel_strdup(region);
-    status = cel_aws_endpoint_url(env, o->endpoint, o->service, region, &url, err);
-    if (status < 0) {
-        cel_buf_fini(&url);
-        return status;
-    }
-    aws->endpoint = cel_buf_steal(&url);
-    if (!aws->service || !aws->region || !aws->endpoint || !set_host(aws)) {
-        return cel_error_nomem(err);
-    }
-    cel_buf_addf(&url, "%s/", aws->endpoint);
-    aws->url = cel_buf_steal(&url);
-    return aws->url ? CELERY_OK : cel_error_nomem(err);
-}
-
-static celery_status open_webs(struct cel_aws *aws, const struct cel_aws_options *o,
-                               celery_error *err)
-{
-    struct cel_http_options http = {
-        .ca_file = o->ca_file ? o->ca_file
-                              : cel_aws_getenv(cel_aws_env_system(), "AWS_CA_BUNDLE"),
-        .no_verify = o->no_verify,
-        .agent = "celery-c/" CELERY_VERSION,
-        .max_to_host = CONNECTIONS,
-    };
-    celery_status status = cel_web_new(aws->loop, aws->driver, &http, &aws->web, err);
-
-    if (status == CELERY_OK) {
-        http.max_to_host = 0;
-        status = cel_web_new(aws->loop, aws->driver, &http, &aws->polls, err);
-    }
-    return status;
-}
-
-static celery_status open_credentials(struct cel_aws *aws,
-                                      const struct cel_aws_options *o, celery_error *err)
-{
-    struct cel_credentials_options options = {
-        .driver = aws->driver,
-        .access_key = o->access_key,
-        .secret_key = o->secret_key,
-        .role_arn = o->role_arn,
-        .role_seconds = o->role_seconds,
-        .region = aws->region,
-        .ca_file = o->ca_file,
-        .no_verify = o->no_verify,
-    };
-
-    return cel_credentials_new(aws->loop, &options, on_credentials, aws,
-                               &aws->credentials, err);
-}
-
-celery_status cel_aws_new(struct cel_loop *loop, const struct cel_aws_options *options,
-                          struct cel_aws **ret_aws, celery_error *err)
-{
-    const struct cel_http_driver *driver = cel_web_driver(err);
-    struct cel_aws *aws = driver ? cel_calloc(1, sizeof *aws) : NULL;
-
-    if (!aws) {
-        return driver ? cel_error_nomem(err) : CELERY_ENOTSUP;
-    }
-    aws->loop = loop;
-    aws->driver = driver;
-    cel_list_init(&aws->calls);
-    celery_status status = find_place(aws, options, err);
-    if (status == CELERY_OK) {
-        status = cel_loop_add_hook(loop, &aws->hook, on_hook, aws);
-    }
-    if (status == CELERY_OK) {
-        status = open_webs(aws, options, err);
-    }
-    if (status == CELERY_OK) {
-        status = open_credentials(aws, options, err);
-    }
-    if (status < 0) {
-        cel_aws_free(aws);
-        return status;
-    }
-    *ret_aws = aws;
-    return CELERY_OK;
-}
-
-struct cel_aws *cel_aws_free(struct cel_aws *aws)
-{
-    struct cel_list *it;
-    struct cel_list *tmp;
-
-    if (!aws) {
-        return NULL;
-    }
-    if (aws->gone) {
-        *aws->gone = true;
-    }
-    cel_list_foreach(it, tmp, &aws->calls) {
-        call_free(cel_container_of(it, struct cel_aws_call, link));
-    }
-    cel_credentials_free(aws->credentials);
-    cel_web_free(aws->web);
-    cel_web_free(aws->polls);
-    cel_source_free(aws->hook);
-    cel_free(aws->service);
-    cel_free(aws->region);
-    cel_free(aws->endpoint);
-    cel_free(aws->url);
-    cel_free(aws->host);
-    cel_free(aws);
-    return NULL;
 }

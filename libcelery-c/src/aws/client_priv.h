@@ -5,6 +5,7 @@
 
 #include "aws/client.h"
 #include "aws/credentials.h"
+#include "aws/query.h"
 #include "aws/sigv4.h"
 #include "aws/web.h"
 #include "base/list.h"
@@ -22,9 +23,11 @@ struct cel_aws {
     char *url;  /* endpoint and "/" */
     char *host; /* as it is signed */
     struct cel_sigv4_key key;
-    double skew;        /* seconds that the service's clock is ahead of ours */
-    bool query;         /* forms and XML */
-    bool query_settled; /* whether that is known */
+    double skew; /* seconds that the service's clock is ahead of ours */
+    enum cel_query_service kind;
+    bool query;       /* forms and XML */
+    bool json_spoken; /* an answer was JSON: it is not asked in another way any more */
+    bool unsigned_calls;
     struct cel_list calls;
     struct cel_source *hook; /* starts what waits */
     uint64_t requests;
@@ -57,9 +60,27 @@ struct cel_aws_call {
     void *ctx;
 };
 
+/* What a client is made of that callers outside of here do not say. */
+struct cel_aws_inner {
+    const struct cel_aws_env *env;
+    const struct cel_http_driver *driver;
+    const char *token;   /* behind options' keys; may be NULL */
+    bool unsigned_calls; /* STS, before there are keys */
+};
+
+celery_status cel_aws_new_inner(struct cel_loop *loop,
+                                const struct cel_aws_options *options,
+                                const struct cel_aws_inner *inner,
+                                struct cel_aws **ret_aws, celery_error *err);
+
+/* ---- client.c ---- */
+
+void cel_aws_on_hook(void *ctx); /* starts what waits */
+void cel_aws_on_credentials(void *ctx, const celery_error *err);
+
 /* ---- request.c ---- */
 
-/* Writes, signs and starts; CELERY_ENOMEM. */
+/* Writes, signs and starts; CELERY_EINVAL: parameters that are none, CELERY_ENOMEM. */
 celery_status cel_aws_send(struct cel_aws_call *call, const struct cel_aws_keys *keys,
                            cel_web_fn fn);
 

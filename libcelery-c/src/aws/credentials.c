@@ -6,16 +6,26 @@
 #include "base/error.h"
 
 /* botocore.credentials.RefreshableCredentials: advisory and mandatory. */
-static const double soon = 15 * 60;
-static const double too_late = 10 * 60;
+static const double advisory = 15 * 60;
+static const double mandatory = 10 * 60;
 static const double pause_after_failure = 1;
 static const double pause_of_refresh = 60;
 
 static const struct {
     enum cel_found (*find)(struct cel_credentials *c, celery_error *err);
 } sources[] = {
-    {cel_find_environment},
+    {cel_find_environment}, {cel_find_role},   {cel_find_web_identity},
+    {cel_find_shared},      {cel_find_config}, {cel_find_container},
+    {cel_find_ec2},
 };
+
+void cel_aws_role_fini(struct cel_aws_role *role)
+{
+    cel_free(role->arn);
+    cel_free(role->session);
+    cel_free(role->external_id);
+    *role = (struct cel_aws_role){0};
+}
 
 static void wipe(char *text)
 {
@@ -80,6 +90,21 @@ static void fail(struct cel_credentials *c, const celery_error *err)
     over(c);
 }
 
+/*
+ * When to look again.  Keys of a short life are used for two thirds of it, and no source is asked
+ * more than once a minute.
+ */
+static void set_times(struct cel_credentials *c)
+{
+    double life = c->keys.expires - cel_clock_wall();
+
+    c->soon = life / 3 < advisory && life > 0 ? life / 3 : advisory;
+    c->too_late = life / 6 < mandatory && life > 0 ? life / 6 : mandatory;
+    c->not_before = c->keys.expires > 0 && life < c->soon
+                        ? cel_loop_now(c->loop) + pause_of_refresh
+                        : 0;
+}
+
 static void succeed(struct cel_credentials *c)
 {
     if (!c->found.outlive && ends_within(&c->found, 0)) {
@@ -95,7 +120,7 @@ static void succeed(struct cel_credentials *c)
     c->found = (struct cel_aws_keys){0};
     c->stale = false;
     c->failure = (celery_error){0};
-    c->not_before = 0;
+    set_times(c);
     over(c);
 }
 
@@ -105,12 +130,28 @@ static void note(struct cel_credentials *c, const celery_error *err)
     cel_buf_adds(&c->tried, err->message);
 }
 
+/* The URL's keys if there are some, else those of the next source. */
+static enum cel_found ask(struct cel_credentials *c, celery_error *err)
+{
+    enum cel_found how;
+
+    if (!c->fixed.access_key) {
+        how = sources[c->at].find(c, err);
+    } else if (cel_aws_keys_copy(&c->found, &c->fixed) == CELERY_OK) {
+        how = CEL_FOUND;
+    } else {
+        cel_error_nomem(err);
+        how = CEL_FAILED;
+    }
+    return how == CEL_FOUND && c->n_roles > 0 ? cel_assume_role(c, err) : how;
+}
+
 static void search(struct cel_credentials *c)
 {
     for (; c->at < sizeof sources / sizeof sources[0]; c->at++) {
         celery_error err = {0};
 
-        switch (sources[c->at].find(c, &err)) {
+        switch (ask(c, &err)) {
         case CEL_FOUND:
             succeed(c);
             return;
@@ -132,14 +173,27 @@ static void search(struct cel_credentials *c)
 void cel_credentials_found(struct cel_credentials *c, enum cel_found how,
                            const celery_error *err)
 {
+    celery_error own = {0};
+
+    if (how == CEL_FOUND && c->n_roles > 0) {
+        how = cel_assume_role(c, &own);
+        err = &own;
+    }
     if (how == CEL_FOUND) {
         succeed(c);
     } else if (how == CEL_FAILED) {
         fail(c, err);
-    } else {
+    } else if (how == CEL_LACKS) {
         note(c, err);
         c->at++;
         search(c);
+    }
+}
+
+static void forget_roles(struct cel_credentials *c)
+{
+    while (c->n_roles > 0) {
+        cel_aws_role_fini(&c->roles[--c->n_roles]);
     }
 }
 
@@ -152,6 +206,16 @@ static void start(struct cel_credentials *c)
     c->at = 0;
     cel_buf_clear(&c->tried);
     cel_aws_keys_fini(&c->found);
+    forget_roles(c);
+    if (c->role_arn) {
+        struct cel_aws_role role = {
+            .arn = cel_strdup(c->role_arn),
+            .session = cel_strdup("Celery"), /* kombu.transport.SQS Channel.sqs() */
+            .seconds = c->role_seconds > 0 ? c->role_seconds : 900,
+        };
+
+        c->roles[c->n_roles++] = role;
+    }
     search(c);
 }
 
@@ -161,15 +225,15 @@ const struct cel_aws_keys *cel_credentials_get(struct cel_credentials *c)
 {
     const struct cel_aws_keys *keys = &c->keys;
 
-    if (c->fixed.access_key) {
+    if (c->fixed.access_key && !c->role_arn) {
         return &c->fixed;
     }
-    if (!keys->access_key || c->stale || ends_within(keys, soon)) {
+    if (!keys->access_key || c->stale || ends_within(keys, c->soon)) {
         c->in_get = true;
         start(c);
         c->in_get = false;
     }
-    if (usable(c) && !(c->searching && ends_within(keys, too_late))) {
+    if (usable(c) && !(c->searching && ends_within(keys, c->too_late))) {
         return keys;
     }
     if (!c->searching) {
@@ -206,9 +270,10 @@ static bool copy_options(struct cel_credentials *c,
     c->driver = o->driver;
     c->role_seconds = o->role_seconds;
     c->no_verify = o->no_verify;
-    if (o->access_key && o->secret_key) {
-        struct cel_aws_keys fixed = {.access_key = (char *)o->access_key,
-                                     .secret_key = (char *)o->secret_key,
+    if (o->none || (o->access_key && o->secret_key)) {
+        struct cel_aws_keys fixed = {.access_key = (char *)(o->none ? "" : o->access_key),
+                                     .secret_key = (char *)(o->none ? "" : o->secret_key),
+                                     .token = (char *)o->token,
                                      .source = "the URL"};
 
         if (cel_aws_keys_copy(&c->fixed, &fixed) < 0) {
@@ -233,7 +298,7 @@ celery_status cel_credentials_new(struct cel_loop *loop,
     c->loop = loop;
     c->fn = fn;
     c->ctx = ctx;
-    cel_buf_init(&c->tried, sizeof c->failure.message * 2);
+    cel_buf_init(&c->tried, 4096);
     if (!copy_options(c, options) || cel_loop_add_hook(loop, &c->hook, on_hook, c) < 0) {
         cel_credentials_free(c);
         return cel_error_nomem(err);
@@ -246,6 +311,12 @@ struct cel_credentials *cel_credentials_free(struct cel_credentials *c)
 {
     if (c) {
         cel_source_free(c->hook);
+        cel_source_free(c->pause);
+        cel_web_free(c->meta);
+        cel_aws_free(c->sts);
+        cel_buf_fini(&c->url);
+        cel_buf_fini(&c->session);
+        forget_roles(c);
         cel_aws_keys_fini(&c->fixed);
         cel_aws_keys_fini(&c->keys);
         cel_aws_keys_fini(&c->found);

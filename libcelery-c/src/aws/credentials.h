@@ -33,6 +33,8 @@ struct cel_credentials_options {
     const struct cel_http_driver *driver;
     const char *access_key; /* with secret_key: these, and no search */
     const char *secret_key;
+    const char *token;    /* of these; may be NULL */
+    bool none;            /* keys are of no use */
     const char *role_arn; /* assumed with what was found */
     double role_seconds;
     const char *region; /* of STS */

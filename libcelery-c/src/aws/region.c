@@ -4,20 +4,38 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "aws/profile.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/url.h"
+
+/* The region of the profile that counts; false: it has none. */
+static bool read_profile(const struct cel_aws_env *env, char ret[CEL_AWS_REGION_SIZE])
+{
+    struct cel_aws_profiles p;
+
+    cel_aws_profiles_load(&p, env);
+    struct cel_slice region = cel_aws_profile_get(&p, p.name, "region");
+    snprintf(ret, CEL_AWS_REGION_SIZE, "%.*s",
+             (int)(region.len < 1000 ? region.len : 1000), region.len ? region.data : "");
+    cel_aws_profiles_fini(&p);
+    return ret[0] != '\0';
+}
 
 celery_status cel_aws_region(const struct cel_aws_env *env, const char *wanted,
                              char ret_region[CEL_AWS_REGION_SIZE], celery_error *err)
 {
     const char *region = wanted && *wanted ? wanted : NULL;
+    char of_profile[CEL_AWS_REGION_SIZE];
 
     if (!region) {
         region = cel_aws_getenv(env, "AWS_DEFAULT_REGION");
     }
     if (!region) {
         region = cel_aws_getenv(env, "AWS_REGION");
+    }
+    if (!region && read_profile(env, of_profile)) {
+        region = of_profile;
     }
     if (!region) {
         region = "us-east-1";

@@ -83,6 +83,22 @@ static celery_status write_json(struct cel_aws_call *call, struct cel_buf *targe
     return cel_buf_ok(&call->body) && cel_buf_ok(target) ? CELERY_OK : CELERY_ENOMEM;
 }
 
+static celery_status write_form(struct cel_aws_call *call, struct header_lines *h)
+{
+    struct cel_arena arena = {0};
+    struct cel_node *params = NULL;
+    celery_status status =
+        cel_json_parse(&arena, cel_buf_slice(&call->params), NULL, &params, NULL);
+
+    if (status == CELERY_OK) {
+        status = cel_query_write(&call->body, call->aws->kind, call->action, params);
+    }
+    cel_arena_fini(&arena);
+    both(h, "content-type",
+         CEL_SLICE("application/x-www-form-urlencoded; charset=utf-8"));
+    return status == CELERY_OK || status == CELERY_ENOMEM ? status : CELERY_EINVAL;
+}
+
 static celery_status start(struct cel_aws_call *call, const struct header_lines *h,
                            cel_web_fn fn)
 {
@@ -118,13 +134,14 @@ celery_status cel_aws_send(struct cel_aws_call *call, const struct cel_aws_keys 
 
     cel_buf_clear(&call->body);
     cel_sigv4_date(cel_clock_wall_us() + (int64_t)(aws->skew * 1e6), date);
-    celery_status status = write_json(call, &target, &h);
+    celery_status status =
+        aws->query ? write_form(call, &h) : write_json(call, &target, &h);
     sign_header(&h, "host", cel_slice_of(aws->host));
     both(&h, "x-amz-date", cel_slice_of(date));
     if (keys->token) {
         both(&h, "x-amz-security-token", cel_slice_of(keys->token));
     }
-    if (status == CELERY_OK) {
+    if (status == CELERY_OK && !aws->unsigned_calls) {
         status = sign(call, keys, cel_slice_of(date), &h);
     }
     if (status == CELERY_OK) {
