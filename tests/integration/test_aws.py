@@ -329,7 +329,7 @@ class TestCredentials(Case):
                        'no ~/.aws/credentials; no ~/.aws/config; no container; EC2.* off$', {})
         self.assertEqual(a['status'], 'CELERY_EAUTH')
         os.mkdir(os.path.join(self.folder, '.aws/credentials'))
-        self.fails('.aws/credentials is a directory', {})
+        self.fails('.aws/credentials is no file', {})
 
     def test_read_anew(self):
         """A session of a lab has ended, and somebody has put the next keys into the file."""

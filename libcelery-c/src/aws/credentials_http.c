@@ -12,7 +12,7 @@
 
 #define SOURCE "the container's endpoint"
 
-enum { ANSWER_MAX = 1 << 20, ATTEMPTS = 3, TOKEN_MAX = 65536 };
+enum { ANSWER_MAX = 1 << 20, ATTEMPTS = 3, TOKEN_MAX = 1 << 20 };
 static const double attempt_seconds = 2;
 static const double between_attempts = 1;
 

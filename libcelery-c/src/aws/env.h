@@ -8,13 +8,14 @@
 struct cel_aws_env {
     /* NULL: not set. */
     const char *(*get)(void *ctx, const char *name);
-    /* Appends a file's bytes.  CELERY_NONE: there is none; CELERY_ESYSTEM, CELERY_ELIMIT. */
+    /* Appends a file's bytes, to the buffer's ceiling.  CELERY_NONE: there is none; CELERY_ESYSTEM:
+     * it cannot be read, or is no file; CELERY_ELIMIT. */
     celery_status (*read)(void *ctx, const char *path, struct cel_buf *out,
                           celery_error *err);
     void *ctx;
 };
 
-/* The process's environment and files; files over 1 MiB are refused. */
+/* The process's environment (nothing of it in a set-user-id program) and files. */
 const struct cel_aws_env *cel_aws_env_system(void);
 
 /* A variable's value; NULL when it is not set or empty. */
