@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""matrix.py VERSION: the interop tests with that Celery from PyPI on the other side.
+"""matrix.py VERSION [PROGRAM]: what depends on Celery's version, or one test program whole, with
+that Celery from PyPI on the other side.
 matrix.py --prepare: makes the virtual environments of all versions, in parallel.
 
 The environments are kept in build/venvs. Without PyPI the exit code is 77 and a line
@@ -9,7 +10,6 @@ says what was not run.
 
 import concurrent.futures
 import fcntl
-import glob
 import os
 import re
 import subprocess
@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 VENVS = os.environ.get('CELERY_VENVS', os.path.join(ROOT, 'build', 'venvs'))
 VERSIONS = ['5.3.6', '5.4.0', '5.5.1', '5.6.3', '5.7.0']
-# What depends on Celery's version; the newest and Debian's run everything.
+# What depends on Celery's version; with the newest and Debian's everything runs (meson.build).
 DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running'],
              ['test_canvas_client.py'], ['test_redis.py', 'Keys'], ['test_control.py', 'Beside'],
@@ -93,9 +93,8 @@ def main(argv):
     programs = DEPENDING
     if os.environ.get('CELERY_TEST_BROKER') == 'amqp':
         programs = OVER_AMQP
-    elif argv[0] == VERSIONS[-1]:
-        programs = [[os.path.basename(p)] for p in sorted(glob.glob(HERE + '/test_*.py'))
-                    if not re.search('poison|ical|amqp', p)]
+    if argv[1:]:
+        programs = [argv[1:]]
     for program in programs:
         path = os.path.join(HERE, program[0])
         print('---- %s with Celery %s' % (' '.join(program), argv[0]), flush=True)
