@@ -20,6 +20,23 @@ static uint64_t digest(uint64_t hash, struct cel_slice bytes)
     return hash;
 }
 
+/* All but who sent it: another process may repeat the publish. */
+static uint64_t digest_headers(uint64_t hash, const struct cel_node *headers)
+{
+    struct cel_buf text = {0};
+
+    for (const struct cel_node *k = cel_node_first(headers), *v; k; k = v->next) {
+        v = k->next;
+        if (!cel_slice_is(cel_node_text(k), "origin")) {
+            cel_json_write_string(&text, cel_node_text(k));
+            cel_json_write(&text, v);
+        }
+    }
+    hash = digest(hash, cel_buf_slice(&text));
+    cel_buf_fini(&text);
+    return hash;
+}
+
 static bool is_allowed(char c)
 {
     return c > ' ' && c < 127;
@@ -29,12 +46,9 @@ void cel_sqs_dedup(const struct cel_envelope *envelope, char text[CEL_SQS_DEDUP_
 {
     struct cel_slice id = cel_node_text(cel_envelope_header(envelope, CEL_SLICE("id")));
     uint64_t hash = digest(UINT64_C(0xcbf29ce484222325), envelope->body);
-    struct cel_buf headers = {0};
     size_t n = 0;
 
-    cel_json_write(&headers, envelope->headers);
-    hash = digest(hash, cel_buf_slice(&headers));
-    cel_buf_fini(&headers);
+    hash = digest_headers(hash, envelope->headers);
     if (!id.len) {
         id = envelope->correlation_id;
         hash = digest(hash, id.len ? CEL_SLICE_NULL : envelope->delivery_tag);
