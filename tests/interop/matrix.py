@@ -33,6 +33,9 @@ DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
 OVER_AMQP = [['test_amqp.py', 'Entities', 'Exchanges', 'Priorities', 'Delivery'],
              ['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running']]
+# With Amazon SQS (an emulator), CELERY_TEST_BROKER=sqs.
+OVER_SQS = [['test_sqs.py', 'Producer', 'Client', 'Fifo']]
+SQS_PACKAGES = ['boto3', 'pycurl', 'urllib3']
 # What each version ran with in its time: pip would put the newest beside an old Celery.
 BESIDE = {
     '5.3.6': ['kombu==5.3.7', 'redis<6'],
@@ -86,13 +89,16 @@ def main(argv):
         print('Celery from PyPI: %s' % (
             ' '.join(v for v, p in zip(VERSIONS, made) if p) or 'none'))
         return 0
-    python = prepare(argv[0])
+    over_sqs = os.environ.get('CELERY_TEST_BROKER') == 'sqs'
+    python = prepare(argv[0], '-sqs', SQS_PACKAGES) if over_sqs else prepare(argv[0])
     if not python:
         return 77
     totals, failed = [0, 0, 0], []
     programs = DEPENDING
     if os.environ.get('CELERY_TEST_BROKER') == 'amqp':
         programs = OVER_AMQP
+    elif over_sqs:
+        programs = OVER_SQS
     if argv[1:]:
         programs = [argv[1:]]
     for program in programs:

@@ -126,7 +126,7 @@ class Producer(Sqs):
         self.wait_empty()
         m = self.sqs.call('ReceiveMessage', QueueUrl=url, MessageAttributeNames=['All'],
                           VisibilityTimeout=0)['Messages'][0]
-        self.assertIn('no.such.task',
+        self.assertIn('not registered',
                       m['MessageAttributes']['celery-c-dead-reason']['StringValue'])
         self.assertEqual(m['MessageAttributes']['celery-c-dead-queue']['StringValue'], 'celery')
 

@@ -227,6 +227,13 @@ static void sqs_set_credit(struct cel_transport *t, unsigned count)
     cel_sqs_wake(cel_sqs_of(t));
 }
 
+static bool sqs_returning(const struct cel_transport *t)
+{
+    const struct cel_sqs *s = (const struct cel_sqs *)t;
+
+    return s->connected && s->n_returning > 0;
+}
+
 static double sqs_silence(const struct cel_transport *t)
 {
     const struct cel_sqs *s = (const struct cel_sqs *)t;
@@ -284,7 +291,8 @@ static const char *const sqs_schemes[] = {"sqs", NULL};
 const struct cel_transport_ops cel_transport_sqs = {
     .name = "sqs",
     .schemes = sqs_schemes,
-    .flags = CEL_TRANSPORT_CONFIRMS | CEL_TRANSPORT_REDELIVERS | CEL_TRANSPORT_RESUMES,
+    .flags = CEL_TRANSPORT_CONFIRMS | CEL_TRANSPORT_REDELIVERS | CEL_TRANSPORT_RESUMES |
+             CEL_TRANSPORT_FINAL,
     .size = sizeof(struct cel_sqs),
     .init = sqs_init,
     .fini = sqs_fini,
@@ -305,5 +313,6 @@ const struct cel_transport_ops cel_transport_sqs = {
     .purge = cel_sqs_purge,
     .delete_queue = cel_sqs_delete_queue,
     .count = cel_sqs_count,
+    .returning = sqs_returning,
     .silence = sqs_silence,
 };

@@ -27,6 +27,7 @@ enum cel_transport_flags {
     CEL_TRANSPORT_REDELIVERS = 1 << 4, /* a dead consumer's messages come back */
     CEL_TRANSPORT_RESUMES = 1 << 5,    /* deliveries outlive lost(): see there */
     CEL_TRANSPORT_TOPICS = 1 << 6,     /* events have a topic exchange, not a fanout */
+    CEL_TRANSPORT_FINAL = 1 << 7, /* what it refuses at the start, it refuses for good */
 };
 
 /* A message taken from a queue and not settled yet. */
@@ -244,6 +245,12 @@ struct cel_transport_ops {
      */
     void (*bindings)(struct cel_transport *t, const char *exchange, cel_binding_fn fn,
                      void *ctx, struct cel_done done);
+
+    /*
+     * True while messages that nobody reads any more are on their way back to their queues:
+     * an owner that is about to end waits a little for it.  NULL: never.
+     */
+    bool (*returning)(const struct cel_transport *t);
 
     /* Seconds since the last answer of the broker; the watchdog and /healthz ask. */
     double (*silence)(const struct cel_transport *t);

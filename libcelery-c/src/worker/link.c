@@ -33,7 +33,8 @@ static bool retry_allowed(const struct cel_link *l)
  */
 static bool is_hopeless(const struct cel_link *l, const celery_error *why)
 {
-    bool resumes = l->transport->ops->flags & CEL_TRANSPORT_RESUMES;
+    unsigned flags = l->transport->ops->flags;
+    bool resumes = flags & CEL_TRANSPORT_RESUMES && !(flags & CEL_TRANSPORT_FINAL);
 
     if (l->was_ready || l->policy->channel_error_retry) {
         return false;

@@ -17,6 +17,9 @@
 /* A cold shutdown's settlements must be answered within this. */
 #define COLD_GRACE 5.0
 
+/* So long messages that were never looked at may take on their way back. */
+#define RETURN_GRACE 3.0
+
 /* So long tasks get to see that they are told to stop, before they are ended for good. */
 #define STOP_GRACE 1.0
 
@@ -120,11 +123,20 @@ void cel_worker_shutdown(struct celery_worker *w, enum cel_shutdown how)
     cel_worker_check_shutdown(w);
 }
 
+static bool is_returning(struct celery_worker *w)
+{
+    const struct cel_transport *t = cel_link_transport(w->link);
+
+    return t->ops->returning && t->ops->returning(t) &&
+           cel_loop_now(w->loop) - w->idle_since < RETURN_GRACE;
+}
+
 void cel_worker_check_shutdown(struct celery_worker *w)
 {
     bool soft_idle = w->shutdown == CEL_SHUTDOWN_SOFT && w->policy.soft_shutdown_idle;
 
-    if (w->shutdown != CEL_SHUTDOWN_NONE && w->n_requests == 0 && !soft_idle) {
+    if (w->shutdown != CEL_SHUTDOWN_NONE && w->n_requests == 0 && !soft_idle &&
+        !is_returning(w)) {
         cel_loop_stop(w->loop);
     }
 }
@@ -173,6 +185,7 @@ static void on_tick(void *ctx)
         }
     }
     cel_source_rearm(w->tick, now + TICK);
+    cel_worker_check_shutdown(w);
 }
 
 celery_status cel_shutdown_init(struct celery_worker *w, celery_error *err)
