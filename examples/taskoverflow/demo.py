@@ -64,14 +64,14 @@ def wait_for(what, check, timeout=20.0):
 class Process:
     """A child that ends with us, whatever ends us; what it prints is kept."""
 
-    def __init__(self, name, argv, env=None, echo=None):
+    def __init__(self, name, argv, env=None, echo=None, cwd=HERE):
         say('starting %s: %s' % (name, ' '.join(argv)))
         self.name = name
         self.lines = []
         self.echo = echo
         try:
             self.popen = subprocess.Popen(
-                argv, cwd=HERE, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace',
                 start_new_session=True, preexec_fn=self.die_with_parent)
         except OSError as error:
@@ -143,10 +143,11 @@ class Demo:
         self.options = options
         self.processes = []
         self.rabbit = None
+        self.cwd = HERE
         self.dir = tempfile.mkdtemp(prefix='taskoverflow-')
 
     def start(self, *args, **kwargs):
-        process = Process(*args, **kwargs)
+        process = Process(*args, cwd=self.cwd, **kwargs)
         self.processes.append(process)
         return process
 
@@ -159,11 +160,22 @@ class Demo:
 
     def start_broker(self):
         """The URLs of the broker and of the results."""
+        if self.options.broker == 'filesystem':
+            return self.make_folders()
         if self.options.broker == 'redis':
             url = self.start_redis()
             return url, url
         results = 'rpc://' if self.options.results == 'rpc' else self.start_redis()
         return self.start_rabbit(), results
+
+    def make_folders(self):
+        """No server at all: messages in the folders that kombu looks for, results in another."""
+        for name in ('data', 'results'):
+            os.mkdir(os.path.join(self.dir, name))
+        for name in ('data_in', 'data_out'):
+            os.symlink('data', os.path.join(self.dir, name))
+        self.cwd = self.dir
+        return 'filesystem://', 'file://' + os.path.join(self.dir, 'results')
 
     def start_rabbit(self):
         sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
@@ -186,7 +198,7 @@ class Demo:
     def environment(self, broker, results):
         return dict(os.environ, CELERY_BROKER_URL=broker, CELERY_RESULT_BACKEND=results,
                     SQLALCHEMY_DATABASE_URI='sqlite:///' + self.dir + '/todo.db',
-                    PYTHONDONTWRITEBYTECODE='1', PYTHONUNBUFFERED='1')
+                    PYTHONPATH=HERE, PYTHONDONTWRITEBYTECODE='1', PYTHONUNBUFFERED='1')
 
     def start_app(self, env):
         port = free_port(self.options.port)
@@ -275,7 +287,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--serve', action='store_true', help='stay up for the browser')
     parser.add_argument('--python', action='store_true', help='a Python Celery worker')
-    parser.add_argument('--broker', choices=['redis', 'amqp'], default='redis')
+    parser.add_argument('--broker', choices=['redis', 'amqp', 'filesystem'], default='redis',
+                        help='filesystem: no server, results in files')
     parser.add_argument('--results', choices=['redis', 'rpc'], default='redis',
                         help='rpc: with --broker amqp')
     parser.add_argument('--build', default=os.path.join(ROOT, 'build'), metavar='DIR',

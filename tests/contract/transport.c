@@ -14,6 +14,10 @@
 #include "redis_server.h"
 #include "transport/memory.h"
 #include "transport/transport.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +28,8 @@ enum { PATIENCE = 20, MAX_GOT = 8192 };
 static struct cel_loop *loop;
 static struct redis_server *server; /* NULL: another broker */
 static struct rabbit_server *rabbit;
+static bool files;
+static char folder[] = "/tmp/contract-transport-XXXXXX";
 static bool sqs;
 static const char *url_text;
 static struct cel_url *url;
@@ -311,6 +317,21 @@ static void on_closed(void *ctx, const celery_error *why)
     fail_msg("%s", why->message);
 }
 
+/* Older than a writer takes. */
+static void push_file(const char *queue, struct cel_slice raw)
+{
+    static const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    static unsigned n;
+    char path[200];
+
+    snprintf(path, sizeof path, "data_in/0_%04u.%s.msg", n++, queue);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(raw.data, 1, raw.len, file), raw.len);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+}
+
 /* Puts bytes into a queue as they are. */
 static void push_raw(const char *queue, struct cel_slice raw)
 {
@@ -320,6 +341,10 @@ static void push_raw(const char *queue, struct cel_slice raw)
     struct cel_redis *redis;
     bool opened = false, pushed = false;
 
+    if (files) {
+        push_file(queue, raw);
+        return;
+    }
     if (!server) {
         assert_int_equal(cel_memory_push("contract", queue, raw), 0);
         return;
@@ -896,7 +921,7 @@ static int64_t parked(struct side *s, const char *queue)
 {
     char name[80];
 
-    if (!server && !rabbit && !sqs) {
+    if (!server && !rabbit && !sqs && !files) {
         return (int64_t)cel_memory_parked("contract", queue);
     }
     snprintf(name, sizeof name, "%s.celery-c.dead", queue);
@@ -1213,6 +1238,13 @@ static int set_up(const char *name)
         if (!url_text) {
             return TEST_SKIPPED;
         }
+    } else if (strcmp(name, "filesystem") == 0) {
+        files = true;
+        url_text = "filesystem://";
+        if (!mkdtemp(folder) || chdir(folder) < 0 || mkdir("data_in", 0700) < 0 ||
+            symlink("data_in", "data_out") < 0) {
+            return 1;
+        }
     } else {
         url_text = "memory://contract";
     }
@@ -1266,5 +1298,10 @@ int main(int argc, char **argv)
     cel_url_free(url);
     redis_server_stop(server);
     rabbit_server_stop(rabbit);
+    if (files) {
+        char command[64];
+        snprintf(command, sizeof command, "rm -r %s", folder);
+        failed += system(command);
+    }
     return failed;
 }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "config/use_ssl.h"
 #include "transport/amqp.h"
+#include "transport/filesystem.h"
 #include "transport/memory.h"
 #include "transport/redis.h"
 #include "transport/sqs.h"
@@ -14,8 +15,7 @@ static const struct cel_transport_ops *const transports[] = {
 #if CEL_AMQP
     &cel_transport_amqp,
 #endif
-    &cel_transport_sqs,
-    &cel_transport_memory,
+    &cel_transport_sqs,   &cel_transport_filesystem, &cel_transport_memory,
 };
 
 static const char *const names[] = {
@@ -23,7 +23,7 @@ static const char *const names[] = {
 #if CEL_AMQP
     "amqp",
 #endif
-    "sqs",   "memory", NULL,
+    "sqs",   "filesystem", "memory", NULL,
 };
 
 enum { N_TRANSPORTS = sizeof transports / sizeof *transports };
