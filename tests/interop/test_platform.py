@@ -90,6 +90,21 @@ class Health(PlatformCase):
         self.assertIn('cannot listen on', w.output())
         self.assertEqual(probe.status('/healthz'), 200)
 
+    def test_solo_is_not_blamed_for_its_tasks(self):
+        """No answer while a task runs; then the broker has not been silent: nobody listened."""
+        w, probe = self.probed(pool='solo', conf={'worker_health_timeout': 1.5})
+        w.wait_output('answers no probe while a task runs')
+        for _ in range(3):
+            r = self.app.send_task('t.sleep', (3,))
+            lib.wait_for('it runs', lambda: self.queues.waiting() == 0)
+            time.sleep(0.3)
+            began = time.monotonic()
+            self.assertEqual(probe.status('/healthz'), 200)
+            self.assertGreater(time.monotonic() - began, 1)
+            self.assertEqual(probe.status('/readyz'), 200)
+            r.get(timeout=20)
+        w.stop()
+
     def test_pages(self):
         _, probe = self.probed()
         status, headers, body = probe.ask('/healthz')

@@ -108,5 +108,10 @@ celery_status cel_health_start(struct celery_worker *w, celery_error *err)
         return cel_error_prefix(err, status, "worker_health_address: ");
     }
     cel_log(CELERY_LOG_INFO, "Health and metrics on %s", address);
+    if (w->pool->ops == &cel_pool_solo) {
+        cel_log(CELERY_LOG_WARNING,
+                "The solo pool answers no probe while a task runs: use "
+                "-P threads -c 1 where tasks are longer than probes wait");
+    }
     return CELERY_OK;
 }

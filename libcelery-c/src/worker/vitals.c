@@ -16,6 +16,9 @@ static void on_beat(void *ctx)
     if (v->lag > v->worst_lag) {
         v->worst_lag = v->lag;
     }
+    if (v->lag > BEAT) {
+        v->awake_since = now;
+    }
     v->beat_at = now + BEAT;
     cel_source_rearm(v->beat, v->beat_at);
 }
@@ -66,9 +69,15 @@ double cel_vitals_silence(const struct celery_worker *w)
     return silence < 0 ? 0 : silence > age ? age : silence;
 }
 
+/* While the loop did not run, above all for a task of the solo pool, nobody listened. */
 bool cel_vitals_live(const struct celery_worker *w)
 {
-    return w->vitals.timeout <= 0 || cel_vitals_silence(w) <= w->vitals.timeout;
+    const struct cel_vitals *v = &w->vitals;
+    double now = cel_loop_now(w->loop);
+    double since = now > v->beat_at + BEAT ? now : v->awake_since;
+    double silence = cel_vitals_silence(w);
+
+    return v->timeout <= 0 || silence <= v->timeout || now - since <= v->timeout;
 }
 
 bool cel_vitals_ready(const struct celery_worker *w)

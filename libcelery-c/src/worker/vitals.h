@@ -16,8 +16,9 @@ struct cel_source;
 struct cel_vitals {
     struct cel_source *beat; /* timer, once a second; NULL: nobody asks */
     double beat_at;          /* loop time when it was to fire */
-    double lag;              /* seconds by which it came late, the last time */
-    double worst_lag;        /* of all */
+    double awake_since; /* the loop was late by more than a second until then; 0: never */
+    double lag;         /* seconds by which it came late, the last time */
+    double worst_lag;   /* of all */
     double lost_at; /* loop time when the connection to the broker went; 0: it stands */
     double silence_before; /* of the broker at that time, seconds */
     uint64_t connections;  /* that came about */
