@@ -21,6 +21,7 @@ import chart
 import flows
 import measure
 import rabbits
+import sqs_drain
 from measure import Kind
 
 lib = measure.lib
@@ -192,6 +193,8 @@ def main():
             run_scenario(bench, name, workers, what, runs, seconds, table, report)
         flows.measure_all(bench, table, runs, a.only, report)
         rabbits.measure_all(bench, table, runs, seconds, a.only, report)
+        if not a.only or a.only in 'sqs':
+            sqs_drain.measure_all(runs, report)
         if not a.only or a.only == 'single':
             print('idle, start, calendar', flush=True)
             single_figures(bench, table, a.quick, report)

@@ -118,7 +118,8 @@ class Producer(Sqs):
         self.wait_empty()
 
     def test_what_nobody_can_run_is_kept(self):
-        url = self.sqs.call('CreateQueue', QueueName='celery-celery-c-dead')['QueueUrl']
+        url = self.sqs.call('CreateQueue', QueueName='celery-celery-c-dead', Attributes={
+            'VisibilityTimeout': '1800'})['QueueUrl']
         self.sqs.call('PurgeQueue', QueueUrl=url)
         lib.wait_for('it is empty', lambda: self.parked() == 0, 20, 0.1)
         self.app.send_task('no.such.task', (1,))

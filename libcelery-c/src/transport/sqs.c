@@ -2,6 +2,7 @@
 #include "transport/sqs.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "transport/sqs_state.h"
 
 /* Ids of deleted messages that are remembered, and for how many seconds. */
@@ -260,7 +261,12 @@ static celery_status sqs_init(struct cel_transport *t, struct cel_url *const *ur
         return cel_error_set(err, CELERY_ECONFIG,
                              "sqs:// takes one URL: the service is never another one");
     }
-    return cel_sqs_options_read(urls[0], options, &s->set, err);
+    celery_status status = cel_sqs_options_read(urls[0], options, &s->set, err);
+    if (status == 0 && s->set.fanout) {
+        cel_log(CELERY_LOG_WARNING,
+                "supports_fanout is of no effect: this transport has no fanout by SNS");
+    }
+    return status;
 }
 
 static void sqs_fini(struct cel_transport *t)

@@ -7,11 +7,16 @@
 /* Seconds between two tries of a queue that the service could not read, at most. */
 #define MAX_BACKOFF 20.0
 
+/* Between two receives that found nothing, where the answer does not wait for messages. */
+#define PAUSE 1.0
+
 struct poll {
     struct cel_list node;
     struct cel_sqs_queue *q;
     struct cel_sqs_call *call;
     size_t max;
+    double began;
+    bool extra; /* beside the queue's long poll */
 };
 
 /* ---- one receive ---- */
@@ -35,6 +40,10 @@ static void take_in(struct poll *p, const struct cel_node *result)
         cel_sqs_receive(q, n);
     }
     q->hot = list && list->size >= p->max;
+    double now = cel_loop_now(q->s->base.loop);
+    if (!p->extra && !cel_node_first(list) && now < p->began + PAUSE) {
+        q->poll_after = now + PAUSE; /* wait_time_seconds is 0, or nobody heeds it */
+    }
     if (!q->consuming) {
         cel_sqs_stash_return(q);
     }
@@ -81,15 +90,18 @@ static void on_received(void *ctx, const struct cel_aws_answer *a)
     }
 }
 
-static bool start(struct cel_sqs_queue *q, size_t max, int64_t wait)
+static bool start(struct cel_sqs_queue *q, size_t max, bool extra)
 {
     struct cel_sqs *s = q->s;
     struct poll *p = cel_calloc(1, sizeof *p);
+    int64_t wait = extra ? 0 : s->set.wait;
 
     if (!p) {
         return false;
     }
     p->q = q;
+    p->extra = extra;
+    p->began = cel_loop_now(s->base.loop);
     p->max = max < CEL_SQS_BATCH ? max : CEL_SQS_BATCH;
     cel_sqs_params(q);
     cel_buf_addf(&s->params,
@@ -179,7 +191,7 @@ static void poll_idle(struct cel_sqs *s, size_t room, double now)
         struct cel_sqs_queue *q = cel_container_of(it, struct cel_sqs_queue, node);
 
         if (may_poll(q, now) && q->n_polls == 0) {
-            start(q, share, s->set.wait);
+            start(q, share, false);
         }
     }
 }
@@ -197,7 +209,7 @@ static void poll_hot(struct cel_sqs *s, double now)
 
             if (may_poll(q, now) && q->hot && q->n_polls < CEL_SQS_POLLS &&
                 free_room(s) >= CEL_SQS_BATCH && s->connected) {
-                more = start(q, CEL_SQS_BATCH, 0);
+                more = start(q, CEL_SQS_BATCH, true);
             }
         }
     }

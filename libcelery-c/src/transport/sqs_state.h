@@ -151,7 +151,6 @@ struct cel_sqs {
         n_returning; /* messages that go back because nobody reads their queue any more */
     struct cel_buf params; /* scratch */
     struct cel_buf text;
-    struct cel_sns *sns; /* fanout; or NULL */
 };
 
 static inline struct cel_sqs *cel_sqs_of(struct cel_transport *t)
