@@ -20,7 +20,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 VENVS = os.environ.get('CELERY_VENVS', os.path.join(ROOT, 'build', 'venvs'))
 VERSIONS = ['5.3.6', '5.4.0', '5.5.1', '5.6.3', '5.7.0']
 # What depends on Celery's version; with the newest and Debian's everything runs (meson.build).
-DEPENDING = [['test_results.py'], ['test_messages.py'], ['test_client.py'],
+DEPENDING = [['test_pickle.py'], ['test_filesystem.py', 'WorkerOfC', 'Both'], ['test_file.py', 'OfC'],
+             ['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running'],
              ['test_canvas_client.py'], ['test_redis.py', 'Keys'], ['test_control.py', 'Beside'],
              ['test_control_client.py', 'Beside'],

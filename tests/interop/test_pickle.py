@@ -311,4 +311,4 @@ def strict_loads(data):
 
 if __name__ == '__main__':
     sys.set_int_max_str_digits(0) if hasattr(sys, 'set_int_max_str_digits') else None
-    unittest.main(verbosity=2)
+    lib.main()
