@@ -308,7 +308,10 @@ class TestCredentials(Case):
         self.write('.aws/credentials', '[default]\naws_access_key_id = x\n')
         self.fails('profile default lacks aws_secret_access_key', {})
         self.write('.aws/credentials', 'aws_access_key_id = x\n')
-        self.fails('credentials, line 1: no section before it', {})
+        self.fails('credentials, line 1: no section before it', {'AWS_REGION': 'us-east-1'})
+        self.assertTrue(self.call(env={**KEYS, 'AWS_REGION': 'us-east-1'})['ok'])
+        p = self.start('ListQueues', '{}', env={})  # as boto3: the region may stand in there
+        self.assertIn('credentials, line 1: no section before it', p.communicate(timeout=20)[1])
 
     def test_profiles(self):
         self.write('cred', '[a]\naws_access_key_id=AKID\naws_secret_access_key=SECRET\n')

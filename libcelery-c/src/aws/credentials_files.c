@@ -19,7 +19,7 @@ static enum cel_found lacks(celery_error *err, const struct cel_aws_file *f)
         cel_error_set(err, CELERY_EAUTH, "no %s", f->shown);
     }
     err->status = CELERY_EAUTH;
-    return f->err.status == CELERY_ECONFIG ? CEL_FAILED : CEL_LACKS;
+    return CEL_LACKS;
 }
 
 static enum cel_found keys_of(struct cel_credentials *c, const struct cel_aws_profiles *p,
@@ -51,10 +51,12 @@ static enum cel_found find_in(struct cel_credentials *c, bool config, celery_err
     struct cel_aws_profiles p;
     enum cel_found how;
 
-    cel_aws_profiles_load(&p, c->env);
+    celery_status status = cel_aws_profiles_load(&p, c->env, err);
     const struct cel_aws_file *f = config ? &p.config : &p.credentials;
-    if (p.named && !cel_aws_profile_exists(&p, p.name) && !p.credentials.err.status &&
-        !p.config.err.status) {
+    if (status < 0) {
+        how = CEL_FAILED;
+    } else if (p.named && !cel_aws_profile_exists(&p, p.name) &&
+               !p.credentials.err.status && !p.config.err.status) {
         cel_error_set(err, CELERY_EAUTH, "profile %s is neither in %s nor in %s",
                       cel_log_safe(p.name), p.credentials.shown, p.config.shown);
         how = CEL_FAILED;
@@ -198,8 +200,9 @@ enum cel_found cel_find_role(struct cel_credentials *c, celery_error *err)
     struct cel_aws_profiles p;
     enum cel_found how = CEL_LACKS;
 
-    cel_aws_profiles_load(&p, c->env);
-    if (has_role(&p, p.name)) {
+    if (cel_aws_profiles_load(&p, c->env, err) < 0) {
+        how = CEL_FAILED;
+    } else if (has_role(&p, p.name)) {
         how = resolve(c, &p, err);
         if (how == CEL_LACKS) {
             cel_error_prefix(err, CELERY_EAUTH, "nothing to assume a role with: ");

@@ -173,8 +173,9 @@ enum cel_found cel_find_web_identity(struct cel_credentials *c, celery_error *er
 {
     struct cel_aws_profiles p;
 
-    cel_aws_profiles_load(&p, c->env);
-    enum cel_found how = cel_find_web_identity_of(c, &p, p.name, true, err);
+    enum cel_found how = cel_aws_profiles_load(&p, c->env, err) < 0
+                             ? CEL_FAILED
+                             : cel_find_web_identity_of(c, &p, p.name, true, err);
     cel_aws_profiles_fini(&p);
     return how;
 }

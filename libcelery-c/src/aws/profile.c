@@ -46,7 +46,8 @@ static void load(struct cel_aws_file *f, struct cel_arena *arena,
     }
 }
 
-void cel_aws_profiles_load(struct cel_aws_profiles *p, const struct cel_aws_env *env)
+celery_status cel_aws_profiles_load(struct cel_aws_profiles *p,
+                                    const struct cel_aws_env *env, celery_error *err)
 {
     const char *name = cel_aws_getenv(env, "AWS_DEFAULT_PROFILE");
 
@@ -60,6 +61,15 @@ void cel_aws_profiles_load(struct cel_aws_profiles *p, const struct cel_aws_env 
     find_path(&p->config, env, "AWS_CONFIG_FILE", "~/.aws/config");
     load(&p->credentials, &p->arena, env);
     load(&p->config, &p->arena, env);
+    const struct cel_aws_file *files[] = {&p->credentials, &p->config};
+    for (size_t i = 0; i < 2; i++) {
+        celery_status status = files[i]->err.status;
+
+        if (status < 0 && status != CELERY_ESYSTEM) {
+            return cel_error_set(err, status, "%s", files[i]->err.message);
+        }
+    }
+    return CELERY_OK;
 }
 
 void cel_aws_profiles_fini(struct cel_aws_profiles *p)

@@ -24,8 +24,13 @@ struct cel_aws_profiles {
     bool named;            /* by the environment, so it has to exist */
 };
 
-/* Reads both files as they are now; fini() in every case. */
-void cel_aws_profiles_load(struct cel_aws_profiles *p, const struct cel_aws_env *env);
+/*
+ * Reads both files as they are now; fini() in every case.  A file that is missing or cannot be
+ * opened is empty (its err says so); one that cannot be understood or held is an error, because
+ * what it may say must not be passed over.
+ */
+celery_status cel_aws_profiles_load(struct cel_aws_profiles *p,
+                                    const struct cel_aws_env *env, celery_error *err);
 void cel_aws_profiles_fini(struct cel_aws_profiles *p);
 
 bool cel_aws_profile_exists(const struct cel_aws_profiles *p, struct cel_slice profile);

@@ -9,24 +9,26 @@
 #include "base/log.h"
 #include "base/url.h"
 
-/* The region of the profile that counts; false: it has none. */
-static bool read_profile(const struct cel_aws_env *env, char ret[CEL_AWS_REGION_SIZE])
+/* The region of the profile that counts; "" when it has none. */
+static celery_status read_profile(const struct cel_aws_env *env,
+                                  char ret[CEL_AWS_REGION_SIZE + 1], celery_error *err)
 {
     struct cel_aws_profiles p;
-
-    cel_aws_profiles_load(&p, env);
+    celery_status status = cel_aws_profiles_load(&p, env, err);
     struct cel_slice region = cel_aws_profile_get(&p, p.name, "region");
-    snprintf(ret, CEL_AWS_REGION_SIZE, "%.*s",
-             (int)(region.len < 1000 ? region.len : 1000), region.len ? region.data : "");
+    size_t len = region.len < CEL_AWS_REGION_SIZE ? region.len : CEL_AWS_REGION_SIZE;
+
+    memcpy(ret, len ? region.data : "", len);
+    ret[len] = '\0';
     cel_aws_profiles_fini(&p);
-    return ret[0] != '\0';
+    return status;
 }
 
 celery_status cel_aws_region(const struct cel_aws_env *env, const char *wanted,
                              char ret_region[CEL_AWS_REGION_SIZE], celery_error *err)
 {
     const char *region = wanted && *wanted ? wanted : NULL;
-    char of_profile[CEL_AWS_REGION_SIZE];
+    char of_profile[CEL_AWS_REGION_SIZE + 1]; /* too long: told below */
 
     if (!region) {
         region = cel_aws_getenv(env, "AWS_DEFAULT_REGION");
@@ -34,11 +36,13 @@ celery_status cel_aws_region(const struct cel_aws_env *env, const char *wanted,
     if (!region) {
         region = cel_aws_getenv(env, "AWS_REGION");
     }
-    if (!region && read_profile(env, of_profile)) {
-        region = of_profile;
-    }
     if (!region) {
-        region = "us-east-1";
+        celery_status status = read_profile(env, of_profile, err);
+
+        if (status < 0) {
+            return status;
+        }
+        region = of_profile[0] ? of_profile : "us-east-1";
     }
     size_t len = strlen(region);
     if (len >= CEL_AWS_REGION_SIZE ||
