@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""TaskOverflow with a worker in C: starts a private Redis or RabbitMQ, the Flask application
-and ical-worker, makes tasks over HTTP, waits for their calendar, prints it and stops all."""
+"""TaskOverflow with a worker in C: starts a private broker (Redis, RabbitMQ, an emulator of SQS,
+or only a folder), the Flask application and ical-worker, makes tasks over HTTP, waits for their
+calendar, prints it and stops all."""
 
 import argparse
 import ctypes
@@ -20,6 +21,8 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+import servers  # noqa: E402
 
 TODOS = [
     {'title': 'Project proposal', 'description': 'CSSE6400 project proposal due',
@@ -64,14 +67,14 @@ def wait_for(what, check, timeout=20.0):
 class Process:
     """A child that ends with us, whatever ends us; what it prints is kept."""
 
-    def __init__(self, name, argv, env=None, echo=None, cwd=HERE):
+    def __init__(self, name, argv, env=None, echo=None):
         say('starting %s: %s' % (name, ' '.join(argv)))
         self.name = name
         self.lines = []
         self.echo = echo
         try:
             self.popen = subprocess.Popen(
-                argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                argv, cwd=HERE, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace',
                 start_new_session=True, preexec_fn=self.die_with_parent)
         except OSError as error:
@@ -142,61 +145,42 @@ class Demo:
     def __init__(self, options):
         self.options = options
         self.processes = []
-        self.rabbit = None
-        self.cwd = HERE
+        self.servers = []  # of tests/support
+        self.urls = {}
+        self.env = {}  # what the broker needs besides its URL
         self.dir = tempfile.mkdtemp(prefix='taskoverflow-')
 
     def start(self, *args, **kwargs):
-        process = Process(*args, cwd=self.cwd, **kwargs)
+        process = Process(*args, **kwargs)
         self.processes.append(process)
         return process
 
     def stop(self):
         for process in reversed(self.processes):
             process.stop()
-        if self.rabbit:
-            self.rabbit.stop()
+        for server in reversed(self.servers):
+            server.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    free_port = staticmethod(free_port)
+
+    def start_server(self, name, argv, port):
+        process = self.start(name, argv)
+        wait_for(name, lambda: process.alive() and accepts(port))
 
     def start_broker(self):
         """The URLs of the broker and of the results."""
-        if self.options.broker == 'filesystem':
-            return self.make_folders()
-        if self.options.broker == 'redis':
-            url = self.start_redis()
-            return url, url
-        results = 'rpc://' if self.options.results == 'rpc' else self.start_redis()
-        return self.start_rabbit(), results
-
-    def make_folders(self):
-        """No server at all: messages in the folders that kombu looks for, results in another."""
-        for name in ('data', 'results'):
-            os.mkdir(os.path.join(self.dir, name))
-        for name in ('data_in', 'data_out'):
-            os.symlink('data', os.path.join(self.dir, name))
-        self.cwd = self.dir
-        return 'filesystem://', 'file://' + os.path.join(self.dir, 'results')
-
-    def start_rabbit(self):
-        sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
-        import rabbit
-        say('starting a private RabbitMQ')
+        broker = self.options.broker
+        results = self.options.results or servers.USUAL_RESULTS.get(broker, 'redis')
+        say('broker: %s, results: %s' % (broker, results))
         try:
-            self.rabbit = rabbit.Rabbit()
-        except rabbit.Failed as error:
+            return servers.BROKERS[broker](self), servers.RESULTS[results](self)
+        except servers.Unavailable as error:
             raise Failed(str(error)) from None
-        return self.rabbit.url()
-
-    def start_redis(self):
-        port = free_port()
-        redis = shutil.which('redis-server') or '/usr/bin/redis-server'
-        process = self.start('redis', [
-            redis, '--bind', '127.0.0.1', '--port', str(port), '--save', '', '--dir', self.dir])
-        wait_for('redis', lambda: process.alive() and accepts(port))
-        return 'redis://127.0.0.1:%d/0' % port
 
     def environment(self, broker, results):
-        return dict(os.environ, CELERY_BROKER_URL=broker, CELERY_RESULT_BACKEND=results,
+        return dict(os.environ, **self.env,
+                    CELERY_BROKER_URL=broker, CELERY_RESULT_BACKEND=results,
                     SQLALCHEMY_DATABASE_URI='sqlite:///' + self.dir + '/todo.db',
                     PYTHONPATH=HERE, PYTHONDONTWRITEBYTECODE='1', PYTHONUNBUFFERED='1')
 
@@ -287,10 +271,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--serve', action='store_true', help='stay up for the browser')
     parser.add_argument('--python', action='store_true', help='a Python Celery worker')
-    parser.add_argument('--broker', choices=['redis', 'amqp', 'filesystem'], default='redis',
-                        help='filesystem: no server, results in files')
-    parser.add_argument('--results', choices=['redis', 'rpc'], default='redis',
-                        help='rpc: with --broker amqp')
+    parser.add_argument('--broker', choices=sorted(servers.BROKERS), default='redis')
+    parser.add_argument('--results', choices=sorted(servers.RESULTS),
+                        help='default: file with --broker filesystem, otherwise redis; rpc: with '
+                             '--broker amqp')
     parser.add_argument('--build', default=os.path.join(ROOT, 'build'), metavar='DIR',
                         help='the meson build folder')
     parser.add_argument('--port', type=int, default=0,

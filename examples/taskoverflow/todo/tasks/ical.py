@@ -3,6 +3,7 @@
 Python worker, which runs it.  Where ical-worker runs it, create_ical() is only a name."""
 
 import datetime
+import json
 import os
 import time
 
@@ -11,6 +12,9 @@ from celery import Celery
 celery = Celery(__name__)
 celery.conf.broker_url = os.environ.get('CELERY_BROKER_URL')
 celery.conf.result_backend = os.environ.get('CELERY_RESULT_BACKEND')
+if os.environ.get('CELERY_BROKER_TRANSPORT_OPTIONS'):
+    celery.conf.broker_transport_options = json.loads(
+        os.environ['CELERY_BROKER_TRANSPORT_OPTIONS'])
 celery.conf.task_default_queue = os.environ.get('CELERY_DEFAULT_QUEUE', 'ical')
 celery.set_default()  # for the threads of the web server too, whose AsyncResult() asks it
 
