@@ -189,6 +189,10 @@ def judge(fleet, events):
     for why, names in sorted(keys.items()):
         print('keys left over, %s: %d' % (why, len(names)))
     faults = bad + texts + ['left over: ' + k for k in keys['wrong']]
+    unseen = set(traffic.settled) - {s.tag for sent in traffic.sent.values() for s in sent}
+    if unseen:
+        faults.append('%d messages were settled that nobody was seen to send: fleet_watch.py '
+                      'does not know how' % len(unseen))
     faults += ['a worker ended: %s %s\n%s' % e for e in fleet.ended if e[0] == 'c']
     shapes = {int(n) for text in faults for n in re.findall(r'^workflow (\d+)', text)}
     for text in faults[:20]:

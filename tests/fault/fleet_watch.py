@@ -37,10 +37,14 @@ class Watch:
     def __init__(self, queue, out):
         self.queue, self.out = queue.encode(), out
         self.who = None  # of the command before: what a script does follows its call
+        self.script = False
         self.open = {}  # delivery tag: envelope, as long as it is not registered
         self.groups = {}  # group id: envelope of a part, until the chord is over
+        self.answers = set()  # delivery tags of what workers tell each other
+        self.own = {}  # field of unacked: message for an own queue, until it is held
+        self.tags = {}  # field of unacked: delivery tag of a message held under that name
         self.actions = {b'LPUSH': self.sent, b'RPUSH': self.sent, b'ZADD': self.added,
-                        b'HSETNX': self.took,
+                        b'HSET': self.stored,
                         b'ZREM': self.removed, b'SET': self.set, b'SETEX': self.set,
                         b'DEL': self.deleted,
                         b'ECHO': self.report}
@@ -49,7 +53,8 @@ class Watch:
         start = line.find(b'"')
         if start < 0:
             return
-        if b' lua]' not in line[:start]:
+        self.script = b' lua]' in line[:start]
+        if not self.script:
             self.who = 'python' if b' 127.0.0.1:' in line[:start] else 'c'
         action = self.actions.get(line[start + 1:line.find(b'"', start + 1)].upper())
         if action:
@@ -64,6 +69,9 @@ class Watch:
             for raw in args[1:]:
                 raw = unescape(raw).decode()
                 self.sent_one(when, who, raw, json.loads(raw))
+        elif args[0].endswith(b'.pidbox'):
+            self.answers.update(json.loads(unescape(raw))['properties']['delivery_tag']
+                                for raw in args[1:])
 
     def sent_one(self, when, who, raw, m):
         h, p = m['headers'], m['properties']
@@ -74,21 +82,25 @@ class Watch:
         self.write('sent', when, who, tag, h['id'], h.get('retries') or 0,
                    bool(p['delivery_info'].get('redelivered')), h.get('group'))
 
-    def took(self, when, who, args):
-        """Sent to an empty queue of the sender's own, and registered in the same step."""
-        if args[0] != b'unacked':
+    def stored(self, when, who, args):
+        """A C worker sends to a queue of its own: the script behind this registers the message
+        under that name if it is empty, and otherwise pushes it (transport/redis_scripts.c
+        take)."""
+        if self.script or who != 'c' or args[0] != b'unacked':
             return
         m, _, queue = json.loads(unescape(args[2]))
         if queue == self.queue.decode():
-            self.sent_one(when, who, json.dumps(m), m)
-            tag = m['properties']['delivery_tag']
-            self.open.pop(tag)
-            self.write('taken', when, who, tag)
+            self.own[args[1].decode()] = m
 
     def added(self, when, who, args):
         key = args[0]
         if key == b'unacked_index':
             for tag in (a.decode() for a in args[1:]):
+                if tag in self.own:
+                    m = self.own.pop(tag)
+                    self.sent_one(when, who, json.dumps(m), m)
+                    self.tags[tag] = m['properties']['delivery_tag']
+                    tag = self.tags[tag]
                 if self.open.pop(tag, None) is not None:
                     self.write('taken', when, who, tag)
         elif key.endswith(b'.j'):
@@ -96,8 +108,10 @@ class Watch:
 
     def removed(self, when, who, args):
         if args[0] == b'unacked_index':
-            for tag in args[1:]:
-                self.write('settled', when, who, tag.decode())
+            for tag in (a.decode() for a in args[1:]):
+                # Of 65 dashes: makes a large index a tree (transport/redis_scripts.c).
+                if tag not in self.answers and tag.strip('-'):
+                    self.write('settled', when, who, self.tags.pop(tag, tag))
 
     def set(self, when, who, args):
         if args[0].endswith(b'.s'):

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'support'))
@@ -125,6 +126,10 @@ class AmqpQueues:
             self.rabbit.purge(queue)
 
     def clear(self):
+        # What a worker held that was just killed comes back as soon as RabbitMQ knows of it.
+        end = time.monotonic() + 3
+        while self.held() and time.monotonic() < end:
+            time.sleep(0.05)
         # Not deleted: a client that has declared one believes that it is there.
         for name, queue in self.rabbit.queues().items():
             if not queue['exclusive']:

@@ -64,8 +64,10 @@ class Deadline(Exception):
     """Something did not happen in time."""
 
 
-def wait_for(what, check, timeout=15.0 * PATIENCE, pause=0.01):
-    """Calls check() until it answers something true, which is returned."""
+def wait_for(what, check, timeout=10.0, pause=0.01):
+    """Calls check() until it answers something true, which is returned.  Only a time below
+    five seconds is meant as a bound; the others are for a machine that has no time for us."""
+    timeout *= 3 if timeout >= 5 else 1
     end = time.monotonic() + timeout
     while True:
         answer = check()
@@ -261,9 +263,9 @@ class Worker:
             return f.read()
 
     def wait_ready(self, timeout=None):
-        self.wait_output(self.ready_text, timeout or 30 * PATIENCE)
+        self.wait_output(self.ready_text, timeout or 15 * PATIENCE)
 
-    def wait_output(self, text, timeout=15.0 * PATIENCE):
+    def wait_output(self, text, timeout=10.0):
         def check():
             if text in self.output():
                 return True

@@ -12,6 +12,7 @@ import time
 
 import lib
 import prometheus
+from celery.exceptions import TimeoutError
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -133,11 +134,11 @@ class Health(PlatformCase):
         self.assertEqual((code, json.loads(text)['status']), (0, 'ok'))
         self.assertEqual(self.health('unix:/nowhere', '--ready', '--health-address',
                                      probe.address)[0], 0)
-        self.app.send_task('t.sleep', (2.0,))
+        self.app.send_task('t.sleep', (4.0,))
         lib.wait_for('it runs', lambda: probe.metrics().get(
             'celery_worker_pool_busy') == 1, 10)
         w.send(signal.SIGTERM)
-        lib.wait_for('not ready', lambda: probe.status('/readyz') == 503, 1)
+        lib.wait_for('not ready', lambda: probe.status('/readyz') == 503, 3)
         code, text = self.health(probe.address, '--ready')
         self.assertEqual((code, json.loads(text)['shutdown']), (1, 'warm'))
         self.assertEqual(self.health(probe.address)[0], 0)
@@ -167,7 +168,7 @@ class Health(PlatformCase):
         lib.wait_for('it runs', lambda: probe.metrics().get(
             'celery_worker_pool_busy') == 1, 10)
         w.send(signal.SIGTERM)
-        lib.wait_for('not ready', lambda: probe.status('/readyz') == 503, 1)
+        lib.wait_for('not ready', lambda: probe.status('/readyz') == 503, 3)
         self.assertEqual(probe.status('/healthz'), 200)
         self.assertEqual(json.loads(probe.ask('/readyz')[2])['shutdown'], 'warm')
         self.assertEqual(w.wait(), 0)
@@ -230,11 +231,11 @@ class Drain(PlatformCase):
         code = w.wait(20)
         w.check()
         if late:
-            lib.wait_for('it is back', lambda: self.queues.waiting() == 1, 3)
+            lib.wait_for('it is back', lambda: self.queues.waiting() == 1)
         else:
             self.wait_state(r, state)
             self.assertEqual(self.queues.waiting(), 0)
-        lib.wait_for('nothing is held', lambda: self.queues.held() == 0, 5)
+        lib.wait_for('nothing is held', lambda: self.queues.held() == 0)
         self.assertEqual(code, 0 if late else 1, w.output()[-2000:])
 
     def test_warm_waits(self):
@@ -251,7 +252,7 @@ class Drain(PlatformCase):
             w.send(signal.SIGTERM)
             self.ended(w, r, late, 'FAILURE')
             took = time.monotonic() - began
-            self.assertTrue(1 <= took < 6, took)
+            self.assertTrue(1 <= took < 6 * lib.PATIENCE, took)
             if not late:
                 self.assertIn('Worker exited prematurely', str(r.result))
 
@@ -294,9 +295,9 @@ class Drain(PlatformCase):
                 began = time.monotonic()
                 w.send(signal.SIGTERM)
                 for i, other in enumerate(waiting):
-                    self.assertEqual(other.get(timeout=5), 1 + i)
+                    self.assertEqual(other.get(timeout=20), 1 + i)
                 took = time.monotonic() - began
-                self.assertLess(took, 1.5 * lib.PATIENCE)
+                self.assertLess(took, 5)
                 self.assertIsNone(w.process.poll())
                 self.assertEqual(w.wait(), 0)
                 self.wait_state(r, 'SUCCESS')
@@ -317,7 +318,10 @@ class Metrics(PlatformCase):
         for i in range(30):
             self.app.send_task('no.such.task.%d' % i)
         for r in results:
-            r.get(timeout=30, propagate=False)
+            try:
+                r.get(timeout=60, propagate=False)
+            except TimeoutError:
+                self.fail('%s has no result:\n%s' % (r.id, w.output()[-20000:]))
         lib.wait_for('all are counted', lambda: self.ended(
             probe.metrics(), 'unknown', 'malformed') == 30, 10)
         page = probe.metrics()
@@ -356,10 +360,10 @@ class Metrics(PlatformCase):
             r.get(timeout=20)
         page = probe.metrics()
         run = page.get('celery_worker_task_runtime_seconds_sum', task='t.sleep')
-        self.assertTrue(0.9 < run < 2.5, run)
+        self.assertTrue(0.9 < run < 5, run)
         # The second waited for the first; the one with an ETA did not wait.
         wait = page.get('celery_worker_task_wait_seconds_sum', task='t.noop')
-        self.assertTrue(0.5 < wait < 2.0, wait)
+        self.assertTrue(0.5 < wait < run + 1.2, wait)
 
     def test_held_and_prefetch(self):
         w, probe = self.probed(concurrency=1)
