@@ -168,6 +168,37 @@ class Producer(Sqs):
         self.assertIsNone(self.app.control.inspect(timeout=0.5).ping())
 
 
+class OnMoto(Sqs):
+    """Another emulator, from PyPI: what local-aws-sqs lets pass may be refused here."""
+
+    emulator = sqs.Moto
+
+    def test_standard_and_fifo(self):
+        w = self.start(queues='celery,orders.fifo', concurrency=3)
+        self.assertEqual(self.call('t.add', 2, 3, timeout=30), 5)
+        sent = [self.app.send_task('t.add', (i, 1), queue='orders.fifo', MessageGroupId='g')
+                for i in range(12)]
+        self.assertEqual([r.get(timeout=40) for r in sent], [i + 1 for i in range(12)])
+        self.app.send_task('no.such.task')
+        late = self.app.send_task('t.add', (1, 1), countdown=2)
+        self.assertEqual(late.get(timeout=30), 2)
+        lib.wait_for('it is parked', lambda: self.numbers('celery-celery-c-dead')[0] == 1, 20,
+                     0.2)
+        self.wait_empty('celery')
+        self.wait_empty('orders.fifo')
+        self.assertEqual(w.stop(), 0)
+
+    def test_shutdown_returns_what_waits(self):
+        w = self.start(concurrency=1)
+        path = lib.tmpname('.moto')
+        for i in range(12):
+            self.app.send_task('t.count', (path, str(i), 1))
+        self.wait_words(path, 1)
+        self.assertEqual(w.stop(), 0)
+        self.assertEqual(self.numbers()[1], 0)
+        self.assertEqual(self.numbers()[0] + len(self.words(path)), 12)
+
+
 class Client(Sqs):
     """We send, Celery runs, and so do we."""
 
