@@ -163,5 +163,33 @@ class Image(unittest.TestCase):
         self.ready(c)
 
 
+ASK = """
+import boto3, psycopg2, pycurl, redis
+import kombu.transport.SQS, celery.backends.database
+from todo import create_app
+client = create_app().test_client()
+print(client.get('/api/v1/health').status_code, client.get('/').status_code)
+made = client.post('/api/v1/todos', json={'title': 'one', 'deadline_at': '2023-04-03T14:00:00'})
+print(made.status_code, made.json['deadline_at'])
+"""
+
+
+class App(unittest.TestCase):
+    """The Flask application's image: Debian's packages are all that it needs."""
+
+    def test_it_answers(self):
+        build = dockerfile.Build(FILE + '.app', lib_deploy.ROOT)
+        self.addCleanup(build.close)
+        root, config = build.root, build.config
+        with open(os.path.join(root.path, 'tmp', 'ask.py'), 'w') as f:
+            f.write(ASK)
+        text = root.run('python3 /tmp/ask.py', user=config['user'], workdir=config['workdir'],
+                        env=dict(config['env'], HOME='/home/app', PYTHONPATH='/app',
+                                 SQLALCHEMY_DATABASE_URI='sqlite:////tmp/todo.db'))
+        self.assertEqual(text.split(), ['200', '200', '201', '2023-04-03T14:00:00'])
+        self.assertEqual(sorted(os.listdir(os.path.join(root.path, 'app'))), ['todo'])
+        self.assertEqual((config['cmd'][0], config['port']), ('python3', 6400))
+
+
 if __name__ == '__main__':
     lib_deploy.main()
