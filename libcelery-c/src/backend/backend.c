@@ -7,18 +7,19 @@
 #include <stdio.h>
 
 static const struct cel_backend_ops *const builtin[] = {
-    &cel_backend_redis,
-    &cel_backend_memory,
-    &cel_backend_file,
-    &cel_backend_rpc,
+    &cel_backend_redis, &cel_backend_memory, &cel_backend_file,
+    &cel_backend_rpc,   &cel_backend_sql,
 };
 
 enum { BUILTIN = sizeof builtin / sizeof builtin[0] };
 
+/* One that ends in * stands for all that begin so. */
 static bool has_scheme(const struct cel_backend_ops *ops, const char *scheme)
 {
     for (const char *const *s = ops->schemes; *s; s++) {
-        if (strcmp(*s, scheme) == 0) {
+        size_t len = strcspn(*s, "*");
+
+        if ((*s)[len] ? strncmp(*s, scheme, len) == 0 : strcmp(*s, scheme) == 0) {
             return true;
         }
     }
@@ -35,7 +36,9 @@ const struct cel_backend_ops *cel_backend_find(const char *scheme, celery_error 
     struct cel_buf known = {0};
     for (size_t i = 0; i < BUILTIN; i++) {
         for (const char *const *s = builtin[i]->schemes; *s; s++) {
-            cel_buf_addf(&known, " %s://", *s);
+            if (!strchr(*s, '*')) {
+                cel_buf_addf(&known, " %s://", *s);
+            }
         }
     }
     cel_error_set(err, CELERY_ECONFIG,
@@ -65,6 +68,35 @@ static const char *url_text(const struct cel_config *config)
     return strcmp(text, "rpc") == 0 ? "rpc://" : text;
 }
 
+/* SQLAlchemy knows no lists; without a URL it is that of database_url. */
+static celery_status read_urls(const struct cel_config *config, const char *text,
+                               struct cel_url ***ret_urls, size_t *ret_n,
+                               celery_error *err)
+{
+    bool named = strcmp(text, "db") == 0 || strcmp(text, "database") == 0;
+    const char *url = named ? cel_config_text(config, "database_url") : NULL;
+    struct cel_buf whole = {0};
+
+    if (named && !url) {
+        return cel_error_set(err, CELERY_ECONFIG, "%s needs the setting database_url",
+                             text);
+    }
+    if (!named && strncmp(text, "db+", 3) != 0 && strncmp(text, "database+", 9) != 0) {
+        return cel_url_parse_list(text, ret_urls, ret_n, err);
+    }
+    cel_buf_addf(&whole, "%s%s", named ? "db+" : "", named ? url : text);
+    *ret_urls = cel_calloc(1, sizeof(struct cel_url *));
+    celery_status status = *ret_urls && cel_buf_ok(&whole)
+                               ? cel_url_parse(cel_buf_cstr(&whole), *ret_urls, err)
+                               : cel_error_nomem(err);
+    *ret_n = status == CELERY_OK;
+    cel_buf_fini(&whole);
+    if (status < 0) {
+        *ret_urls = cel_url_free_list(*ret_urls, 0);
+    }
+    return status;
+}
+
 celery_status cel_backend_urls(const struct cel_config *config,
                                struct cel_url ***ret_urls, size_t *ret_n,
                                celery_error *err)
@@ -76,7 +108,7 @@ celery_status cel_backend_urls(const struct cel_config *config,
     if (!text) {
         return CELERY_OK;
     }
-    celery_status status = cel_url_parse_list(text, ret_urls, ret_n, err);
+    celery_status status = read_urls(config, text, ret_urls, ret_n, err);
     if (status < 0) {
         return cel_error_prefix(err, status, "result_backend: ");
     }
@@ -89,6 +121,10 @@ const struct cel_backend_ops *cel_backend_of(const struct cel_config *config)
     const char *text = url_text(config);
     const char *end = text ? strstr(text, "://") : NULL;
     char scheme[64];
+
+    if (text && (strcmp(text, "db") == 0 || strcmp(text, "database") == 0)) {
+        return &cel_backend_sql;
+    }
 
     if (!end || (size_t)(end - text) >= sizeof scheme) {
         return NULL;

@@ -88,9 +88,9 @@ struct cel_backend_events {
 struct cel_backend;
 struct cel_backend_ops {
     const char *name;
-    const char *const *schemes;
-    unsigned flags;        /* enum cel_backend_flags */
-    size_t size;           /* bytes of state, struct cel_backend first; zeroed */
+    const char *const *schemes; /* "db+*": all that begin so, not shown to anybody */
+    unsigned flags;             /* enum cel_backend_flags */
+    size_t size;                /* bytes of state, struct cel_backend first; zeroed */
     const char *no_chords; /* why chords are refused (ensure_chords_allowed); NULL: not */
 
     /* As the slots of the same name in struct cel_transport_ops; settings come from c. */
@@ -158,6 +158,12 @@ struct cel_backend_ops {
                            struct cel_slice token, int db,
                            const struct cel_chord_push *pushes, size_t n,
                            struct cel_done done);
+
+    /*
+     * Backend.cleanup(): removes what is older than result_expires; answer: how much.  NULL: what
+     * is stored expires by itself.
+     */
+    void (*cleanup)(struct cel_backend *b, struct cel_done done);
 };
 
 /* The part of a backend that its owner and its implementation share. */

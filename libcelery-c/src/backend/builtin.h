@@ -9,5 +9,6 @@ extern const struct cel_backend_ops cel_backend_redis;
 extern const struct cel_backend_ops cel_backend_memory;
 extern const struct cel_backend_ops cel_backend_rpc;
 extern const struct cel_backend_ops cel_backend_file;
+extern const struct cel_backend_ops cel_backend_sql;
 
 #endif
