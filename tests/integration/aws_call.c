@@ -5,9 +5,11 @@
  *
  *   aws_call [--service S] [--endpoint URL] [--region R] [--key K --secret S] [--role ARN]
  *            [--ca FILE] [--insecure] [--timeout S] [--tries N] [--poll] [--cancel S]
+ *            [--together]
  *            ACTION PARAMS [ACTION PARAMS ...]
  *
- * Writes one line of JSON for each call, in order; "-" as ACTION only looks for credentials,
+ * Writes one line of JSON for each call, in order (with --together in that in which they
+ * end); "-" as ACTION only looks for credentials,
  * "sleep" with seconds waits.
  */
 #include "aws/client.h"
@@ -25,6 +27,8 @@ struct run {
     struct cel_source *timer;
     struct cel_aws_request request;
     double cancel;
+    bool together;
+    size_t left; /* of those that are under way together */
     char **at;
     char **end;
     int failed;
@@ -61,7 +65,11 @@ static void on_answer(void *ctx, const struct cel_aws_answer *answer)
     cel_source_disarm(r->timer);
     print(answer);
     r->failed |= answer->err != NULL;
-    next(r);
+    if (!r->together) {
+        next(r);
+    } else if (--r->left == 0) {
+        cel_loop_stop(r->loop);
+    }
 }
 
 static void on_time(void *ctx)
@@ -100,6 +108,15 @@ static void next(struct run *r)
     }
 }
 
+static void start_all(struct run *r)
+{
+    for (; r->at < r->end; r->at += 2) {
+        r->request.action = r->at[0];
+        r->request.params = cel_slice_of(r->at[1]);
+        r->left += cel_aws_call(r->aws, &r->request, on_answer, r) != NULL;
+    }
+}
+
 static double number(const char *text)
 {
     double value = 0;
@@ -109,11 +126,11 @@ static double number(const char *text)
 }
 
 static const struct option longs[] = {
-    {"service", 1, NULL, 's'}, {"endpoint", 1, NULL, 'e'}, {"region", 1, NULL, 'r'},
-    {"key", 1, NULL, 'k'},     {"secret", 1, NULL, 'x'},   {"role", 1, NULL, 'a'},
-    {"ca", 1, NULL, 'c'},      {"insecure", 0, NULL, 'i'}, {"timeout", 1, NULL, 't'},
-    {"tries", 1, NULL, 'n'},   {"poll", 0, NULL, 'p'},     {"cancel", 1, NULL, 'q'},
-    {NULL, 0, NULL, 0},
+    {"service", 1, NULL, 's'},  {"endpoint", 1, NULL, 'e'}, {"region", 1, NULL, 'r'},
+    {"key", 1, NULL, 'k'},      {"secret", 1, NULL, 'x'},   {"role", 1, NULL, 'a'},
+    {"ca", 1, NULL, 'c'},       {"insecure", 0, NULL, 'i'}, {"timeout", 1, NULL, 't'},
+    {"tries", 1, NULL, 'n'},    {"poll", 0, NULL, 'p'},     {"cancel", 1, NULL, 'q'},
+    {"together", 0, NULL, 'g'}, {NULL, 0, NULL, 0},
 };
 
 static bool read_options(int argc, char **argv, struct cel_aws_options *o, struct run *r)
@@ -155,6 +172,9 @@ static bool read_options(int argc, char **argv, struct cel_aws_options *o, struc
         case 'p':
             r->request.long_poll = true;
             break;
+        case 'g':
+            r->together = true;
+            break;
         case 'q':
             r->cancel = number(optarg);
             break;
@@ -185,7 +205,11 @@ int main(int argc, char **argv)
         cel_loop_free(r.loop);
         return 2;
     }
-    next(&r);
+    if (r.together) {
+        start_all(&r);
+    } else {
+        next(&r);
+    }
     cel_loop_run(r.loop);
     fprintf(stderr, "requests: %llu\n", (unsigned long long)cel_aws_requests(r.aws));
     cel_aws_free(r.aws);

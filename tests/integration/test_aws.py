@@ -539,6 +539,14 @@ class TestCredentials(Case):
         self.assertEqual(tokens, ['ey.J.1', 'ey.J.2'])
         self.assertIsNone(self.fake.requests[0].credential())
         self.assertEqual(self.fake.requests[0].form['RoleSessionName'], 'pod')
+        # Ten calls whose keys have ended fetch the next ones once.
+        self.fake.requests.clear()
+        self.fake.script = [role_xml('AssumeRoleWithWebIdentity', 'OLD'),
+                            role_xml('AssumeRoleWithWebIdentity')]
+        a = self.run_calls(*['ListQueues', '{}'] * 10, env=env, options=['--together'])
+        self.assertEqual([x['ok'] for x in a], [True] * 10)
+        self.assertEqual(self.used().count('AKID3'), 10)
+        self.assertEqual(len([r for r in self.fake.requests if not r.credential()]), 2)
         del env['AWS_ROLE_ARN']
         self.fails('AWS_ROLE_ARN is not set', env)
         self.fails('web identity: .*nowhere', {

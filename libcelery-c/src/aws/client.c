@@ -92,6 +92,7 @@ static void try_call(struct cel_aws_call *call, const struct cel_aws_keys *keys)
         return;
     }
     call->state = CEL_CALL_FLYING;
+    call->generation = cel_credentials_generation(call->aws->credentials);
     celery_status status = cel_aws_send(call, keys, on_reply);
     if (status < 0) {
         cel_error_set(&err, status, "%s %s: %s", call->aws->service, call->action,
@@ -199,7 +200,7 @@ static bool try_again(struct cel_aws_call *call, const struct cel_aws_reading *r
             return false;
         }
         call->reloaded = true;
-        cel_credentials_expire(aws->credentials);
+        cel_credentials_expire(aws->credentials, call->generation);
         wait_for_keys(call);
         return true;
     case CEL_AWS_LATER:

@@ -49,9 +49,10 @@ struct cel_aws_call {
     double timeout;
     unsigned tries; /* that are left */
     bool long_poll;
-    bool reloaded;  /* credentials were read anew for it */
-    bool corrected; /* the clock was */
-    bool unsure;    /* some try may have been done by the service */
+    bool reloaded;       /* credentials were read anew for it */
+    bool corrected;      /* the clock was */
+    uint64_t generation; /* of the keys that signed it */
+    bool unsure;         /* some try may have been done by the service */
     enum cel_call_state state;
     struct cel_backoff backoff;
     struct cel_source *timer;

@@ -117,6 +117,7 @@ static void succeed(struct cel_credentials *c)
     }
     cel_aws_keys_fini(&c->keys);
     c->keys = c->found;
+    c->generation++;
     c->found = (struct cel_aws_keys){0};
     c->stale = false;
     c->failure = (celery_error){0};
@@ -242,10 +243,17 @@ const struct cel_aws_keys *cel_credentials_get(struct cel_credentials *c)
     return NULL;
 }
 
-void cel_credentials_expire(struct cel_credentials *c)
+uint64_t cel_credentials_generation(const struct cel_credentials *c)
 {
-    c->stale = true;
-    c->not_before = 0;
+    return c->generation;
+}
+
+void cel_credentials_expire(struct cel_credentials *c, uint64_t generation)
+{
+    if (generation == c->generation) {
+        c->stale = true;
+        c->not_before = 0;
+    }
 }
 
 static void on_hook(void *ctx)

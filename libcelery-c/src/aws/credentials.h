@@ -59,7 +59,13 @@ struct cel_credentials *cel_credentials_free(struct cel_credentials *c);
  */
 const struct cel_aws_keys *cel_credentials_get(struct cel_credentials *c);
 
-/* The service said that the keys in use are no more: the next get() searches. */
-void cel_credentials_expire(struct cel_credentials *c);
+/* Counts the keys that get() has handed out, one after the other. */
+uint64_t cel_credentials_generation(const struct cel_credentials *c);
+
+/*
+ * The service said that the keys of that generation are no more: the next get() searches, unless
+ * others have come meanwhile.
+ */
+void cel_credentials_expire(struct cel_credentials *c, uint64_t generation);
 
 #endif

@@ -33,6 +33,7 @@ struct cel_credentials {
     void *ctx;
 
     struct cel_aws_keys keys; /* in use; access_key NULL: none */
+    uint64_t generation;      /* of these */
     bool stale;               /* the service refused them */
     double not_before;        /* loop time of the next search after one that failed */
 

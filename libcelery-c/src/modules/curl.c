@@ -333,6 +333,7 @@ static void set_connection(CURL *easy, const struct cel_http_order *order)
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, order->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, order->connect_ms);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_open);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_SECONDS);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_SECONDS);
