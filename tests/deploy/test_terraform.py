@@ -208,7 +208,10 @@ class Terraform(unittest.TestCase):
         return found if isinstance(found, list) else [found]
 
     def test_the_worker_may_do_what_it_does_and_no_more(self):
-        statement, = self.statements('worker')
+        statement, dead = self.statements('worker')
+        self.assertEqual(dead['actions'], ['sqs:GetQueueUrl', 'sqs:SendMessage'])
+        self.assertTrue(all(re.search(r'aws_sqs_queue\.dead(_fifo)?\.arn', r)
+                            for r in dead['resources']))
         self.assertEqual(
             sorted(statement['actions']),
             sorted('sqs:' + a for a in (

@@ -36,6 +36,16 @@ data "aws_iam_policy_document" "worker" {
       aws_sqs_queue.ical_fifo.arn,
     ]
   }
+
+  # What cannot be read or run is put there by the worker itself.
+  statement {
+    sid     = "DeadLetters"
+    actions = ["sqs:GetQueueUrl", "sqs:SendMessage"]
+    resources = [
+      aws_sqs_queue.dead.arn,
+      aws_sqs_queue.dead_fifo.arn,
+    ]
+  }
 }
 
 resource "aws_iam_role" "worker" {

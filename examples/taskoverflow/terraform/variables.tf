@@ -18,7 +18,7 @@ variable "queue_name" {
 }
 
 variable "visibility_timeout" {
-  description = "Seconds for which a received message is invisible to others. The worker renews it for all that it holds; it is how long a message of a dead worker is late."
+  description = "Seconds for which a received message is invisible to others. The worker in C asks for its own and renews it for all that it holds; a Python worker has this one."
   type        = number
   default     = 300
 
