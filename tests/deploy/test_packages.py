@@ -34,7 +34,8 @@ celery_status celery_register(celery_app *app)
 }
 '''
 # The packages of modules, and the one library that each is for.
-LIBRARIES = {'libcelery-c-sqs': 'libcurl4'}
+LIBRARIES = {'libcelery-c-sqs': 'libcurl4', 'libcelery-c-postgresql': 'libpq5',
+             'libcelery-c-sqlite': 'libsqlite3-0', 'libcelery-c-mysql': 'libmariadb3'}
 # Out of tree, as a user of the -dev package does it.
 COMPILE = '''
 apt-get update -q >/dev/null
@@ -148,6 +149,9 @@ class Packages(unittest.TestCase):
             'libcelery-c0': [r'/usr/lib/[\w-]+/libcelery-c\.so\.0\b', r'/celery-c/openssl\.so',
                              r'/celery-c/rabbitmq\.so'],
             'libcelery-c-sqs': [r'/usr/lib/[\w-]+/celery-c/curl\.so'],
+            'libcelery-c-postgresql': [r'/celery-c/postgresql\.so'],
+            'libcelery-c-sqlite': [r'/celery-c/sqlite\.so'],
+            'libcelery-c-mysql': [r'/celery-c/mysql\.so'],
             'libcelery-c-dev': [r'/usr/include/celery\.h', r'/usr/include/celery/app\.h',
                                 r'/libcelery-c\.a', r'/libcelery-c\.so ->',
                                 r'/pkgconfig/libcelery-c\.pc', r'/man3/libcelery-c\.3\.gz'],

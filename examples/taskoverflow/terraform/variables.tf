@@ -58,7 +58,7 @@ variable "worker_architecture" {
 }
 
 variable "result_backend" {
-  description = "CELERY_RESULT_BACKEND of worker and application, db+postgresql://USER:PASSWORD@HOST:5432/todo; kept as a secret."
+  description = "CELERY_RESULT_BACKEND of worker and application, db+postgresql://USER:PASSWORD@HOST:5432/todo?sslmode=require, or with a certificate (protocol-docs/rds.md); kept as a secret."
   type        = string
   sensitive   = true
 }
