@@ -457,6 +457,24 @@ class Options(Sqs):
         w.stop()
         app.close()
 
+    def test_backoff_policy(self):
+        """A rejected task comes again after what its receipts say."""
+        self.sqs.call('CreateQueue', QueueName='slower')
+        options = {'broker_transport_options': {'predefined_queues': {'slower': {
+            'url': self.url('slower'), 'backoff_tasks': ['t.reject'],
+            'backoff_policy': {'1': 1, '2': 2, '3': 600}}}}}
+        app = lib.celery_app(self.broker, self.backend, broker_transport_options={
+            'predefined_queues': {'slower': {'url': self.url('slower')}}})
+        w = self.start(conf=options, queues='slower')
+        sent = time.monotonic()
+        app.send_task('t.reject', queue='slower')
+        lib.wait_for('three receipts', lambda: w.output().count('] received') == 3, 20, 0.1)
+        self.assertGreaterEqual(time.monotonic() - sent, 3)
+        time.sleep(1)
+        self.assertEqual(self.numbers('slower')[1], 1)
+        w.stop()
+        app.close()
+
     def test_redrive(self):
         """What is rejected without requeue is the service's to move."""
         self.sqs.call('CreateQueue', QueueName='letters')
