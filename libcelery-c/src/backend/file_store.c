@@ -3,6 +3,7 @@
 #include "backend/file.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -37,25 +38,6 @@ static celery_status failed(const struct cel_files_backend *b, const char *doing
 
 /* ---- reading ---- */
 
-static celery_status read_all(const struct cel_files_backend *b, int fd,
-                              struct cel_buf *out, celery_error *err)
-{
-    for (;;) {
-        celery_status status = cel_buf_reserve(out, 16384, err);
-        if (status < 0) {
-            return status;
-        }
-        ssize_t n = read(fd, out->data + out->len, out->cap - out->len);
-        if (n == 0) {
-            return CELERY_OK;
-        }
-        if (n < 0 && errno != EINTR) {
-            return failed(b, "reading", err);
-        }
-        out->len += n > 0 ? (size_t)n : 0;
-    }
-}
-
 celery_status cel_files_read(const struct cel_files_backend *b, const char *name,
                              struct cel_buf *out, struct cel_files_version *ret_version,
                              celery_error *err)
@@ -73,7 +55,7 @@ celery_status cel_files_read(const struct cel_files_backend *b, const char *name
                                b->folder, cel_log_safe(cel_slice_of(name)));
     } else {
         *ret_version = (struct cel_files_version){st.st_ino, st.st_mtim};
-        status = read_all(b, fd, out, err);
+        status = cel_file_read_all(fd, out) ? CELERY_OK : failed(b, "reading", err);
     }
     close(fd);
     return status;
@@ -114,19 +96,6 @@ static bool is_final(const struct cel_files_backend *b, const char *name)
     return is;
 }
 
-static bool write_all(int fd, struct cel_slice bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.data, bytes.len);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        size_t done = n > 0 ? (size_t)n : 0;
-        bytes = cel_slice(bytes.data + done, bytes.len - done);
-    }
-    return true;
-}
-
 static celery_status replace(struct cel_files_backend *b, const char *name,
                              struct cel_slice bytes, celery_error *err)
 {
@@ -137,7 +106,7 @@ static celery_status replace(struct cel_files_backend *b, const char *name,
     if (fd < 0) {
         return failed(b, "creating a file", err);
     }
-    bool good = write_all(fd, bytes);
+    bool good = cel_file_write_all(fd, bytes);
     int why = errno;
     good = close(fd) == 0 && good;
     errno = good ? errno : why;

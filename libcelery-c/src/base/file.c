@@ -11,14 +11,45 @@
 #include "base/alloc.h"
 #include "base/error.h"
 
-enum { PIECE = 65536 };
+enum { PIECE = 16384 };
+
+bool cel_file_read_all(int fd, struct cel_buf *out)
+{
+    ssize_t n = 1;
+
+    while (n != 0) {
+        if (cel_buf_reserve(out, PIECE, NULL) < 0) {
+            errno = ENOMEM;
+            return false;
+        }
+        n = read(fd, out->data + out->len, out->cap - out->len);
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        out->len += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+bool cel_file_write_all(int fd, struct cel_slice text)
+{
+    while (text.len > 0) {
+        ssize_t n = write(fd, text.data, text.len);
+
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        size_t done = n > 0 ? (size_t)n : 0;
+        text = cel_slice(text.data + done, text.len - done);
+    }
+    return true;
+}
 
 celery_status cel_file_read(const char *path, struct cel_buf *out, celery_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat info;
     celery_status status = CELERY_OK;
-    ssize_t n = 1;
 
     if (fd < 0) {
         return errno == ENOENT ? CELERY_NONE
@@ -26,35 +57,12 @@ celery_status cel_file_read(const char *path, struct cel_buf *out, celery_error 
     }
     if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
         status = cel_error_set(err, CELERY_ECONFIG, "%s is no file", path);
-    }
-    while (status == CELERY_OK && n > 0) {
-        status = cel_buf_reserve(out, PIECE, err);
-        n = status < 0 ? 0 : read(fd, out->data + out->len, PIECE);
-        if (n < 0 && errno == EINTR) {
-            n = 1;
-        } else if (n < 0) {
-            status = cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", path);
-        } else {
-            out->len += (size_t)n;
-        }
+    } else if (!cel_file_read_all(fd, out)) {
+        status = errno == ENOMEM ? cel_buf_reserve(out, PIECE, err) /* says which */
+                                 : cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", path);
     }
     close(fd);
     return status;
-}
-
-static celery_status write_all(int fd, struct cel_slice text)
-{
-    size_t done = 0;
-
-    while (done < text.len) {
-        ssize_t n = write(fd, text.data + done, text.len - done);
-
-        if (n < 0 && errno != EINTR) {
-            return CELERY_ESYSTEM;
-        }
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return CELERY_OK;
 }
 
 /* The rename itself is on the disk, too. */
@@ -82,7 +90,7 @@ celery_status cel_file_replace(const char *path, const char *new_path,
     if (fd < 0) {
         return cel_error_sys(err, CELERY_ESYSTEM, errno, "%s", new_path);
     }
-    if (write_all(fd, text) < 0 || (sync == CEL_FILE_ON_DISK && fsync(fd) < 0)) {
+    if (!cel_file_write_all(fd, text) || (sync == CEL_FILE_ON_DISK && fsync(fd) < 0)) {
         failed = errno;
     }
     if (close(fd) < 0 && !failed) {

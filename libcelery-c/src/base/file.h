@@ -24,4 +24,11 @@ celery_status cel_file_replace(const char *path, const char *new_path,
                                struct cel_slice text, enum cel_file_sync sync,
                                celery_error *err);
 
+/*
+ * The same with a descriptor: everything from where it stands, and all of text.  False with errno;
+ * ENOMEM also where the buffer has its ceiling.
+ */
+bool cel_file_read_all(int fd, struct cel_buf *out);
+bool cel_file_write_all(int fd, struct cel_slice text);
+
 #endif

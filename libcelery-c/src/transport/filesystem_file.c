@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Names as Channel._put() of kombu makes them, and files that appear complete. */
+#include "base/file.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/uuid.h"
@@ -97,23 +98,6 @@ bool cel_fs_is_of(const char *name, const char *queue)
 
 /* ---- files ---- */
 
-static bool read_all(int fd, struct cel_buf *out)
-{
-    ssize_t n = 1;
-    while (n != 0) {
-        if (cel_buf_reserve(out, 8192, NULL) < 0) {
-            errno = ENOMEM;
-            return false;
-        }
-        n = read(fd, out->data + out->len, out->cap - out->len);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        out->len += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
 celery_status cel_fs_read(const struct cel_fs *f, int dir, const char *name,
                           struct cel_buf *out, double *ret_age, celery_error *err)
 {
@@ -131,25 +115,12 @@ celery_status cel_fs_read(const struct cel_fs *f, int dir, const char *name,
         *ret_age = cel_clock_wall() - (double)st.st_mtim.tv_sec;
         if ((uint64_t)st.st_size > f->base.max_message) {
             status = CELERY_ELIMIT;
-        } else if (!read_all(fd, out)) {
+        } else if (!cel_file_read_all(fd, out)) {
             status = cel_fs_system(f, "reading a file of", err);
         }
     }
     close(fd);
     return status;
-}
-
-static bool write_all(int fd, struct cel_slice bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.data, bytes.len);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        size_t done = n > 0 ? (size_t)n : 0;
-        bytes = cel_slice(bytes.data + done, bytes.len - done);
-    }
-    return true;
 }
 
 celery_status cel_fs_write(struct cel_fs *f, int dir, const char *name,
@@ -162,7 +133,7 @@ celery_status cel_fs_write(struct cel_fs *f, int dir, const char *name,
     if (fd < 0) {
         return cel_fs_system(f, "creating a file for", err);
     }
-    bool good = write_all(fd, bytes);
+    bool good = cel_file_write_all(fd, bytes);
     int why = errno;
     good = close(fd) == 0 && good;
     errno = good ? errno : why;
