@@ -108,6 +108,20 @@ class Both:
         self.assertIn('boom', str(caught.exception))
         self.wait_state(r, 'FAILURE')
 
+    def test_cleanup(self):
+        """celery.backend_cleanup removes what is older than result_expires, a day."""
+        r, kept = (self.app.send_task('t.add', [1, i]) for i in (1, 2))
+        r.get(timeout=20), kept.get(timeout=20)
+        path = os.path.join(self.folder, 'celery-task-meta-' + r.id)
+        other = os.path.join(self.folder, 'notes')
+        open(other, 'w').close()
+        for name in (path, other):
+            os.utime(name, (time.time() - 90000,) * 2)
+        self.assertIsNone(self.app.send_task('celery.backend_cleanup').get(timeout=20))
+        self.assertFalse(os.path.exists(path))
+        self.assertTrue(os.path.exists(other))
+        self.assertEqual(self.app.AsyncResult(kept.id).state, 'SUCCESS')
+
     def test_many(self):
         results = [self.app.send_task('t.ident', [i]) for i in range(200)]
         self.assertEqual([r.get(timeout=40) for r in results], list(range(200)))

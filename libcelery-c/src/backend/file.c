@@ -337,6 +337,14 @@ static void file_forget_group(struct cel_backend *base, struct cel_slice group_i
     answer(b, done, status, status == CELERY_OK, &err);
 }
 
+static void file_cleanup(struct cel_backend *base, struct cel_done done)
+{
+    struct cel_files_backend *b = self(base);
+    if (!refuse_closed(b, done)) {
+        answer(b, done, CELERY_OK, cel_files_expire(b), NULL);
+    }
+}
+
 static const char *const schemes[] = {"file", NULL};
 
 const struct cel_backend_ops cel_backend_file = {
@@ -356,4 +364,5 @@ const struct cel_backend_ops cel_backend_file = {
     .note = file_note,
     .load_group = file_load_group,
     .forget_group = file_forget_group,
+    .cleanup = file_cleanup,
 };

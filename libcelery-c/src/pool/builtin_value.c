@@ -188,7 +188,10 @@ celery_outcome cel_builtin_chain(celery_task *task)
     return celery_task_fail(task, "NotImplementedError", "chain is not a real task");
 }
 
-/* app.backend.cleanup(): what the backends of this build store expires by itself. */
+/*
+ * app.backend.cleanup() where what is stored expires by itself, or nothing is stored; otherwise the
+ * worker runs it (worker/cleanup.h).
+ */
 celery_outcome cel_builtin_backend_cleanup(celery_task *task)
 {
     if (celery_task_args(task, "") < 0) {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker/admit.h"
+#include "worker/cleanup.h"
 #include "worker/follow.h"
 #include "worker/redelivered.h"
 #include "worker/report.h"
@@ -237,6 +238,10 @@ static void submit(struct cel_request *r)
         cel_unlock_run(r);
         return;
     }
+    if (cel_cleanup_is(r)) {
+        cel_cleanup_run(r);
+        return;
+    }
     if (w->pool->ops->submit(w->pool, &r->job) < 0) {
         /* The pool had no memory for it: it stays ready. */
         w->n_running--;
@@ -267,7 +272,7 @@ static void kill_task(struct cel_request *r)
 {
     struct cel_pool *p = r->w->pool;
 
-    if (cel_unlock_is(r)) {
+    if (cel_unlock_is(r) || cel_cleanup_is(r)) {
         return; /* it ends by itself, and soon */
     }
 

@@ -2,6 +2,7 @@
 #include "worker/revoke.h"
 
 #include "worker/admit.h"
+#include "worker/cleanup.h"
 #include "worker/redelivered.h"
 #include "worker/report.h"
 #include "worker/schedule.h"
@@ -11,7 +12,8 @@ static bool take_back(struct cel_request *r)
 {
     struct cel_pool *p = r->w->pool;
 
-    if (cel_unlock_is(r) || p->ops->recall(p, &r->job) != CELERY_OK) {
+    if (cel_unlock_is(r) || cel_cleanup_is(r) ||
+        p->ops->recall(p, &r->job) != CELERY_OK) {
         return false;
     }
     r->w->n_running--;
@@ -48,7 +50,8 @@ bool cel_revoke_terminate(struct cel_request *r, int signal)
     struct cel_pool *p = r->w->pool;
     struct cel_outcome outcome;
 
-    if (cel_revoke_unstarted(r) || cel_unlock_is(r) || r->state == CEL_REQ_WAITING) {
+    if (cel_revoke_unstarted(r) || cel_unlock_is(r) || cel_cleanup_is(r) ||
+        r->state == CEL_REQ_WAITING) {
         return true;
     }
     if (!p->ops->kill) {
