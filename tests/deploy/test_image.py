@@ -114,7 +114,8 @@ class Image(unittest.TestCase):
         self.assertEqual(code, 0, text)
         folder = os.path.join(self.build.root.path, 'usr/lib/celery-c')
         found = {n for n in os.listdir(folder)}
-        self.assertLessEqual({'ical.so', 'openssl.so', 'rabbitmq.so', 'curl.so'}, found)
+        self.assertLessEqual({'ical.so', 'openssl.so', 'rabbitmq.so', 'curl.so',
+                              'postgresql.so'}, found)
         for name in sorted(found):
             with self.subTest(name):
                 path = os.path.join(folder, name)
