@@ -132,9 +132,6 @@ class PostgreSQL(Server):
         self.call(os.path.join(self.bin(), 'initdb'), '-D', self.data, '-U', 'celery',
                   '--pwfile', pw, '-A', 'scram-sha-256', '-N', '-E', 'UTF8',
                   '--locale=C.UTF-8')
-        with open(os.path.join(self.data, 'pg_hba.conf'), 'a') as f:
-            f.write('host all all 127.0.0.2/32 scram-sha-256\n'
-                    'host all all samenet scram-sha-256\n')
         self.start()
         self.sql('CREATE DATABASE celery', 'postgres')
 
@@ -145,7 +142,7 @@ class PostgreSQL(Server):
         except FileNotFoundError:
             pass
         self.spawn(os.path.join(self.bin(), 'postgres'), '-D', self.data, '-p',
-                   str(self.port), '-k', self.dir, '-c', 'listen_addresses=*', '-c', 'fsync=off',
+                   str(self.port), '-k', self.dir, '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off',
                    '-c', 'shared_buffers=16MB', '-c', 'max_connections=60', *self.options)
         self.wait(self._up)
 
