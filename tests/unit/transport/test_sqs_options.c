@@ -86,8 +86,8 @@ static void test_ranges(void **state)
         "{\"predefined_queues\": {\"a\": {\"url\": \"http://x/1/a.fifo\"}}}",
         "{\"predefined_queues\": {\"a.fifo\": {\"url\": \"http://x/1/a\"}}}",
         "{\"predefined_queues\": {\"a\": {\"url\": \"u\", \"backoff_policy\": {\"x\": 1}}}}",
-        "{\"predefined_queues\": {\"a\": {\"url\": \"u\", \"backoff_policy\": {\"1\": "
-        "50000}}}}",
+        ("{\"predefined_queues\": {\"a\": {\"url\": \"u\", "
+         "\"backoff_policy\": {\"1\": 50000}}}}"),
         "[1]",
     };
     struct cel_sqs_options o;
