@@ -116,6 +116,10 @@ static celery_status keep_blob(struct cel_sql_db *db, struct cel_sql_job *job,
     if (!cel_buf_ok(out)) {
         return cel_error_nomem(err);
     }
+    /* Arguments that do not fit are left out: the result is what matters. */
+    if (most && out->len > most && column != CEL_COL_RESULT) {
+        return CELERY_OK;
+    }
     if (most && out->len > most) {
         return cel_error_set(
             err, CELERY_ELIMIT,

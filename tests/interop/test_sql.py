@@ -1,0 +1,190 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""db+... results: what C writes Python reads and the other way round, on SQLite, PostgreSQL (also
+behind PgBouncer in transaction mode) and MariaDB; terminated sessions; what has expired."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+from celery import chord, group
+from celery.result import GroupResult
+
+import lib
+
+sys.path.insert(0, os.path.join(lib.ROOT, 'tests', 'support'))
+
+import databases  # noqa: E402
+
+
+class Sql:
+    brokers = ('redis',)
+    results = ('redis',)
+    conf = {'task_track_started': True, 'result_extended': True, 'result_chord_retry_interval': 0.1}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.backend = cls.database()
+        cls.app.close()
+        cls.app = lib.celery_app(cls.broker, cls.backend, result_chord_retry_interval=0.1,
+                                 result_extended=True)
+        cls.app.set_current()
+        cls.worker = lib.Worker(cls.broker, cls.backend, conf=cls.conf)
+        cls.addClassCleanup(cls.worker.kill9)
+
+    @classmethod
+    def server(cls, kind, *args):
+        if not kind.installed():
+            raise unittest.SkipTest(kind.__name__ + ' is not installed')
+        server = kind(*args)
+        cls.addClassCleanup(server.stop)
+        return server
+
+    def result(self, *args):
+        """celery-c result: a client in C."""
+        r = subprocess.run([lib.CELERY_C, '-b', self.broker, '--result-backend', self.backend,
+                            'result', *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, env=lib.env_of_workers(), timeout=60)
+        return r.returncode, r.stdout.strip()
+
+    def test_values(self):
+        for value in [5, 1.5, 'text \u20ac', None, [1, {'a': [True]}], {}, 2 ** 70]:
+            r = self.app.send_task('t.ident', [value])
+            self.assertEqual(r.get(timeout=20, interval=0.05), value)
+            self.assertEqual(self.result(r.id),
+                             (0, value if isinstance(value, str) else repr(value)))
+
+    def test_what_python_stored(self):
+        for number, value in enumerate([7, 'x', None, {'a': [1, 2]}]):
+            name = 'python-%d' % number
+            self.app.backend.store_result(name, value, 'SUCCESS')
+            self.assertEqual(self.result(name),
+                             (0, value if isinstance(value, str) else repr(value)))
+        self.app.backend.store_result('python-bad', ValueError('no', 3), 'FAILURE', traceback='tb')
+        code, text = self.result('python-bad')
+        self.assertNotEqual(code, 0)
+        self.assertIn('ValueError', text)
+
+    def test_failure(self):
+        r = self.app.send_task('t.fail')
+        with self.assertRaises(KeyError):
+            r.get(timeout=20, interval=0.05)
+        self.assertIn("KeyError: 'boom'", r.traceback)
+        self.assertIn('boom', self.result(r.id)[1])
+
+    def test_extended(self):
+        r = self.app.send_task('t.add', [1, 2])
+        self.assertEqual(r.get(timeout=20, interval=0.05), 3)
+        self.assertEqual((r.name, r.args, r.kwargs, r.retries, r.queue),
+                         ('t.add', [1, 2], {}, 0, 'celery'))
+        self.assertIn('@', r.worker)
+        self.assertIsNone(r.date_done.tzinfo)
+
+    def test_success_stays(self):
+        r = self.app.send_task('t.add', [1, 2])
+        self.assertEqual(r.get(timeout=20, interval=0.05), 3)
+        self.app.send_task('t.fail', task_id=r.id)
+        lib.wait_for('it has failed', lambda: r.id + '] raised' in self.worker.output(), 20)
+        self.assertEqual(self.app.AsyncResult(r.id).state, 'SUCCESS')
+
+    def test_group_and_chord(self):
+        s = self.app.signature
+        g = group(s('t.add', args=(i, i)) for i in range(5)).apply_async()
+        self.assertEqual(g.get(timeout=20, interval=0.05), [0, 2, 4, 6, 8])
+        g.save()
+        self.assertEqual(len(GroupResult.restore(g.id, app=self.app)), 5)
+        r = chord([s('t.add', args=(i, i)) for i in range(3)], app=self.app)(s('t.ident'))
+        self.assertEqual(r.get(timeout=30, interval=0.05), [0, 2, 4])
+
+    def test_expired_are_removed(self):
+        backend = self.app.backend
+        session = backend.ResultSession()
+        backend.store_result('old-one', 1, 'SUCCESS')
+        import datetime
+        session.query(backend.task_cls).filter(backend.task_cls.task_id == 'old-one').update(
+            {'date_done': datetime.datetime(2020, 1, 1)})
+        session.commit()
+        session.close()
+        self.app.send_task('celery.backend_cleanup')
+        lib.wait_for('it is gone', lambda: self.app.AsyncResult('old-one').state == 'PENDING', 20)
+
+
+class Sqlite(Sql, lib.Case):
+    @classmethod
+    def database(cls):
+        return 'db+sqlite:///' + os.path.join(tempfile.mkdtemp(dir=lib.tmpdir()), 'results.db')
+
+
+class PostgreSQL(Sql, lib.Case):
+    @classmethod
+    def database(cls):
+        cls.pg = cls.server(databases.PostgreSQL)
+        return cls.pg.url(driver='+psycopg2')
+
+    def test_terminated_sessions(self):
+        """100 times, in the midst of storing: nothing lost."""
+        stop = threading.Event()
+
+        def terminate():
+            while not stop.is_set():
+                self.pg.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                            "application_name = 'celery-c'")
+                self.terminated += 1
+                stop.wait(0.02)
+
+        self.terminated = 0
+        thread = threading.Thread(target=terminate)
+        thread.start()
+        try:
+            results = []
+            while self.terminated < 100:
+                results.append(self.app.send_task('t.add', [len(results), 1]))
+                stop.wait(0.005)
+        finally:
+            stop.set()
+            thread.join()
+
+        def stored():
+            return self.pg.sql("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS' AND "
+                               "task_id = ANY(ARRAY[%s])" % ','.join(
+                                   "'%s'" % r.id for r in results))[0][0]
+
+        lib.wait_for('all are stored', lambda: stored() == len(results), 40)
+        self.assertEqual(results[-1].get(timeout=5), len(results))
+
+    def test_killed_server(self):
+        results = [self.app.send_task('t.add', [i, 1]) for i in range(100)]
+        self.pg.kill()
+        results += [self.app.send_task('t.add', [i, 1]) for i in range(100, 200)]
+        self.pg.start()
+        for i, r in enumerate(results):
+            self.assertEqual(r.get(timeout=30, interval=0.02), i + 1)
+
+
+class PgBouncer(Sql, lib.Case):
+    @classmethod
+    def database(cls):
+        pg = cls.server(databases.PostgreSQL)
+        return cls.server(databases.PgBouncer, pg).url()
+
+
+class MariaDB(Sql, lib.Case):
+    @classmethod
+    def database(cls):
+        return cls.server(databases.MariaDB).url(driver='+pymysql')
+
+    def test_what_does_not_fit(self):
+        r = self.app.send_task('t.ident', ['x' * 70000])
+        with self.assertRaises(Exception) as caught:
+            r.get(timeout=20, interval=0.05)
+        self.assertIn('too large for the backend', str(caught.exception))
+
+
+
+
+if __name__ == '__main__':
+    lib.main()
