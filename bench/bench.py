@@ -21,6 +21,7 @@ import chart
 import flows
 import measure
 import rabbits
+import sql_drain
 import sqs_drain
 from measure import Kind
 
@@ -194,7 +195,9 @@ def main():
         flows.measure_all(bench, table, runs, a.only, report)
         rabbits.measure_all(bench, table, runs, seconds, a.only, report)
         if not a.only or a.only in 'sqs':
-            sqs_drain.measure_all(runs, report)
+            sqs_drain.measure_all(bench, runs, report)
+        if not a.only or a.only in 'postgresql':
+            sql_drain.measure_all(bench, runs, report)
         if not a.only or a.only == 'single':
             print('idle, start, calendar', flush=True)
             single_figures(bench, table, a.quick, report)

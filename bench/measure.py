@@ -45,8 +45,9 @@ class Bench:
         self.proxies = {}
         self.celery_c = self.path('libcelery-c/src/cli/celery-c', 'libcelery-c/celery-c')
         self.tasks = self.path('tests/interop/interop_tasks.so', 'bench/bench_tasks.so')
-        self.env = dict(lib.env_of_workers(), CELERY_MODULE_PATH=os.path.join(
-            os.path.abspath(build), 'libcelery-c/src/modules'))
+        self.module_path = {'CELERY_MODULE_PATH': os.path.join(
+            os.path.abspath(build), 'libcelery-c/src/modules')}
+        self.env = dict(lib.env_of_workers(), **self.module_path)
 
     def path(self, *names):
         for name in names:

@@ -52,14 +52,14 @@ def fill(server, count):
             {'Id': str(i), 'MessageBody': body()} for i in range(min(10, count - start))])
 
 
-def drain(kind, count, server, redis):
+def drain(bench, kind, count, server, redis):
     """{'rate', 'calls'}: from the first result to the last one."""
     db = redis.client(1)
     db.flushdb()
     fill(server, count)
     server.control(reset=True)
     w = lib.Worker(server.url(), redis.url(1), kind=kind, concurrency=8, loglevel='WARNING',
-                   wait=False)
+                   wait=False, argv=[bench.celery_c, '-A', bench.tasks], env=bench.module_path)
     try:
         lib.wait_for('the first result', db.dbsize, 60, 0.001)
         first, begun = db.dbsize(), time.monotonic()
@@ -77,18 +77,18 @@ def drain(kind, count, server, redis):
     return {'rate': (count - first) / took, 'calls': calls / count}
 
 
-def measure_all(runs, report=None, scale=1.0):
+def measure_all(bench, runs, report=None, scale=1.0):
     try:
         server = sqs.Sqs()
     except sqs.Failed as exc:
         print('SQS is not measured: %s' % exc)
         return
-    redis = lib.Redis()
+    redis = bench.redis
     got = {'python': [], 'c': []}
     for turn in range(runs):
         for kind in got:
             try:
-                one = drain(kind, int(RATES[kind] * 3 * scale), server, redis)
+                one = drain(bench, kind, int(RATES[kind] * 3 * scale), server, redis)
             except (RuntimeError, lib.Deadline) as exc:
                 print('  sqs, %s: %s' % (kind, str(exc)[-400:]), flush=True)
                 continue
@@ -105,14 +105,17 @@ def measure_all(runs, report=None, scale=1.0):
                   figures['c']['calls'] + 0.1, figures['python']['calls'] + 1), flush=True)
     if report is not None:
         report['sqs'] = figures
-    redis.stop()
     server.stop()
 
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser()
-    p.add_argument('--build')
+    p.add_argument('--build', default=os.path.join(measure.ROOT, 'build', 'release'))
     p.add_argument('--runs', type=int, default=3)
     p.add_argument('--count', type=float, default=1.0, help='times the usual number')
     a = p.parse_args()
-    measure_all(a.runs, scale=a.count)
+    its_bench = measure.Bench(os.path.abspath(a.build), lib.tmpdir())
+    try:
+        measure_all(its_bench, a.runs, scale=a.count)
+    finally:
+        its_bench.close()
