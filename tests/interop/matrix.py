@@ -36,7 +36,9 @@ OVER_AMQP = [['test_amqp.py', 'Entities', 'Exchanges', 'Priorities', 'Delivery']
              ['test_worker.py', 'Fleet', 'Running']]
 # With Amazon SQS (an emulator), CELERY_TEST_BROKER=sqs.
 OVER_SQS = [['test_sqs.py', 'Producer', 'Client', 'Fifo']]
-SQS_PACKAGES = ['boto3', 'pycurl', 'urllib3']
+# Environments that need more: kind, what is installed besides.
+MORE = {'-sqs': ['boto3', 'pycurl', 'urllib3'],
+        '-sql': ['sqlalchemy', 'psycopg2-binary', 'pymysql']}
 # What each version ran with in its time: pip would put the newest beside an old Celery.
 BESIDE = {
     '5.3.6': ['kombu==5.3.7', 'redis<6'],
@@ -91,7 +93,8 @@ def main(argv):
             ' '.join(v for v, p in zip(VERSIONS, made) if p) or 'none'))
         return 0
     over_sqs = os.environ.get('CELERY_TEST_BROKER') == 'sqs'
-    python = prepare(argv[0], '-sqs', SQS_PACKAGES) if over_sqs else prepare(argv[0])
+    kind = '-sqs' if over_sqs else '-sql' if argv[1:2] == ['test_sql.py'] else ''
+    python = prepare(argv[0], kind, MORE.get(kind, ()))
     if not python:
         return 77
     totals, failed = [0, 0, 0], []

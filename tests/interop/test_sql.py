@@ -3,6 +3,7 @@
 """db+... results: what C writes Python reads and the other way round, on SQLite, PostgreSQL (also
 behind PgBouncer in transaction mode) and MariaDB; terminated sessions; what has expired."""
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import lib
 sys.path.insert(0, os.path.join(lib.ROOT, 'tests', 'support'))
 
 import databases  # noqa: E402
+import rabbit  # noqa: E402
 
 
 class Sql:
@@ -30,8 +32,7 @@ class Sql:
         super().setUpClass()
         cls.backend = cls.database()
         cls.app.close()
-        cls.app = lib.celery_app(cls.broker, cls.backend, result_chord_retry_interval=0.1,
-                                 result_extended=True)
+        cls.app = lib.celery_app(cls.broker, cls.backend, **cls.conf)
         cls.app.set_current()
         cls.worker = lib.Worker(cls.broker, cls.backend, conf=cls.conf)
         cls.addClassCleanup(cls.worker.kill9)
@@ -119,12 +120,14 @@ class Sqlite(Sql, lib.Case):
         return 'db+sqlite:///' + os.path.join(tempfile.mkdtemp(dir=lib.tmpdir()), 'results.db')
 
 
-class PostgreSQL(Sql, lib.Case):
+class PostgreSQLPlain(Sql, lib.Case):
     @classmethod
     def database(cls):
         cls.pg = cls.server(databases.PostgreSQL)
         return cls.pg.url(driver='+psycopg2')
 
+
+class PostgreSQL(PostgreSQLPlain):
     def test_terminated_sessions(self):
         """100 times, in the midst of storing: nothing lost."""
         stop = threading.Event()
@@ -184,6 +187,81 @@ class MariaDB(Sql, lib.Case):
         self.assertIn('too large for the backend', str(caught.exception))
 
 
+
+class OtherTables(Sql, lib.Case):
+    """Names and a schema of one's own (database_table_names, database_table_schemas)."""
+    conf = dict(Sql.conf, database_table_names={'task': 'my_tasks', 'group': 'my_groups'},
+                database_table_schemas={'task': 'mine', 'group': 'mine'})
+
+    @classmethod
+    def database(cls):
+        cls.pg = cls.server(databases.PostgreSQL)
+        cls.pg.sql('CREATE SCHEMA mine')
+        return cls.pg.url()
+
+    def result(self, *args):
+        path = lib.tmpname('.json')
+        with open(path, 'w') as f:
+            json.dump(self.conf, f)
+        return super().result('--config', path, *args)
+
+    def test_only_those(self):
+        self.call('t.add', 1, 2)
+        self.assertEqual(self.pg.sql(
+            "SELECT table_schema, table_name FROM information_schema.tables "
+            "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN "
+            "('pg_catalog', 'information_schema') ORDER BY 2"),
+            [('mine', 'my_groups'), ('mine', 'my_tasks')])
+
+
+class Refused(lib.Case):
+    """What ends in one line, and loses nothing."""
+    brokers = ('redis',)
+    results = ('redis',)
+
+    def setUp(self):
+        self.db0.flushdb()
+
+    def run_worker(self, backend, line, **conf):
+        """A worker that says this line, whether it ends or goes on trying."""
+        self.app.send_task('t.add', [1, 2])
+        w = self.start(kind='c', backend=backend, conf=conf, wait=False)
+        w.wait_output(line)
+        self.assertNotIn(databases.PASSWORD, w.output())
+        self.assertNotIn(databases.QUOTED, w.output())
+        w.kill9()
+
+    def test_tables_of_another_version(self):
+        if not databases.PostgreSQL.installed():
+            self.skipTest('PostgreSQL is not installed')
+        pg = databases.PostgreSQL()
+        self.addCleanup(pg.stop)
+        pg.sql('CREATE SEQUENCE task_id_sequence; CREATE TABLE celery_taskmeta (id INTEGER '
+               'PRIMARY KEY, task_id VARCHAR(155) UNIQUE, status VARCHAR(50), result BYTEA, '
+               'date_done TIMESTAMP, traceback TEXT)')
+        self.run_worker(pg.url(), 'ALTER TABLE', result_extended=True)
+        self.assertEqual(pg.sql('SELECT count(*) FROM celery_taskmeta'), [(0,)])
+
+    def test_certificate(self):
+        """Verified when the URL says so; one of the right issuer is taken."""
+        if not databases.PostgreSQL.installed():
+            self.skipTest('PostgreSQL is not installed')
+        folder = tempfile.mkdtemp(dir=lib.tmpdir())
+        rabbit.make_certificates(folder)
+        pg = databases.PostgreSQL(folder)
+        self.addCleanup(pg.stop)
+        options = '?sslmode=verify-full&sslrootcert=%s/%s'
+        self.run_worker(pg.url(options=options % (folder, 'other-ca.pem')), 'certificate')
+        w = self.start(kind='c', backend=pg.url(options=options % (folder, 'ca.pem')))
+        r = self.app.send_task('t.add', [1, 2])
+        w.wait_output(r.id + '] succeeded')
+        lib.wait_for('its tables', lambda: pg.sql("SELECT to_regclass('celery_taskmeta')")[0][0], 30)
+        ssl = pg.sql("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+                     "WHERE application_name = 'celery-c'")
+        w.stop()  # what is logged is stored a moment later
+        self.assertEqual(pg.sql("SELECT status FROM celery_taskmeta WHERE task_id = '%s'" % r.id),
+                         [('SUCCESS',)])
+        self.assertEqual(ssl, [(True,)])
 
 
 if __name__ == '__main__':
