@@ -232,7 +232,8 @@ static bool sqs_returning(const struct cel_transport *t)
 {
     const struct cel_sqs *s = (const struct cel_sqs *)t;
 
-    return s->connected && s->n_returning > 0;
+    /* An owner that ends reads no queue any more: polls that are left are about to go. */
+    return s->connected && (s->n_returning > 0 || s->requested > 0);
 }
 
 static double sqs_silence(const struct cel_transport *t)

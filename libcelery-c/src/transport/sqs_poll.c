@@ -10,6 +10,13 @@
 /* Between two receives that found nothing, where the answer does not wait for messages. */
 #define PAUSE 1.0
 
+/*
+ * A service may give a message to a poll whose connection was just closed; it is then nobody's until
+ * its visibility ends.  So polls of a queue that is read no more are dropped only after they
+ * have had nothing for so many seconds, also none of the messages that went back meanwhile.
+ */
+#define QUIET 0.5
+
 struct poll {
     struct cel_list node;
     struct cel_sqs_queue *q;
@@ -215,12 +222,34 @@ static void poll_hot(struct cel_sqs *s, double now)
     }
 }
 
+static void drop_quiet(struct cel_sqs *s, double now)
+{
+    struct cel_list *it, *tmp;
+
+    cel_list_foreach(it, tmp, &s->queues) {
+        struct cel_sqs_queue *q = cel_container_of(it, struct cel_sqs_queue, node);
+
+        if (q->consuming || q->n_polls == 0) {
+            continue;
+        }
+        if (s->n_returning > 0 || q->n_changes > 0 || q->n_settling > 0) {
+            q->quiet_after = now + QUIET;
+        }
+        if (now >= q->quiet_after) {
+            cel_sqs_polls_stop(q);
+        } else {
+            cel_sqs_tick_at(s, q->quiet_after);
+        }
+    }
+}
+
 void cel_sqs_poll_flush(struct cel_sqs *s)
 {
     double now = cel_loop_now(s->base.loop);
     size_t room = cel_sqs_room(s);
     size_t free = free_room(s);
 
+    drop_quiet(s, now);
     if (room <= s->n_stashed) {
         s->room_since = 0;
         return;
@@ -289,7 +318,7 @@ celery_status cel_sqs_cancel(struct cel_transport *t, const char *queue,
         return CELERY_OK;
     }
     q->consuming = false;
-    cel_sqs_polls_stop(q);
+    q->quiet_after = cel_loop_now(t->loop) + QUIET;
     if (s->connected) {
         cel_sqs_stash_return(q);
         cel_sqs_wake(s);
