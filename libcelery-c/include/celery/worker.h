@@ -43,8 +43,8 @@ CELERY_API void celery_worker_stop(celery_worker *worker);
 CELERY_API void celery_worker_free(celery_worker *worker);
 
 /*
- * What this build can do, a line for each kind ("brokers: redis"), written to text of
- * size bytes (at least 512).  The length; 0 when there is no room.  Any thread.
+ * What this build can do, a line for each kind ("brokers: redis"), and which of its modules are
+ * installed, written to text of size bytes (at least 512).  The length; 0 when there is no room.  Any thread.
  */
 CELERY_API size_t celery_features(char *text, size_t size);
 

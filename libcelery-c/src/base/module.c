@@ -28,6 +28,13 @@ static bool find(const char *name, char path[PATH_MAX])
     return access(path, R_OK) == 0;
 }
 
+bool cel_module_is_there(const char *name)
+{
+    char path[PATH_MAX];
+
+    return find(name, path);
+}
+
 /* A module is named for what it wraps; the end of its package's name, where that differs. */
 static const char *package_of(const char *name)
 {

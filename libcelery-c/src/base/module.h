@@ -11,6 +11,7 @@
 #define CEL_BASE_MODULE_H
 
 #include <celery/error.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Raised with every change of a table that some module exports. */
@@ -34,5 +35,8 @@ struct cel_module {
  * LIBDIR/celery-c.  From any thread.
  */
 const void *cel_module_load(const char *name, const char *kind, celery_error *err);
+
+/* Whether cel_module_load() would find a file of that name. */
+bool cel_module_is_there(const char *name);
 
 #endif

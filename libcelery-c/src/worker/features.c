@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "backend/backend.h"
 #include "base/buf.h"
+#include "base/module.h"
 #include "codec/codec.h"
 #include "transport/transport.h"
 #include <celery/worker.h>
@@ -10,12 +11,34 @@
 static void add(char *text, size_t size, size_t *len, const char *label,
                 const char *const *names)
 {
+    if (*len >= size) {
+        return;
+    }
     *len += (size_t)snprintf(text + *len, size - *len, "%s:", label);
     for (; *names && *len < size; names++) {
         *len += (size_t)snprintf(text + *len, size - *len, " %s", *names);
     }
     if (*len < size) {
         *len += (size_t)snprintf(text + *len, size - *len, "\n");
+    }
+}
+
+/* What src/modules/ makes.  A backend or broker is of no use without its own. */
+static void add_modules(char *text, size_t size, size_t *len, const char *label,
+                        bool there)
+{
+    static const char *const all[] = {"openssl",    "rabbitmq", "curl",
+                                      "postgresql", "sqlite",   "mysql"};
+    const char *names[sizeof all / sizeof all[0] + 1] = {NULL};
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (cel_module_is_there(all[i]) == there) {
+            names[n++] = all[i];
+        }
+    }
+    if (n > 0) {
+        add(text, size, len, label, names);
     }
 }
 
@@ -32,5 +55,7 @@ size_t celery_features(char *text, size_t size)
     add(text, size, &len, "pools", pools);
     add(text, size, &len, "serializers", cel_codec_names());
     add(text, size, &len, "compression", cel_compression_names());
+    add_modules(text, size, &len, "modules", true);
+    add_modules(text, size, &len, "modules not installed", false);
     return len;
 }

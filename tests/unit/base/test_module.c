@@ -20,6 +20,8 @@ static void test_its_table(void **state)
     assert_non_null(ops);
     assert_string_equal(*ops, "what the module offers");
     assert_ptr_equal(cel_module_load("plain_module", "test", &err), ops);
+    assert_true(cel_module_is_there("plain_module"));
+    assert_false(cel_module_is_there("elephant"));
 }
 
 static void test_of_another_kind_or_version(void **state)
