@@ -102,9 +102,11 @@ static char *write(const char *headers, const char *properties, celery_status wa
 
 static void set_up(bool fifo, bool plain)
 {
+    static char name[] = "q", fifo_name[] = "q.fifo";
+
     sqs.set.plain = plain;
     queue = (struct cel_sqs_queue){
-        .s = &sqs, .sqs_name = fifo ? (char[]){"q.fifo"} : (char[]){"q"}, .fifo = fifo};
+        .s = &sqs, .sqs_name = fifo ? fifo_name : name, .fifo = fifo};
     queue.max_bytes = CEL_SQS_MAX_BYTES;
 }
 
