@@ -56,6 +56,8 @@ class Mingle(Neighbors):
         second = self.neighbor(learner, 'w2')
         lib.wait_for('%s says so' % learner, lambda: 'sync with 1 nodes' in second.output())
         self.assertIn('sync complete', second.output())
+        # Both kinds hear of their neighbors before they listen to commands.
+        lib.wait_for('it listens', lambda: self.app.control.ping([self.full('w2')], timeout=1))
         self.assertEqual(sorted(self.ask('w2', 'revoked')), sorted(ids))
         self.assertGreater(self.ask('w2', 'clock')['clock'], clock)
         self.assertIn('sync with %s' % self.full('w2'), first.output())
