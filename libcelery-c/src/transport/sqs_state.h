@@ -60,9 +60,8 @@ struct cel_sqs_queue {
     size_t requested; /* messages these may bring */
     bool hot;         /* the last one was full */
     unsigned failures;
-    double poll_after; /* loop time */
-    double
-        quiet_after; /* loop time when the last polls of a cancelled queue are dropped */
+    double poll_after;     /* loop time */
+    double quiet_after;    /* cancelled: loop time when its last polls are dropped */
     struct cel_list polls; /* struct poll */
     struct cel_list stash; /* messages received and not delivered yet */
     struct cel_map groups; /* FIFO: of which a message is delivered and not settled */
