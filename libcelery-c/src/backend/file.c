@@ -250,8 +250,8 @@ celery_status cel_files_watch(struct cel_backend *base, struct cel_slice task_id
     return add_notice(b, &(struct notice){.is_look = true}, task_id);
 }
 
-static void file_forget(struct cel_backend *base, struct cel_slice task_id,
-                        struct cel_done done)
+static void forget(struct cel_backend *base, const char *prefix, struct cel_slice id,
+                   struct cel_done done)
 {
     struct cel_files_backend *b = self(base);
     char name[CEL_FILE_NAME_SIZE];
@@ -259,11 +259,17 @@ static void file_forget(struct cel_backend *base, struct cel_slice task_id,
     if (refuse_closed(b, done)) {
         return;
     }
-    celery_status status = cel_files_name(CEL_FILE_TASK, task_id, name, &err);
+    celery_status status = cel_files_name(prefix, id, name, &err);
     if (status == CELERY_OK) {
         status = cel_files_remove(b, name, &err);
     }
     answer(b, done, status, status == CELERY_OK, &err);
+}
+
+static void file_forget(struct cel_backend *base, struct cel_slice task_id,
+                        struct cel_done done)
+{
+    forget(base, CEL_FILE_TASK, task_id, done);
 }
 
 /* ---- groups ---- */
@@ -324,17 +330,7 @@ static void file_load_group(struct cel_backend *base, struct cel_slice group_id,
 static void file_forget_group(struct cel_backend *base, struct cel_slice group_id,
                               struct cel_done done)
 {
-    struct cel_files_backend *b = self(base);
-    char name[CEL_FILE_NAME_SIZE];
-    celery_error err = {0};
-    if (refuse_closed(b, done)) {
-        return;
-    }
-    celery_status status = cel_files_name(CEL_FILE_GROUP, group_id, name, &err);
-    if (status == CELERY_OK) {
-        status = cel_files_remove(b, name, &err);
-    }
-    answer(b, done, status, status == CELERY_OK, &err);
+    forget(base, CEL_FILE_GROUP, group_id, done);
 }
 
 static void file_cleanup(struct cel_backend *base, struct cel_done done)
