@@ -66,8 +66,9 @@ class Tool:
                                      stdout=out, stderr=err, env=environ)
 
     def lines(self):
+        # The last one may be half written.
         with open(self.out, encoding='utf-8') as f:
-            return f.read().splitlines()
+            return [line.rstrip('\n') for line in f.read().splitlines(True) if line.endswith('\n')]
 
     def errors(self):
         with open(self.err, encoding='utf-8') as f:
