@@ -19,9 +19,9 @@ static void on_sent(void *ctx, const char *id, const celery_error *why)
 
 int main(int argc, char **argv)
 {
-    const char *redis = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *broker = argc > 1 ? argv[1] : "redis://localhost/0";
     celery_error err = {0};
-    celery_client *client = celery_client_open(redis, NULL, &err);
+    celery_client *client = celery_client_open(broker, NULL, &err);
     size_t confirmed = 0;
 
     for (int i = 0; i < MESSAGES && err.status == CELERY_OK; i++) {

@@ -5,9 +5,10 @@
 
 int main(int argc, char **argv)
 {
-    const char *redis = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *broker = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *results = argc > 2 ? argv[2] : broker;
     celery_error err = {0};
-    celery_client *client = celery_client_open(redis, redis, &err);
+    celery_client *client = celery_client_open(broker, results, &err);
     celery_sig *header =
         celery_group(&err, celery_sig_new("canvas.add", &err, "[ii]", 1, 1),
                      celery_sig_new("canvas.add", &err, "[ii]", 2, 2),

@@ -6,9 +6,10 @@
 
 int main(int argc, char **argv)
 {
-    const char *redis = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *broker = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *results = argc > 2 ? argv[2] : broker;
     celery_error err = {0}, why = {0};
-    celery_client *client = celery_client_open(redis, redis, &err);
+    celery_client *client = celery_client_open(broker, results, &err);
     celery_sig *errback = celery_sig_new("canvas.note_error", &err, NULL);
     celery_result *noted = celery_sig_freeze(client, errback, &err);
     celery_sig *sig =

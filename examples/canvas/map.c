@@ -23,9 +23,10 @@ static void run(celery_client *client, const char *what, celery_sig *give_sig,
 
 int main(int argc, char **argv)
 {
-    const char *redis = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *broker = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *results = argc > 2 ? argv[2] : broker;
     celery_error err = {0};
-    celery_client *client = celery_client_open(redis, redis, &err);
+    celery_client *client = celery_client_open(broker, results, &err);
     json_t *pairs = json_pack("[[ii],[ii],[ii],[ii],[ii]]", 1, 1, 2, 2, 3, 3, 4, 4, 5, 5);
 
     /* sum([1, 1]), sum([2, 2]) ... in one message */

@@ -6,9 +6,9 @@
 #include <string.h>
 
 /* Gives the id of the group, for another program. */
-static char *send_and_save(const char *redis, celery_error *err)
+static char *send_and_save(const char *broker, const char *results, celery_error *err)
 {
-    celery_client *client = celery_client_open(redis, redis, err);
+    celery_client *client = celery_client_open(broker, results, err);
     celery_sig *group =
         celery_group(err, celery_sig_new("canvas.add", err, "[ii]", 1, 2),
                      celery_sig_new("canvas.add", err, "[ii]", 3, 4), NULL);
@@ -26,10 +26,11 @@ static char *send_and_save(const char *redis, celery_error *err)
 
 int main(int argc, char **argv)
 {
-    const char *redis = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *broker = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *results = argc > 2 ? argv[2] : broker;
     celery_error err = {0};
-    char *id = send_and_save(redis, &err);
-    celery_client *client = id ? celery_client_open(redis, redis, &err) : NULL;
+    char *id = send_and_save(broker, results, &err);
+    celery_client *client = id ? celery_client_open(broker, results, &err) : NULL;
     celery_result *result = celery_result_restore(client, id, &err);
     json_t *values = celery_result_wait(result, 10.0, &err);
     char *list = values ? json_dumps(values, 0) : NULL;

@@ -25,9 +25,10 @@ static bool ask(celery_client *client, const char *task, const char *fmt, int ar
 
 int main(int argc, char **argv)
 {
-    const char *redis = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *broker = argc > 1 ? argv[1] : "redis://localhost/0";
+    const char *results = argc > 2 ? argv[2] : broker;
     celery_error err = {0};
-    celery_client *client = celery_client_open(redis, redis, &err);
+    celery_client *client = celery_client_open(broker, results, &err);
 
     if (!client) {
         fprintf(stderr, "ask: %s\n", err.message);

@@ -16,23 +16,16 @@ PROGRAMS = {name: text for name, text in test_examples.PRINTS.items()
             if name != 'bulk' and (name != 'stamps' or lib.celery_version() >= (5, 3))}
 
 
-def tool(url, command, text='-'):
-    run = subprocess.run([TOOL, url, command, text], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True, timeout=60 * lib.PATIENCE)
-    return run.returncode, run.stdout.splitlines()
-
-
 class OnPython(lib.Case):
-    brokers = ('redis',)
+    results = ('redis',)
 
     @classmethod
     def setUpClass(cls):
         if not TOOL or not test_examples.WORKER:
             raise unittest.SkipTest('ccanvas or the examples are not built')
         super().setUpClass()
-        cls.theirs = lib.Worker(cls.broker, cls.broker, kind='python', tasks='pycanvas')
+        cls.theirs = lib.Worker(cls.broker, cls.backend, kind='python', tasks='pycanvas')
         cls.addClassCleanup(cls.theirs.kill9)
-        cls.app.conf.result_backend = cls.broker
         cls.app.set_current()  # where signatures find their application
 
     @classmethod
@@ -44,12 +37,18 @@ class OnPython(lib.Case):
 
     def run_program(self, name):
         run = subprocess.run(
-            [lib.built(test_examples.FOLDER + name), self.broker], stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=60 * lib.PATIENCE)
+            [lib.built(test_examples.FOLDER + name), self.broker, self.backend],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * lib.PATIENCE)
         self.assertEqual((run.returncode, run.stdout), (0, PROGRAMS[name]))
 
+    def tool(self, command, text='-'):
+        run = subprocess.run([TOOL, self.broker, command, text, self.backend],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             timeout=60 * lib.PATIENCE)
+        return run.returncode, run.stdout.splitlines()
+
     def send(self, sig):
-        return tool(self.broker, 'send', json.dumps(sig))
+        return self.tool('send', json.dumps(sig))
 
     # ---- C sends what Python has built ----
 
@@ -98,36 +97,36 @@ class OnPython(lib.Case):
         from celery import group
         result = group(self.s('add', i, i) for i in range(5)).apply_async()
         result.save()
-        code, lines = tool(self.broker, 'restore', result.id)
+        code, lines = self.tool('restore', result.id)
         self.assertEqual((code, lines), (0, [json.dumps(result.as_tuple()), '[0, 2, 4, 6, 8]']))
-        code, lines = tool(self.broker, 'next', json.dumps(result.as_tuple()))
+        code, lines = self.tool('next', json.dumps(result.as_tuple()))
         self.assertEqual((code, sorted(lines)), (0, sorted(r.id for r in result)))
 
     def test_python_reads_what_c_saved(self):
         from celery import group
         from celery.result import GroupResult
         sig = group(self.s('add', i, i) for i in range(3))
-        code, (group_id,) = tool(self.broker, 'save', json.dumps(sig))
+        code, (group_id,) = self.tool('save', json.dumps(sig))
         self.assertEqual(code, 0)
         result = GroupResult.restore(group_id, app=self.app)
         self.assertEqual(result.get(timeout=10), [0, 2, 4])
 
     def test_no_group_is_saved(self):
-        code, lines = tool(self.broker, 'restore', 'nothing')
+        code, lines = self.tool('restore', 'nothing')
         self.assertEqual((code, lines), (1, ['CELERY_NONE: no group nothing is saved']))
 
     def test_forget(self):
         from celery import group
         result = group(self.s('add', i, i) for i in range(3)).apply_async()
         result.get(timeout=10)
-        self.assertEqual(tool(self.broker, 'forget', json.dumps(result.as_tuple())), (0, []))
+        self.assertEqual(self.tool('forget', json.dumps(result.as_tuple())), (0, []))
         for r in result:
-            self.assertIsNone(lib.document(self.redis.client(0), r.id))
+            self.assertIsNone(lib.document(self.db1, r.id))
 
     def test_revoke(self):
         from celery import group
         result = group(self.s('sleep', 60) for _ in range(3)).apply_async()
-        code, lines = tool(self.broker, 'revoke', json.dumps(result.as_tuple()))
+        code, lines = self.tool('revoke', json.dumps(result.as_tuple()))
         self.assertEqual(code, 1)
         self.assertRegex(lines[0], '^CELERY_EREVOKED: TaskRevokedError')
 
@@ -154,7 +153,7 @@ class OnPython(lib.Case):
             chain(group(sig('a'), sig('b')), sig('c')),
             xmap(sig('a'), items, app=self.app), xstarmap(sig('a'), items, app=self.app),
             chunks(sig('a'), items, 2, app=self.app)]
-        code, lines = tool(self.broker, 'builds')
+        code, lines = self.tool('builds')
         self.assertEqual(code, 0)
         self.assertEqual(len(lines), len(wanted))
         for ours, theirs in zip(lines, wanted):

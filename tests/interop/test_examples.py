@@ -27,13 +27,14 @@ PRINTS = {
 
 
 class Examples(lib.Case):
+    results = ('redis',)
+
     @classmethod
     def setUpClass(cls):
         if not WORKER:
             raise unittest.SkipTest('the canvas programs are not built in %s' % lib.BUILD)
         super().setUpClass()
-        # Results and messages in one database, as the programs take one URL.
-        cls.ours = lib.Worker(cls.broker, cls.broker, argv=[WORKER])
+        cls.ours = lib.Worker(cls.broker, cls.backend, argv=[WORKER])
         cls.addClassCleanup(cls.ours.kill9)
 
     @classmethod
@@ -41,8 +42,9 @@ class Examples(lib.Case):
         cls.ours.stop()
 
     def run_program(self, name):
-        run = subprocess.run([lib.built(FOLDER + name), self.broker], stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, timeout=60 * lib.PATIENCE)
+        run = subprocess.run([lib.built(FOLDER + name), self.broker, self.backend],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             timeout=60 * lib.PATIENCE)
         self.assertEqual((run.returncode, run.stdout), (0, PRINTS[name]))
 
     def test_each_fits_on_a_page(self):
@@ -59,14 +61,16 @@ class Examples(lib.Case):
 
 
 class Inside(lib.Case):
+    results = ('redis',)
+
     def test_a_running_task_sends_and_is_replaced(self):
         worker, ask = lib.built('examples/inside/inside_worker'), lib.built('examples/inside/ask')
         if not worker or not ask:
             self.skipTest('the programs of examples/inside are not built')
-        ours = lib.Worker(self.broker, self.broker, argv=[worker])
+        ours = lib.Worker(self.broker, self.backend, argv=[worker])
         self.addCleanup(ours.kill9)
-        run = subprocess.run([ask, self.broker], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             text=True, timeout=60 * lib.PATIENCE)
+        run = subprocess.run([ask, self.broker, self.backend], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, timeout=60 * lib.PATIENCE)
         self.assertEqual((run.returncode, run.stdout),
                          (0, 'inside.squares: 30, with 0 children\n'
                              'inside.scatter: 3, with 3 children\n'
