@@ -4,7 +4,6 @@
 values that are no text, wrong types.  Each message is refused by the broker, parked or run; the
 process stays, the next good message runs, and the log has no character from outside."""
 
-import base64
 import json
 import os
 import re
@@ -13,7 +12,6 @@ import unittest
 import uuid
 
 import lib
-import test_poison
 
 lib.BROKER, lib.RESULTS = 'amqp', 'redis'
 
@@ -288,35 +286,6 @@ class Hostile(lib.Case):
         self.check_parked(counts['parked'])
         print('  %d messages: %s; 0 exits' % (len(CASES), ', '.join(
             '%d %s' % (n, what) for what, n in sorted(counts.items()))))
-
-    def test_messages_that_are_malformed_for_celery(self):
-        """Those of test_poison.py which can be said with AMQP."""
-        from amqp.serialization import dumps
-        n = 0
-        for what, message in test_poison.MATRIX.items():
-            headers = message.get('headers') if isinstance(message, dict) else None
-            if not isinstance(headers, dict) or what in ('eta year 9999', 'compression bomb'):
-                continue
-            body = message.get('body')
-            try:
-                body = base64.b64decode(body, validate=True)
-                inside = dumps('F', [headers])[4:]
-            except Exception:
-                continue
-            if len(inside) > 120000:
-                continue
-            kind = (message['content-type'] or '').encode()
-            with self.subTest(what):
-                ran, parked = self.ran(), self.publisher.count(DEAD)
-                self.assertTrue(self.publisher.send(properties(table(inside), kind), body))
-                self.good_one()
-                lib.wait_for('%s is run or parked' % what, lambda: (
-                    self.ran() - ran - 1 + self.publisher.count(DEAD) - parked == 1),
-                    5 * lib.PATIENCE, 0.02)
-                n += 1
-        self.assertGreater(n, 40)
-        self.check_log()
-        print('  %d malformed messages: 0 exits' % n)
 
     def check_log(self):
         """No character from outside."""
