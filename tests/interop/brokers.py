@@ -142,6 +142,10 @@ class AmqpQueues:
             self.confirming = None
             return 0
 
+    def declare(self, queue, arguments=None):
+        self._confirming().queue_declare(queue, durable=True, auto_delete=False,
+                                         arguments=arguments)
+
     def parked(self, queue='celery'):
         return self.ready(queue + DEAD)
 
