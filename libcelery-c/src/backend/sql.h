@@ -59,6 +59,7 @@ struct cel_sql_db {
     const struct cel_codec *codec;
     bool extended;
     bool create;
+    bool incomplete; /* while it is made: out of memory */
     double expires;
     double recycle;         /* seconds a connection lives; 0: for ever */
     double connect_seconds; /* deadlines */

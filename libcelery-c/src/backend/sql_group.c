@@ -64,6 +64,10 @@ bool cel_sql_do_save_group(struct cel_sql_db *db, struct cel_sql_job *job,
     job->answer = 1;
     values[0] = cel_sql_text(job->ids[0]);
     values[2] = cel_sql_date(&job->arena, cel_clock_wall_us());
+    if (!values[2].data) {
+        why->fault = CEL_SQL_LATER;
+        return false;
+    }
     if (!pickle_group(db, job, &values[1])) {
         return true;
     }

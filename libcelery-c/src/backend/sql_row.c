@@ -99,8 +99,19 @@ static struct cel_sql_value text_value(struct cel_sql_db *db, struct cel_arena *
         }
         at += len;
     }
+    if (!cel_buf_ok(out)) {
+        return cel_sql_text(CEL_SLICE_NULL);
+    }
     size_t len = most_bytes && out->len > most_bytes ? most_bytes : out->len;
     return cel_sql_text(cel_slice(cel_arena_strndup(a, cel_buf_cstr(out), len), len));
+}
+
+static celery_status set_text(struct cel_sql_db *db, struct cel_sql_job *job,
+                              enum cel_sql_column column, struct cel_slice s,
+                              struct cel_sql_value *ret, celery_error *err)
+{
+    *ret = text_value(db, &job->arena, column, s);
+    return !s.data || ret->data ? CELERY_OK : cel_error_nomem(err);
 }
 
 /* ---- values of other kinds ---- */
@@ -209,7 +220,7 @@ static struct cel_slice children_of(const struct cel_task_meta *m)
                : m->children_json;
 }
 
-/* One column; text columns cannot fail but for memory. */
+/* One column. */
 static celery_status one(struct cel_sql_db *db, struct cel_sql_job *job,
                          enum cel_sql_column column, struct cel_sql_value *ret,
                          celery_error *err)
@@ -226,16 +237,15 @@ static celery_status one(struct cel_sql_db *db, struct cel_sql_job *job,
                                    "the task's id does not fit %s.task_id",
                                    db->task.name);
     case CEL_COL_STATUS:
-        *ret = text_value(db, &job->arena, column, m->status);
-        return CELERY_OK;
+        return set_text(db, job, column, m->status, ret, err);
     case CEL_COL_RESULT:
         return result_value(db, job, ret, err);
     case CEL_COL_DATE_DONE:
         *ret = cel_sql_date(&job->arena, m->date_done_us);
-        return CELERY_OK;
+        return m->date_done_us == INT64_MIN || ret->data ? CELERY_OK
+                                                         : cel_error_nomem(err);
     case CEL_COL_TRACEBACK:
-        *ret = text_value(db, &job->arena, column, m->traceback);
-        return CELERY_OK;
+        return set_text(db, job, column, m->traceback, ret, err);
     case CEL_COL_CHILDREN:
         return encoded(db, job, children_of(m), column, ret, err);
     default:
@@ -246,23 +256,20 @@ static celery_status one(struct cel_sql_db *db, struct cel_sql_job *job,
     }
     switch (column) {
     case CEL_COL_NAME:
-        *ret = text_value(db, &job->arena, column, m->name);
-        return CELERY_OK;
+        return set_text(db, job, column, m->name, ret, err);
     case CEL_COL_ARGS:
         return encoded(db, job, m->args_json, column, ret, err);
     case CEL_COL_KWARGS:
         return encoded(db, job, m->kwargs_json, column, ret, err);
     case CEL_COL_WORKER:
-        *ret = text_value(db, &job->arena, column, m->worker);
-        return CELERY_OK;
+        return set_text(db, job, column, m->worker, ret, err);
     case CEL_COL_RETRIES:
         if (m->retries != INT64_MIN) {
             *ret = (struct cel_sql_value){.kind = CEL_SQL_INT, .number = m->retries};
         }
         return CELERY_OK;
     case CEL_COL_QUEUE:
-        *ret = text_value(db, &job->arena, column, m->queue);
-        return CELERY_OK;
+        return set_text(db, job, column, m->queue, ret, err);
     case CEL_COL_STAMPS:
         return stamps_value(db, job, ret, err);
     default:

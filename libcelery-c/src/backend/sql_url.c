@@ -48,16 +48,25 @@ static celery_status find_dialect(struct cel_sql_db *db, const struct cel_url *u
 
 /* ---- texts ---- */
 
+/* What is missing for want of memory must not look as if nobody had set it. */
+static const char *keep(struct cel_sql_db *db, struct cel_slice text)
+{
+    const char *kept = cel_arena_strndup(&db->arena, text.data, text.len);
+
+    db->incomplete |= !kept;
+    return kept;
+}
+
 static const char *copy(struct cel_sql_db *db, const char *text)
 {
-    return text ? cel_arena_strndup(&db->arena, text, strlen(text)) : NULL;
+    return text ? keep(db, cel_slice_of(text)) : NULL;
 }
 
 static const char *copy_node(struct cel_sql_db *db, const struct cel_node *n)
 {
     struct cel_slice text = cel_node_text(n);
 
-    return text.len > 0 ? cel_arena_strndup(&db->arena, text.data, text.len) : NULL;
+    return text.len > 0 ? keep(db, text) : NULL;
 }
 
 /* Names are put into statements: what would need escaping is no name of a table. */
@@ -80,7 +89,7 @@ static const char *quoted(struct cel_sql_db *db, const char *schema, const char 
         cel_buf_addf(&out, "%c%s%c.", q, schema, q);
     }
     cel_buf_addf(&out, "%c%s%c", q, name, q);
-    const char *text = cel_arena_strndup(&db->arena, cel_buf_cstr(&out), out.len);
+    const char *text = cel_buf_ok(&out) ? keep(db, cel_buf_slice(&out)) : NULL;
     cel_buf_fini(&out);
     return text;
 }
@@ -254,6 +263,9 @@ struct cel_sql_db *cel_sql_db_new(const struct cel_url *url, const struct cel_co
     if (status == CELERY_OK) {
         status = set_table(db, c, "group", "celery_tasksetmeta", "taskset_id_sequence",
                            &db->group, err);
+    }
+    if (status == CELERY_OK && db->incomplete) {
+        status = cel_error_nomem(err);
     }
     if (status < 0) {
         cel_sql_db_free(db);
