@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """RabbitMQ takes away connections, channels, queues, memory and itself, under load: every
 task that was sent has its result, nothing is left, and the worker consumes again within five
-seconds.  Results are in Redis, which stays.  One argument: how many connections are closed."""
+seconds.  Results are in Redis, which stays, but for clients of rpc:// that wait.  One
+argument: how many connections are closed."""
 
+import json
 import os
+import subprocess
 import sys
 import time
 import unittest
@@ -90,6 +93,16 @@ class Faults(lib.Case):
         print('  %s: consumes again after %.2f s' % (what, time.monotonic() - start))
         self.assertIsNone(self.worker.process.poll())
 
+    def wait_in_c(self, name, args, timeout, results='rpc://'):
+        """A C client that sends a task and waits."""
+        return lib.spawn([lib.C_CLIENT, self.broker, results, name, args, '{}', '{}',
+                          str(timeout)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def answer(self, client):
+        out, err = client.communicate(timeout=60 * lib.PATIENCE)
+        self.assertEqual(client.returncode, 0, err)
+        return json.loads(out)
+
     def begin(self, **options):
         self.worker = self.start(conf=dict(LATE, **options.pop('conf', {})), **options)
 
@@ -141,6 +154,18 @@ class Faults(lib.Case):
         self.all_done('held of a deleted queue', ids)
         self.consumes_again('queue deleted')
 
+    def test_a_queue_that_does_not_answer(self):
+        # Not even a declaration: heartbeats go on, so only the deadline of an answer ends it.
+        self.begin(broker=self.broker + '?read_timeout=2')
+        self.consumes_again('before')
+        self.rabbit.hang('celery', True)
+        self.rabbit.close_connections()
+        self.worker.wait_output('no answer to ', 30)
+        self.assertIsNone(self.worker.process.poll())
+        self.rabbit.hang('celery', False)
+        self.consumes_again('unanswered')
+        self.assertEqual(self.worker.stop(), 0)
+
     def test_memory_alarm(self):
         self.begin()
         ids = self.send(500, 't.sleep', (0.005,))
@@ -163,6 +188,28 @@ class Faults(lib.Case):
             'celery', {}).get('consumers'), AGAIN * lib.PATIENCE)
         self.all_done('killed node', ids)
         self.consumes_again('node killed', start)
+
+    def test_a_client_of_rpc_waits_through_the_death_of_broker_and_worker(self):
+        self.begin(backend='rpc://')
+        client = self.wait_in_c('t.sleep', '[3]', 60)
+        lib.wait_for('it runs', lambda: self.rabbit.queues().get('celery', {}).get('unacked'))
+        self.worker.kill9()
+        self.rabbit.kill9()
+        self.rabbit.start()
+        self.begin(backend='rpc://')
+        self.assertEqual(self.answer(client)['document']['result'], 3)
+
+    def test_a_client_of_rpc_that_nobody_answers_ends_in_time(self):
+        self.begin(backend='rpc://')
+        client = self.wait_in_c('t.sleep', '[60]', 4)
+        lib.wait_for('it runs', lambda: self.rabbit.queues().get('celery', {}).get('unacked'))
+        self.worker.kill9()
+        self.rabbit.kill9()
+        start = time.monotonic()
+        got = self.answer(client)
+        self.assertEqual((got['status'], got['document']), ('CELERY_ETIMEOUT', None))
+        self.assertLess(time.monotonic() - start, 4 + AGAIN * lib.PATIENCE)
+        self.rabbit.start()
 
     def test_stopped_application(self):
         self.begin()

@@ -266,6 +266,11 @@ class Node:
                   '_ -> ok end'
                   % _resource(self.vhost if vhost is None else vhost, name))
 
+    def hang(self, name, on):
+        """The queue's process answers nobody; heartbeats go on."""
+        self.eval('{ok, Q} = rabbit_amqqueue:lookup(%s), sys:%s(amqqueue:get_pid(Q))'
+                  % (_resource(self.vhost, name), 'suspend' if on else 'resume'))
+
     # ---- connections ----
 
     def connections(self, vhost=None):
