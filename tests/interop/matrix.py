@@ -35,7 +35,7 @@ OVER_AMQP = [['test_amqp.py', 'Entities', 'Exchanges', 'Priorities', 'Delivery']
              ['test_results.py'], ['test_messages.py'], ['test_client.py'],
              ['test_worker.py', 'Fleet', 'Running']]
 # With Amazon SQS (an emulator), CELERY_TEST_BROKER=sqs.
-OVER_SQS = [['test_sqs.py', 'Producer', 'Client', 'Fifo']]
+OVER_SQS = [['test_sqs.py', 'Producer', 'Client', 'Fifo'], ['test_sqs_fanout.py', 'Beside']]
 # Environments that need more: kind, what is installed besides.
 MORE = {'-sqs': ['boto3', 'pycurl', 'urllib3'],
         '-sql': ['sqlalchemy', 'psycopg2-binary', 'pymysql']}

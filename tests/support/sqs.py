@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -154,12 +155,25 @@ class Sqs(_Server):
 
 
 class Moto(_Server):
+    """Beside SQS there is SNS."""
+
     def __init__(self):
         folder = _once('moto', PYPI, _venv)
         port = free_port()
         super().__init__(
             [os.path.join(folder, 'bin', 'python'), '-m', 'moto.server', '-H', '127.0.0.1',
              '-p', str(port)], port, os.path.join(CACHE, 'moto.log'))
+
+    def sns(self, action, **params):
+        """One action of SNS; the answer as XML."""
+        form = urllib.parse.urlencode(dict(params, Action=action, Version='2010-03-31'))
+        req = urllib.request.Request(
+            self.endpoint() + '/', form.encode(), {
+                'Content-Type': 'application/x-www-form-urlencoded',
+                'Authorization': 'AWS4-HMAC-SHA256 Credential=%s/20260101/us-east-1/sns/'
+                                 'aws4_request, SignedHeaders=host, Signature=0' % KEY})
+        with urllib.request.urlopen(req, timeout=30) as answer:
+            return answer.read().decode()
 
 
 def run(argv):

@@ -47,7 +47,7 @@ static celery_status set_up(struct cel_remote *remote, const celery_client *clie
 
 struct cel_remote *cel_remote_of(celery_client *client, celery_error *err)
 {
-    if (!(client->transport->ops->flags & CEL_TRANSPORT_FANOUT)) {
+    if (!(client->transport->flags & CEL_TRANSPORT_FANOUT)) {
         cel_error_set(err, CELERY_ENOTSUP, "%s has no broadcasts",
                       client->transport->ops->name);
         return NULL;

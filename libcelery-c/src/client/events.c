@@ -46,7 +46,7 @@ static celery_status open_transport(struct celery_events *ev, celery_error *err)
     if (status < 0) {
         return status;
     }
-    if (!(ev->transport->ops->flags & CEL_TRANSPORT_FANOUT)) {
+    if (!(ev->transport->flags & CEL_TRANSPORT_FANOUT)) {
         return cel_error_set(err, CELERY_ENOTSUP, "%s has no broadcasts: no events",
                              ev->transport->ops->name);
     }
@@ -180,10 +180,42 @@ celery_events *celery_events_open_url(const char *broker_url,
     return open_events(NULL, config, options, fn, ctx, err);
 }
 
+/* Seconds that a broker gets to remove the queues of a receiver that goes. */
+static const double LEAVE = 3;
+
+static void on_queue_gone(void *ctx, const celery_error *err, int64_t answer)
+{
+    celery_events *ev = ctx;
+
+    ev->to_delete--;
+}
+
+/* A broker with connections sees to it itself. */
+static void leave(celery_events *ev)
+{
+    struct cel_transport *t = ev->transport;
+    double deadline = cel_loop_now(ev->loop) + LEAVE;
+
+    if (ev->link.state != CEL_UPLINK_UP || !(t->flags & CEL_TRANSPORT_PAID)) {
+        return;
+    }
+    ev->to_delete = ev->n_queues;
+    for (size_t i = 0; i < ev->n_queues; i++) {
+        t->ops->delete_queue(t, ev->queues[i].name, (struct cel_done){on_queue_gone, ev});
+    }
+    while ((ev->to_delete > 0 || t->ops->returning(t)) &&
+           cel_loop_now(ev->loop) < deadline && ev->link.state == CEL_UPLINK_UP &&
+           cel_loop_pass(ev->loop, deadline - cel_loop_now(ev->loop)) == 0) {
+    }
+}
+
 void celery_events_close(celery_events *ev)
 {
     if (!ev) {
         return;
+    }
+    if (ev->link.loop) {
+        leave(ev);
     }
     if (ev->link.loop) {
         cel_uplink_stop(&ev->link);

@@ -45,6 +45,7 @@ struct celery_events {
     struct cel_binding bindings[CEL_EVENTS_KEYS];
     size_t n_queues;
     size_t to_declare; /* answers that are awaited */
+    size_t to_delete;  /* queues, at the end */
     unsigned heard;    /* bit i: queue i is listened to */
     bool listening;    /* to all of them */
 

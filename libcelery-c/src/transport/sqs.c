@@ -94,6 +94,7 @@ static void drop(struct cel_sqs *s)
         cel_sqs_settle_reset(q);
     }
     cel_sqs_queues_reset(s);
+    cel_sqs_topics_reset(s);
 }
 
 static void on_fail(void *ctx)
@@ -164,7 +165,7 @@ static void on_ready(void *ctx, const struct cel_aws_answer *a)
 
 static celery_status open_client(struct cel_sqs *s, celery_error *err)
 {
-    const struct cel_aws_options options = {
+    struct cel_aws_options options = {
         .service = "sqs",
         .region = s->set.region,
         .endpoint = s->set.endpoint,
@@ -172,7 +173,13 @@ static celery_status open_client(struct cel_sqs *s, celery_error *err)
         .secret_key = s->set.secret_key,
     };
 
-    return s->aws ? CELERY_OK : cel_aws_new(s->base.loop, &options, &s->aws, err);
+    celery_status st =
+        s->aws ? CELERY_OK : cel_aws_new(s->base.loop, &options, &s->aws, err);
+    if (st == 0 && s->set.fanout && !s->sns) {
+        options.service = "sns";
+        st = cel_aws_new(s->base.loop, &options, &s->sns, err);
+    }
+    return st;
 }
 
 static void sqs_close(struct cel_transport *t);
@@ -233,7 +240,7 @@ static bool sqs_returning(const struct cel_transport *t)
     const struct cel_sqs *s = (const struct cel_sqs *)t;
 
     /* An owner that ends reads no queue any more: polls that are left are about to go. */
-    return s->connected && (s->n_returning > 0 || s->requested > 0);
+    return s->connected && (s->n_returning > 0 || s->requested > 0 || s->n_leaving > 0);
 }
 
 static double sqs_silence(const struct cel_transport *t)
@@ -253,6 +260,7 @@ static celery_status sqs_init(struct cel_transport *t, struct cel_url *const *ur
     cel_list_init(&s->calls);
     cel_list_init(&s->queues);
     cel_list_init(&s->bindings);
+    cel_list_init(&s->topics);
     cel_hold_init(&s->hold, sizeof(struct cel_sqs_message *));
     s->settled = cel_ageset_new(SETTLED_MAX, SETTLED_AGE);
     if (!s->settled) {
@@ -264,8 +272,7 @@ static celery_status sqs_init(struct cel_transport *t, struct cel_url *const *ur
     }
     celery_status status = cel_sqs_options_read(urls[0], options, &s->set, err);
     if (status == 0 && s->set.fanout) {
-        cel_log(CELERY_LOG_WARNING,
-                "supports_fanout is of no effect: this transport has no fanout by SNS");
+        t->flags |= CEL_TRANSPORT_FANOUT | CEL_TRANSPORT_PAID;
     }
     return status;
 }
@@ -281,6 +288,8 @@ static void sqs_fini(struct cel_transport *t)
         cel_sqs_forget(*held);
     }
     cel_sqs_queues_free(s);
+    cel_sqs_topics_free(s);
+    cel_aws_free(s->sns);
     cel_aws_free(s->aws);
     s->flush = cel_source_free(s->flush);
     s->tick = cel_source_free(s->tick);

@@ -227,6 +227,10 @@ void cel_sqs_deliver(struct cel_sqs_queue *q)
     unsigned connects = q->s->connects;
     struct cel_sqs_message *m;
 
+    if (q->broadcasts) {
+        cel_sqs_hear(q);
+        return;
+    }
     while (q->s->connects == connects && q->consuming && cel_sqs_room(q->s) > 0 &&
            (m = next(q)) && deliver(m)) {
     }

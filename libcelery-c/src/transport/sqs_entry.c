@@ -127,8 +127,8 @@ static void add_attribute(struct cel_buf *out, const char *name, const char *val
     cel_buf_addc(out, '}');
 }
 
-static void add_attributes(struct cel_buf *out, const struct cel_envelope *env,
-                           const struct cel_sqs_extra *extra)
+void cel_sqs_attributes_write(struct cel_buf *out, const struct cel_envelope *env,
+                              const struct cel_sqs_extra *extra)
 {
     const struct cel_node *own =
         cel_node_get(env->properties, CEL_SLICE("message_attributes"));
@@ -171,8 +171,8 @@ static celery_status write_without_attributes(struct cel_buf *text,
     return st;
 }
 
-static celery_status write_text(struct cel_buf *text, const struct cel_envelope *env,
-                                const struct cel_sqs_extra *extra)
+celery_status cel_sqs_text_write(struct cel_buf *text, const struct cel_envelope *env,
+                                 const struct cel_sqs_extra *extra)
 {
     cel_buf_clear(text);
     if (extra->raw.len) {
@@ -200,13 +200,36 @@ static celery_status check_size(size_t bytes, const struct cel_sqs_queue *q,
                          bytes, q->sqs_name, q->max_bytes);
 }
 
+static void add_body(struct cel_buf *out, const struct cel_buf *text, bool plain)
+{
+    if (plain) {
+        cel_json_write_string(out, cel_buf_slice(text));
+    } else {
+        cel_buf_addc(out, '"');
+        cel_base64_append(out, text->data, text->len);
+        cel_buf_addc(out, '"');
+    }
+}
+
+celery_status cel_sqs_body_write(struct cel_buf *out, struct cel_buf *text, bool plain,
+                                 const struct cel_envelope *env, celery_error *err)
+{
+    static const struct cel_sqs_extra none;
+
+    if (cel_sqs_text_write(text, env, &none) < 0) {
+        return cel_error_nomem(err);
+    }
+    add_body(out, text, plain);
+    return cel_buf_ok(out) ? CELERY_OK : cel_error_nomem(err);
+}
+
 celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
                                   const struct cel_sqs_queue *q, size_t i,
                                   const struct cel_envelope *env,
                                   const struct cel_sqs_extra *extra, celery_error *err)
 {
     bool plain = extra->raw.len ? extra->not_base64 : q->s->set.plain;
-    celery_status st = write_text(text, env, extra);
+    celery_status st = cel_sqs_text_write(text, env, extra);
 
     if (st == 0) {
         st = check_size(plain ? text->len : CEL_BASE64_LEN(text->len), q, err);
@@ -217,18 +240,12 @@ celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
         return st;
     }
     cel_buf_addf(out, "{\"Id\": \"%zu\", \"MessageBody\": ", i);
-    if (plain) {
-        cel_json_write_string(out, cel_buf_slice(text));
-    } else {
-        cel_buf_addc(out, '"');
-        cel_base64_append(out, text->data, text->len);
-        cel_buf_addc(out, '"');
-    }
+    add_body(out, text, plain);
     add_group(out, q, env, extra);
     if (!extra->reason) {
         add_delay(out, q, env);
     }
-    add_attributes(out, env, extra);
+    cel_sqs_attributes_write(out, env, extra);
     cel_buf_addc(out, '}');
     return cel_buf_ok(out) ? CELERY_OK : cel_error_nomem(err);
 }

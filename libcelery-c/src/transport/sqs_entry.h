@@ -14,6 +14,16 @@ celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
                                   const struct cel_envelope *envelope,
                                   const struct cel_sqs_extra *extra, celery_error *err);
 
+/* Its parts: the message as kombu's JSON into text, which is cleared; */
+celery_status cel_sqs_text_write(struct cel_buf *text, const struct cel_envelope *env,
+                                 const struct cel_sqs_extra *extra);
+/* the same behind out as a JSON string, in base64 unless plain; */
+celery_status cel_sqs_body_write(struct cel_buf *out, struct cel_buf *text, bool plain,
+                                 const struct cel_envelope *envelope, celery_error *err);
+/* and ", \"MessageAttributes\": {...}" where there are some. */
+void cel_sqs_attributes_write(struct cel_buf *out, const struct cel_envelope *envelope,
+                              const struct cel_sqs_extra *extra);
+
 /*
  * What makes one publish of a FIFO queue: the task's id and a digest of headers and body, so
  * that a publish repeated is one message, and a retry (whose headers differ) another.

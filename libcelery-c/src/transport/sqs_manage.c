@@ -194,6 +194,7 @@ void cel_sqs_delete_queue(struct cel_transport *t, const char *queue,
     }
     cel_sqs_cancel(t, queue, NULL);
     cel_sqs_polls_stop(q);
+    cel_sqs_unsubscribe(q);
     forget_bindings(q);
     if (s->set.closed_world) { /* kombu Channel._delete: those are not ours */
         cel_done(done, NULL, 0);

@@ -35,7 +35,7 @@ static void unlink_poll(struct poll *p)
     cel_list_remove(&p->node);
     q->n_polls--;
     q->requested -= p->max;
-    q->s->requested -= p->max;
+    q->s->requested -= q->broadcasts ? 0 : p->max;
 }
 
 static void take_in(struct poll *p, const struct cel_node *result)
@@ -119,7 +119,7 @@ static bool start(struct cel_sqs_queue *q, size_t max, bool extra)
     cel_list_append(&q->polls, &p->node);
     q->n_polls++;
     q->requested += p->max;
-    s->requested += p->max;
+    s->requested += q->broadcasts ? 0 : p->max;
     cel_sqs_call(s, q->aws, "ReceiveMessage", wait, on_received, p, &p->call);
     return true;
 }
@@ -146,7 +146,7 @@ static size_t count_idle(struct cel_sqs *s, double now)
     cel_list_foreach(it, tmp, &s->queues) {
         struct cel_sqs_queue *q = cel_container_of(it, struct cel_sqs_queue, node);
 
-        n += may_poll(q, now) && q->n_polls == 0;
+        n += !q->broadcasts && may_poll(q, now) && q->n_polls == 0;
     }
     return n;
 }
@@ -197,7 +197,7 @@ static void poll_idle(struct cel_sqs *s, size_t room, double now)
     cel_list_foreach(it, tmp, &s->queues) {
         struct cel_sqs_queue *q = cel_container_of(it, struct cel_sqs_queue, node);
 
-        if (may_poll(q, now) && q->n_polls == 0) {
+        if (!q->broadcasts && may_poll(q, now) && q->n_polls == 0) {
             start(q, share, false);
         }
     }
@@ -214,10 +214,25 @@ static void poll_hot(struct cel_sqs *s, double now)
         cel_list_foreach(it, tmp, &s->queues) {
             struct cel_sqs_queue *q = cel_container_of(it, struct cel_sqs_queue, node);
 
-            if (may_poll(q, now) && q->hot && q->n_polls < CEL_SQS_POLLS &&
-                free_room(s) >= CEL_SQS_BATCH && s->connected) {
+            if (!q->broadcasts && may_poll(q, now) && q->hot &&
+                q->n_polls < CEL_SQS_POLLS && free_room(s) >= CEL_SQS_BATCH &&
+                s->connected) {
                 more = start(q, CEL_SQS_BATCH, true);
             }
+        }
+    }
+}
+
+/* A worker that has no room for tasks is told things all the same. */
+static void poll_broadcasts(struct cel_sqs *s, double now)
+{
+    struct cel_list *it, *tmp;
+
+    cel_list_foreach(it, tmp, &s->queues) {
+        struct cel_sqs_queue *q = cel_container_of(it, struct cel_sqs_queue, node);
+
+        if (q->broadcasts && may_poll(q, now) && q->n_polls == 0) {
+            start(q, CEL_SQS_BATCH, false);
         }
     }
 }
@@ -250,6 +265,7 @@ void cel_sqs_poll_flush(struct cel_sqs *s)
     size_t free = free_room(s);
 
     drop_quiet(s, now);
+    poll_broadcasts(s, now);
     if (room <= s->n_stashed) {
         s->room_since = 0;
         return;
@@ -278,6 +294,7 @@ celery_status cel_sqs_consume(struct cel_transport *t, const char *queue,
     if (!q) {
         return err ? err->status : CELERY_ECONFIG;
     }
+    q->listening_due = q->broadcasts && !q->consuming;
     q->consuming = true;
     cel_sqs_find(q, (struct cel_done){0});
     cel_sqs_wake(s);
@@ -316,6 +333,9 @@ celery_status cel_sqs_cancel(struct cel_transport *t, const char *queue,
 
     if (!q) {
         return CELERY_OK;
+    }
+    if (q->temporary && q->consuming) {
+        cel_sqs_unsubscribe(q);
     }
     q->consuming = false;
     q->quiet_after = cel_loop_now(t->loop) + QUIET;

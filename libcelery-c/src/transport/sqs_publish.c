@@ -441,6 +441,16 @@ void cel_sqs_publish(struct cel_transport *t, const char *exchange,
         return;
     }
     if (exchange && exchange[0]) {
+        struct cel_sqs_topic *topic = cel_sqs_topic_known(s, exchange);
+
+        if (topic) {
+            cel_sqs_topic_publish(topic, envelope, done);
+            return;
+        }
+        if (s->set.fanout && cel_sqs_is_reply(exchange)) {
+            cel_sqs_reply(s, exchange, key, envelope, done);
+            return;
+        }
         route(s, exchange, key, envelope, done);
         return;
     }

@@ -5,7 +5,7 @@
 #include "transport/sqs_name.h"
 #include "transport/sqs_state.h"
 
-/* Somebody waits for a queue's URL. */
+/* Somebody waits for a queue's URL, or for a topic's ARN. */
 struct wait {
     struct cel_list node;
     struct cel_done done;
@@ -21,6 +21,8 @@ static void free_queue(struct cel_sqs_queue *q)
     cel_free(q->sqs_name);
     cel_free(q->url);
     cel_free(q->redrive);
+    cel_free(q->routing_key);
+    cel_free(q->subscription);
     cel_free(q);
 }
 
@@ -145,13 +147,24 @@ struct cel_sqs_queue *cel_sqs_queue_named(struct cel_sqs *s, const char *sqs_nam
 
 /* ---- the URL ---- */
 
-static void answer_all(struct cel_sqs_queue *q, const celery_error *err)
+bool cel_sqs_await(struct cel_list *list, struct cel_done done)
+{
+    struct wait *w = cel_calloc(1, sizeof *w);
+
+    if (w) {
+        w->done = done;
+        cel_list_append(list, &w->node);
+    }
+    return w;
+}
+
+void cel_sqs_answer_all(struct cel_list *list, const celery_error *err)
 {
     struct cel_list waiting;
     struct cel_list *first;
 
     cel_list_init(&waiting);
-    while ((first = cel_list_first(&q->waiting))) {
+    while ((first = cel_list_first(list))) {
         cel_list_remove(first);
         cel_list_append(&waiting, first);
     }
@@ -172,13 +185,13 @@ static void not_found(struct cel_sqs_queue *q, const struct cel_aws_answer *a,
 
     q->find = CEL_SQS_UNKNOWN;
     cel_error_prefix(&err, err.status, "queue %.80s: %s", q->sqs_name, what);
-    answer_all(q, &err);
+    cel_sqs_answer_all(&q->waiting, &err);
 }
 
 static void found(struct cel_sqs_queue *q)
 {
     q->find = CEL_SQS_FOUND;
-    answer_all(q, NULL);
+    cel_sqs_answer_all(&q->waiting, NULL);
     cel_sqs_wake(q->s);
 }
 
@@ -281,6 +294,20 @@ static void add_attributes(struct cel_buf *b, const struct cel_node *map)
     }
 }
 
+/*
+ * What is heard only while somebody listens does not wait for long: a worker that was killed and
+ * comes back would carry out commands of the time between.  The shortest that SQS has.
+ */
+static void add_retention(struct cel_buf *b, const struct cel_sqs_queue *q)
+{
+    const struct cel_node *own =
+        cel_node_get(q->s->set.creation, CEL_SLICE("MessageRetentionPeriod"));
+
+    if (q->temporary && cel_node_is_null(own)) {
+        cel_buf_adds(b, ", \"MessageRetentionPeriod\": \"60\"");
+    }
+}
+
 /* kombu Channel._new_queue, _create_queue: what is created has what the options say. */
 static void create(struct cel_sqs_queue *q)
 {
@@ -293,6 +320,7 @@ static void create(struct cel_sqs_queue *q)
     cel_buf_addf(b, ", \"Attributes\": {\"VisibilityTimeout\": \"%lld\"",
                  (long long)set->visibility);
     cel_buf_adds(b, q->fifo ? ", \"FifoQueue\": \"true\"" : "");
+    add_retention(b, q);
     add_attributes(b, set->creation);
     cel_buf_adds(b, "}");
     if (cel_node_truth(set->tags)) {
@@ -332,22 +360,17 @@ static void ask_url(struct cel_sqs_queue *q)
 
 void cel_sqs_find(struct cel_sqs_queue *q, struct cel_done done)
 {
-    struct wait *w;
-
     if (q->find == CEL_SQS_FOUND) {
         cel_done(done, NULL, 0);
         return;
     }
-    w = cel_calloc(1, sizeof *w);
-    if (!w) {
+    if (!cel_sqs_await(&q->waiting, done)) {
         celery_error err = {0};
 
         cel_error_nomem(&err);
         cel_done(done, &err, 0);
         return;
     }
-    w->done = done;
-    cel_list_append(&q->waiting, &w->node);
     if (q->find == CEL_SQS_ASKING) {
         return;
     }
@@ -373,9 +396,10 @@ celery_status cel_sqs_bind(struct cel_sqs *s, const struct cel_queue *def,
 
     if (!cel_exchange_type_parse(def->exchange_type, &type) ||
         type == CEL_EXCHANGE_FANOUT) {
-        return cel_error_set(err, CELERY_ENOTSUP,
-                             "queue %.80s: SQS has no exchanges of type %.20s", def->name,
-                             def->exchange_type);
+        return cel_error_set(
+            err, CELERY_ENOTSUP, "queue %.80s: SQS has no exchanges of type %.20s%s",
+            def->name, def->exchange_type,
+            type == CEL_EXCHANGE_FANOUT ? " unless supports_fanout is set" : "");
     }
     if (!def->exchange || !def->exchange[0]) {
         return CELERY_OK;
@@ -416,6 +440,10 @@ void cel_sqs_declare(struct cel_transport *t, const struct cel_queue *def,
         cel_done(done, &err, 0);
         return;
     }
+    if (type == CEL_EXCHANGE_FANOUT && s->set.fanout) {
+        cel_sqs_subscribe(s, def, done);
+        return;
+    }
     q = cel_sqs_queue(s, def->name, &err);
     if (!q || cel_sqs_bind(s, def, q, &err) < 0) {
         cel_done(done, &err, 0);
@@ -439,7 +467,7 @@ void cel_sqs_queues_reset(struct cel_sqs *s)
         q->find = CEL_SQS_UNKNOWN;
         q->failures = 0;
         q->poll_after = q->send_after = 0;
-        answer_all(q, &err);
+        cel_sqs_answer_all(&q->waiting, &err);
     }
 }
 

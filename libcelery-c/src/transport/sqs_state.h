@@ -49,6 +49,15 @@ struct cel_sqs_queue {
     bool no_ack;  /* see struct cel_queue */
     bool consuming;
 
+    /* sqs_subscribe.c: of a fanout */
+    struct cel_sqs_topic *topic; /* or NULL */
+    char
+        *routing_key; /* what of it is heard, as a topic exchange would tell; "" is all */
+    char *subscription; /* its ARN; NULL: none yet */
+    bool temporary;     /* auto_delete: heard only while it is consumed */
+    bool broadcasts;    /* and nobody settles what it brings */
+    bool listening_due; /* listening() is to be told */
+
     enum cel_sqs_find find;
     struct cel_list waiting; /* for the answer: struct wait of sqs_queue.c */
     size_t max_bytes;        /* of a message */
@@ -118,10 +127,25 @@ struct cel_sqs_binding {
     struct cel_sqs_queue *queue;
 };
 
+/* A fanout exchange, which is a topic of SNS (kombu/transport/SQS/SNS.py). */
+struct cel_sqs_topic {
+    struct cel_list node;
+    struct cel_sqs *s;
+    char *exchange;
+    char *name; /* the service's */
+    char *arn;  /* valid when found */
+    bool fifo;
+    struct cel_aws *aws; /* the transport's for SNS, or its own: predefined_exchanges */
+    struct cel_aws *own_aws; /* to be freed; or NULL */
+    enum cel_sqs_find find;
+    struct cel_list waiting; /* for the answer */
+};
+
 struct cel_sqs {
     struct cel_transport base;
     struct cel_sqs_options set;
     struct cel_aws *aws;
+    struct cel_aws *sns; /* with supports_fanout */
     bool connected;
     bool connecting;
     unsigned connects; /* tells a callback's caller that it was closed meanwhile */
@@ -135,6 +159,8 @@ struct cel_sqs {
     struct cel_list calls;
     struct cel_list queues;
     struct cel_list bindings;
+    struct cel_list topics;
+    size_t n_leaving;     /* subscriptions that are about to end */
     struct cel_map by_id; /* of what we hold: struct cel_sqs_message */
     struct cel_ageset
         *settled;         /* ids that we deleted: a standard queue may bring them again */
@@ -223,11 +249,49 @@ void cel_sqs_find(struct cel_sqs_queue *q, struct cel_done done);
 void cel_sqs_queues_reset(struct cel_sqs *s);
 void cel_sqs_queues_free(struct cel_sqs *s);
 
+/* Lists of those who wait for one answer. */
+bool cel_sqs_await(struct cel_list *waiting, struct cel_done done); /* false: no memory */
+void cel_sqs_answer_all(struct cel_list *waiting, const celery_error *err);
+
 celery_status cel_sqs_bind(struct cel_sqs *s, const struct cel_queue *def,
                            struct cel_sqs_queue *q, celery_error *err);
 
 void cel_sqs_declare(struct cel_transport *t, const struct cel_queue *q,
                      struct cel_done done);
+
+/* ---- sqs_topic.c ---- */
+
+/* By Celery's name of the exchange, made when it is not there.  NULL: err says why. */
+struct cel_sqs_topic *cel_sqs_topic(struct cel_sqs *s, const char *exchange,
+                                    celery_error *err);
+/* NULL: it was not declared here. */
+struct cel_sqs_topic *cel_sqs_topic_known(const struct cel_sqs *s, const char *exchange);
+/* done when its ARN is known; at once if it is. */
+void cel_sqs_topic_find(struct cel_sqs_topic *topic, struct cel_done done);
+void cel_sqs_topics_reset(struct cel_sqs *s);
+void cel_sqs_topics_free(struct cel_sqs *s);
+
+/* To all that are subscribed to it; the envelope is borrowed until done. */
+void cel_sqs_topic_publish(struct cel_sqs_topic *topic,
+                           const struct cel_envelope *envelope, struct cel_done done);
+
+/* ---- sqs_subscribe.c ---- */
+
+/* Declares a queue of a fanout, or the fanout alone. */
+void cel_sqs_subscribe(struct cel_sqs *s, const struct cel_queue *def,
+                       struct cel_done done);
+/* Ends it if there is one; nobody waits for that. */
+void cel_sqs_unsubscribe(struct cel_sqs_queue *q);
+/* Gives the owner what came to a queue of broadcasts. */
+void cel_sqs_hear(struct cel_sqs_queue *q);
+
+/* ---- sqs_reply.c ---- */
+
+/* True for the exchange of the answers to remote control: "reply.celery.pidbox". */
+bool cel_sqs_is_reply(const char *exchange);
+/* To the queue that kombu names for that exchange and key, if it is there. */
+void cel_sqs_reply(struct cel_sqs *s, const char *exchange, const char *routing_key,
+                   const struct cel_envelope *envelope, struct cel_done done);
 
 /* ---- sqs_manage.c ---- */
 

@@ -111,6 +111,7 @@ celery_status cel_transport_new(struct cel_loop *loop, struct cel_url *const *ur
         return cel_error_nomem(err);
     }
     t->ops = ops;
+    t->flags = ops->flags;
     t->events = events;
     t->events_ctx = ctx;
     t->loop = loop;

@@ -28,6 +28,7 @@ enum cel_transport_flags {
     CEL_TRANSPORT_RESUMES = 1 << 5,    /* deliveries outlive lost(): see there */
     CEL_TRANSPORT_TOPICS = 1 << 6,     /* events have a topic exchange, not a fanout */
     CEL_TRANSPORT_FINAL = 1 << 7, /* what it refuses at the start, it refuses for good */
+    CEL_TRANSPORT_PAID = 1 << 8,  /* broadcasts cost: no mingle, no gossip */
 };
 
 /* A message taken from a queue and not settled yet. */
@@ -261,6 +262,7 @@ struct cel_transport {
     const struct cel_transport_ops *ops;
     const struct cel_transport_events *events;
     void *events_ctx;
+    unsigned flags; /* those of ops; init() may add what the options switch on */
     struct cel_loop *loop;
     double connect_timeout; /* seconds, if the options say nothing; 0: the usual 4 */
     size_t max_message; /* bytes; larger ones are parked unread.  Set before connect */

@@ -381,7 +381,7 @@ celery_status cel_events_new(struct celery_worker *w, struct cel_events **ret_ev
     const struct cel_config *c = w->app->config;
 
     *ret_events = NULL;
-    if (!(cel_link_transport(w->link)->ops->flags & CEL_TRANSPORT_FANOUT)) {
+    if (!(cel_link_transport(w->link)->flags & CEL_TRANSPORT_FANOUT)) {
         return CELERY_OK;
     }
     struct cel_events *e = cel_calloc(1, sizeof *e);

@@ -397,7 +397,8 @@ celery_status cel_gossip_new(struct celery_worker *w, struct cel_gossip **ret_go
                              celery_error *err)
 {
     *ret_gossip = NULL;
-    if (!cel_config_bool(w->app->config, "worker_enable_gossip")) {
+    if (!cel_config_bool(w->app->config, "worker_enable_gossip") ||
+        cel_link_transport(w->link)->flags & CEL_TRANSPORT_PAID) {
         return CELERY_OK;
     }
     struct cel_gossip *g = cel_calloc(1, sizeof *g);

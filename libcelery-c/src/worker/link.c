@@ -349,7 +349,7 @@ struct cel_link *cel_link_free(struct cel_link *l)
 
 bool cel_link_subscribe(struct cel_link *l, struct cel_subscription *s)
 {
-    if (!(l->transport->ops->flags & CEL_TRANSPORT_FANOUT)) {
+    if (!(l->transport->flags & CEL_TRANSPORT_FANOUT)) {
         return false;
     }
     s->link = l;
@@ -372,6 +372,21 @@ void cel_link_stop_consuming(struct cel_link *l)
                                       NULL);
         }
         l->state = LINK_STOPPED;
+    }
+}
+
+void cel_link_leave(struct cel_link *l)
+{
+    struct cel_list *it, *tmp;
+
+    if (l->left || l->state != LINK_STOPPED || !l->transport->ops->returning) {
+        return; /* a broker with connections sees to it itself */
+    }
+    l->left = true;
+    cel_list_foreach(it, tmp, &l->subscriptions) {
+        struct cel_subscription *s = cel_container_of(it, struct cel_subscription, node);
+
+        l->transport->ops->cancel(l->transport, s->queue->name, NULL);
     }
 }
 

@@ -77,6 +77,9 @@ void cel_link_start(struct cel_link *link, bool purge);
 /* Stops the flow of new messages; what was delivered must still be settled. */
 void cel_link_stop_consuming(struct cel_link *link);
 
+/* Nothing is to be heard any more: ends subscriptions that would outlive the connection. */
+void cel_link_leave(struct cel_link *link);
+
 /* The connection must go now and stay away (end of the worker). */
 void cel_link_close(struct cel_link *link);
 

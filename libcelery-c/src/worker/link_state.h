@@ -41,6 +41,7 @@ struct cel_link {
     bool was_ready;   /* consumed at least once */
     bool purge;       /* --purge: before the first consume */
     bool stopping;    /* takes no more messages, also after a reconnection */
+    bool left;        /* subscriptions were ended */
     double stable_since;
     const char *delayed_type;   /* broker_native_delayed_delivery_queue_type */
     struct cel_queue *to_delay; /* for the transport: the queues that can take part */

@@ -275,7 +275,8 @@ celery_status cel_mingle_new(struct celery_worker *w, struct cel_mingle **ret_mi
     const struct cel_config *c = w->app->config;
 
     *ret_mingle = NULL;
-    if (!cel_config_bool(c, "worker_enable_mingle")) {
+    if (!cel_config_bool(c, "worker_enable_mingle") ||
+        cel_link_transport(w->link)->flags & CEL_TRANSPORT_PAID) {
         return CELERY_OK;
     }
     struct cel_mingle *m = cel_calloc(1, sizeof *m);

@@ -135,8 +135,11 @@ void cel_worker_check_shutdown(struct celery_worker *w)
 {
     bool soft_idle = w->shutdown == CEL_SHUTDOWN_SOFT && w->policy.soft_shutdown_idle;
 
-    if (w->shutdown != CEL_SHUTDOWN_NONE && w->n_requests == 0 && !soft_idle &&
-        !is_returning(w)) {
+    if (w->shutdown == CEL_SHUTDOWN_NONE || w->n_requests > 0 || soft_idle) {
+        return;
+    }
+    cel_link_leave(w->link);
+    if (!is_returning(w)) {
         cel_loop_stop(w->loop);
     }
 }
