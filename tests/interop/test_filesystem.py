@@ -128,6 +128,44 @@ class WorkerOfC(Folders):
         lib.wait_for('three dead letters', lambda: len(self.messages('celery.celery-c.dead')) == 3, 20)
         self.assertEqual(w.stop(), 0)
 
+    def dead(self, *args):
+        config = lib.tmpname('.json')
+        with open(config, 'w') as f:
+            json.dump(self.conf, f)
+        run = subprocess.run([lib.CELERY_C, '-b', BROKER, '--config', config, 'dead', *args],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             env=lib.env_of_workers(), timeout=60 * lib.PATIENCE)
+        self.assertEqual(run.returncode, 0, run.stdout)
+        return run.stdout
+
+    def test_dead_letters_are_listed_replayed_and_purged(self):
+        w = self.start()
+        with open(os.path.join(self.data, '1_%s.celery.msg' % uuid.uuid4()), 'w') as f:
+            f.write('no json')
+        late = self.app.send_task('t.late', (1, 2))
+        lib.wait_for('two dead letters', lambda: len(self.messages('celery.celery-c.dead')) == 2, 20)
+        self.assertEqual(w.stop(), 0)
+        rows = [json.loads(line) for line in self.dead('list', '--json').splitlines()]
+        self.assertEqual({r['id'] for r in rows}, {late.id, None})
+        self.assertEqual({r['queue'] for r in rows}, {'celery'})
+        for r in rows:
+            self.assertTrue(r['reason'])
+            self.assertLess(abs(r['time'] - time.time()), 600)
+        [junk] = [r['index'] for r in rows if r['id'] is None]
+        self.assertEqual(self.dead('show', str(junk), '--raw'), 'no json')
+        self.assertRegex(self.dead('queues'), r'celery +2')
+        self.assertEqual(len(self.messages('celery.celery-c.dead')), 2)
+        self.assertEqual(self.dead('replay', late.id), '1 replayed\n')
+        w = self.start(name='knows', env={'INTEROP_LATE': '1'})
+        self.assertEqual(late.get(timeout=20), 3)
+        # What is no better is parked again.
+        self.assertEqual(self.dead('replay', '0'), '1 replayed\n')
+        lib.wait_for('parked again', lambda: len(self.messages('celery.celery-c.dead')) == 1, 20)
+        self.assertEqual(w.stop(), 0)
+        self.assertEqual(self.dead('purge', '--all', '-f'), '1 removed\n')
+        self.assertEqual(self.dead('list'), 'no dead letters in queue celery\n')
+        self.assertEqual((self.messages('celery.celery-c.dead'), self.held()), ([], []))
+
     def test_missing_folder(self):
         self.conf = {'broker_transport_options': {'data_folder_in': self.top + '/none', 'data_folder_out': self.top + '/none'}}
         w = self.start(wait=False)

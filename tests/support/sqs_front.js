@@ -138,6 +138,16 @@ function wake() {
     for (const f of now) f();
 }
 
+// What the service has is whole, what it says of it is not.
+function damage(got) {
+    const doc = JSON.parse(got.body);
+    for (const m of doc.Messages || []) {
+        m.Body = (m.Body[0] === 'A' ? 'B' : 'A') + m.Body.slice(1);
+    }
+    for (const m of doc.Successful || []) m.MD5OfMessageBody = '0'.repeat(32);
+    got.body = JSON.stringify(doc);
+}
+
 function twice(got) {
     const doc = JSON.parse(got.body);
     if (doc.Messages && duplicates > 0) {
@@ -165,12 +175,15 @@ async function answer(req, body, gone) {
         got = await send(call, req.headers);
         wake();
     }
+    if (got && call.json && !(call.action === 'ReceiveMessage' && isEmpty(call, got)) &&
+        take('damage', call.action)) damage(got);
     return take('lose', call.action) ? null : got;
 }
 
 function control(text) {
     const c = JSON.parse(text);
     if (c.fail) faults.push({ kind: 'fail', left: c.fail, ...c });
+    if (c.damage) faults.push({ kind: 'damage', left: c.damage, ...c });
     if (c.lose) faults.push({ kind: 'lose', left: c.lose, ...c });
     if (c.deny) deny = c.deny;
     if (c.duplicate) duplicates = c.duplicate;

@@ -2,9 +2,9 @@
 /*
  * Dead letters: messages that a worker could not read, or whose task it does not have or
  * that ended its processes too often.  They wait in "<queue>.celery-c.dead" with the reason,
- * bytes as they came.  Redis: a list; RabbitMQ: a queue.  Stable.
+ * bytes as they came.  Redis: a list; RabbitMQ, Amazon SQS, filesystem://: a queue.  Stable.
  *
- * RabbitMQ shows messages only to who takes them: each call takes all letters of the queue and
+ * But for Redis they are shown only to who takes them: each call takes all letters of the queue and
  * gives them back to their places, so that nobody else sees them meanwhile (after
  * celery_dead_at() and celery_dead_find(): until the next call).  65535 letters and 512 MiB at
  * most: CELERY_ELIMIT.
@@ -42,7 +42,7 @@ typedef struct celery_dead_entry {
 /*
  * Connects to the app's broker (broker_url and what belongs to it) with CELERY_* read from
  * the environment, and freezes the app, which must outlive the handle.  CELERY_ECONNECT,
- * CELERY_EAUTH, CELERY_ECONFIG; CELERY_ENOTSUP when the broker is neither Redis nor RabbitMQ.
+ * CELERY_EAUTH, CELERY_ECONFIG; CELERY_ENOTSUP: dead letters of this broker cannot be read.
  */
 CELERY_API celery_dead *celery_dead_open(celery_app *app, celery_error *err);
 CELERY_API void celery_dead_close(celery_dead *dead);
@@ -52,8 +52,8 @@ CELERY_API celery_status celery_dead_count(celery_dead *dead, const char *queue,
                                            size_t *ret_count, celery_error *err);
 
 /*
- * Calls fn for each queue that has dead letters; names are escaped, in no order.  RabbitMQ: of
- * the queues of the settings, because it lists none.
+ * Calls fn for each queue that has dead letters; names are escaped, in no order.  but for
+ * Redis of the queues of the settings.
  */
 typedef void (*celery_dead_queue_fn)(void *ctx, const char *queue, size_t count);
 CELERY_API celery_status celery_dead_queues(celery_dead *dead, celery_dead_queue_fn fn,

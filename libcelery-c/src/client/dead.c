@@ -84,7 +84,7 @@ celery_dead *celery_dead_open(celery_app *app, celery_error *err)
         return NULL;
     }
     d->app = app;
-    celery_status status = cel_dead_amqp_is(app) ? cel_dead_amqp_open(app, &d->amqp, err)
+    celery_status status = cel_dead_held_is(app) ? cel_dead_held_open(app, &d->held, err)
                                                  : cel_dead_link_open(d, err);
     if (status < 0) {
         celery_dead_close(d);
@@ -96,7 +96,7 @@ celery_dead *celery_dead_open(celery_app *app, celery_error *err)
 void celery_dead_close(celery_dead *dead)
 {
     if (dead) {
-        cel_dead_amqp_close(dead->amqp);
+        cel_dead_held_close(dead->held);
         cel_dead_link_close(dead);
         cel_arena_fini(&dead->found.arena);
         cel_free(dead);
@@ -142,8 +142,8 @@ static celery_status list_call(celery_dead *d, const char *queue,
 celery_status celery_dead_count(celery_dead *dead, const char *queue, size_t *ret_count,
                                 celery_error *err)
 {
-    if (dead && dead->amqp) {
-        return cel_dead_amqp_count(dead->amqp, queue, ret_count, err);
+    if (dead && dead->held) {
+        return cel_dead_held_count(dead->held, queue, ret_count, err);
     }
     return dead ? list_call(dead, queue, NULL, ret_count, err) : CELERY_EINVAL;
 }
@@ -156,7 +156,7 @@ celery_status celery_dead_purge(celery_dead *dead, const char *queue, size_t *re
     celery_status status = CELERY_EINVAL;
 
     if (dead) {
-        status = dead->amqp ? cel_dead_amqp_purge(dead->amqp, queue, &n, err)
+        status = dead->held ? cel_dead_held_purge(dead->held, queue, &n, err)
                             : list_call(dead, queue, &script, &n, err);
     }
 
@@ -250,8 +250,8 @@ celery_status celery_dead_each(celery_dead *dead, const char *queue, celery_dead
     if (!dead) {
         return CELERY_EINVAL;
     }
-    if (dead->amqp) {
-        return cel_dead_amqp_each(dead->amqp, queue, fn, ctx, err);
+    if (dead->held) {
+        return cel_dead_held_each(dead->held, queue, fn, ctx, err);
     }
     status = celery_dead_count(dead, queue, &left, err);
     page = cel_calloc(1, sizeof *page);
@@ -283,8 +283,8 @@ celery_status celery_dead_at(celery_dead *dead, const char *queue, size_t index,
     if (!dead) {
         return CELERY_EINVAL;
     }
-    if (dead->amqp) {
-        return cel_dead_amqp_at(dead->amqp, queue, index, ret_entry, err);
+    if (dead->held) {
+        return cel_dead_held_at(dead->held, queue, index, ret_entry, err);
     }
     status = read_page(dead, &dead->found, queue, index, 1, &length, err);
     if (status == CELERY_OK && dead->found.n == 0) {
@@ -319,8 +319,8 @@ celery_status celery_dead_find(celery_dead *dead, const char *queue, const char 
 {
     struct search s = {.id = cel_slice_of(task_id)};
 
-    if (dead && dead->amqp) {
-        return cel_dead_amqp_find(dead->amqp, queue, task_id, ret_entry, err);
+    if (dead && dead->held) {
+        return cel_dead_held_find(dead->held, queue, task_id, ret_entry, err);
     }
     celery_status status = celery_dead_each(dead, queue, has_id, &s, err);
 
@@ -377,7 +377,7 @@ out:
 static celery_status take_any(celery_dead *d, const celery_dead_entry *entry, bool replay,
                               celery_error *err)
 {
-    return d->amqp ? cel_dead_amqp_take(d->amqp, entry, replay, err)
+    return d->held ? cel_dead_held_take(d->held, entry, replay, err)
                    : take(d, entry, replay, err);
 }
 
@@ -417,8 +417,8 @@ celery_status celery_dead_replay_all(celery_dead *dead, const char *queue,
                                      size_t *ret_count, celery_error *err)
 {
     struct replaying r = {.d = dead, .err = err};
-    celery_status status = dead && dead->amqp
-                               ? cel_dead_amqp_replay_all(dead->amqp, queue, &r.n, err)
+    celery_status status = dead && dead->held
+                               ? cel_dead_held_replay_all(dead->held, queue, &r.n, err)
                                : celery_dead_each(dead, queue, replay_next, &r, err);
 
     if (ret_count) {

@@ -5,7 +5,7 @@
 
 #include "app/app.h"
 #include "base/arena.h"
-#include "client/dead_amqp.h"
+#include "client/dead_held.h"
 #include "net/redis_conn.h"
 #include "transport/redis_keys.h"
 #include "transport/redis_options.h"
@@ -36,8 +36,8 @@ struct cel_dead_page {
 
 struct celery_dead {
     const celery_app *app;
-    struct cel_dead_amqp
-        *amqp; /* not NULL: the broker is RabbitMQ, and the rest is unused */
+    struct cel_dead_held
+        *held; /* not NULL: the broker is RabbitMQ, and the rest is unused */
     struct cel_loop *loop;
     struct cel_url **urls;
     size_t n_urls;

@@ -115,8 +115,8 @@ celery_status cel_dead_link_open(struct celery_dead *d, celery_error *err)
     for (size_t i = 0; i < d->n_urls && status == 0; i++) {
         if (!is_redis(d->urls[i])) {
             status = cel_error_set(err, CELERY_ENOTSUP,
-                                   "broker_url: dead letters are kept by Redis and "
-                                   "RabbitMQ only, not by %s://",
+                                   "broker_url: dead letters are kept by Redis, "
+                                   "RabbitMQ, SQS and filesystem:// only, not by %s://",
                                    d->urls[i]->scheme);
         }
     }

@@ -120,8 +120,8 @@ celery_status celery_dead_queues(celery_dead *dead, celery_dead_queue_fn fn, voi
     if (!dead) {
         return CELERY_EINVAL;
     }
-    if (dead->amqp) {
-        return cel_dead_amqp_queues(dead->amqp, fn, ctx, err);
+    if (dead->held) {
+        return cel_dead_held_queues(dead->held, fn, ctx, err);
     }
     s.prefix = cel_slice_of(dead->keys.prefix);
     status = scan(dead, &s, err);

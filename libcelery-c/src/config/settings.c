@@ -42,13 +42,17 @@ const struct cel_setting cel_settings[] = {
     {"beat_remote_control_max_tick_age", "CELERYBEAT_REMOTE_CONTROL_MAX_TICK_AGE",
      CEL_SETTING_DOUBLE, NULL, 0, 1000000000, NULL, "Of no effect in C."},
     {"broker_url", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
-     "Where messages come from: redis://host:6379/0; several, separated by \";\", for failover."},
+     "Where messages come from: redis://, rediss://, redis+socket://, sentinel://, amqp://, amqps:// (several, "
+     "separated by \";\", for failover), sqs:// or sqs://KEY:SECRET@host:port, filesystem:// (one; the folders are in "
+     "broker_transport_options)."},
     {"broker_read_url", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
      "Broker to consume from; unset: broker_url."},
     {"broker_write_url", NULL, CEL_SETTING_TEXT, NULL, 0, 0, NULL,
      "Broker to publish to; unset: broker_url."},
     {"broker_transport_options", NULL, CEL_SETTING_MAP, "{}", 0, 0, NULL,
-     "Options of the transport: visibility_timeout, priority_steps, global_keyprefix ..."},
+     "Options of the transport. Redis: visibility_timeout, priority_steps, global_keyprefix ...; SQS: region, "
+     "queue_name_prefix, predefined_queues, wait_time_seconds, supports_fanout ... (protocol-docs/sqs.md); files: "
+     "data_folder_in, data_folder_out, control_folder, store_processed, processed_folder (protocol-docs/filesystem.md)."},
     {"broker_connection_timeout", NULL, CEL_SETTING_DOUBLE, "4", 0, 86400, NULL,
      "Seconds until an attempt to connect is given up, if broker_transport_options does not "
      "name a socket_connect_timeout; 0: 4."},
@@ -123,8 +127,9 @@ const struct cel_setting cel_settings[] = {
     {"redis_socket_keepalive", "CELERY_REDIS_SOCKET_KEEPALIVE", CEL_SETTING_BOOL, "false",
      0, 0, NULL, "TCP keepalive to the result backend."},
     {"result_backend", "CELERY_RESULT_BACKEND", CEL_SETTING_TEXT, NULL, 0, 0, NULL,
-     "Where results are stored: redis://host:6379/1; rpc:// sends them by the broker to "
-     "whoever sent the task; unset or \"disabled://\": nowhere."},
+     "Where results are stored: redis://host:6379/1 and what else Redis has; db+postgresql://, db+mysql://, db+sqlite:///path "
+     "(protocol-docs/sql-results.md); file:///folder; rpc:// sends them by the broker to whoever sent the task; "
+     "unset or \"disabled://\": nowhere."},
     {"result_cache_max", "CELERY_MAX_CACHED_RESULTS", CEL_SETTING_INT, "-1", 0, 0, NULL,
      "Results cached by Python clients; of no effect in C."},
     {"result_compression", "CELERY_RESULT_COMPRESSION", CEL_SETTING_TEXT, NULL, 0, 0,

@@ -19,11 +19,6 @@
 /* Names a copy that we take up ourselves. */
 #define CEL_AMQP_COPY "x-celery-c-copy"
 
-/* Of a dead letter: why, when (seconds since 1970), and which queue it was in. */
-#define CEL_AMQP_DEAD_REASON "x-celery-c-dead-reason"
-#define CEL_AMQP_DEAD_TIME   "x-celery-c-dead-time"
-#define CEL_AMQP_DEAD_QUEUE  "x-celery-c-dead-queue"
-
 /* Properties and body are those of env, which must outlive it; NULL: out of memory. */
 struct cel_envelope *cel_amqp_copy(const struct cel_envelope *env);
 

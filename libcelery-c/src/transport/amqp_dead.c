@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "transport/amqp_copy.h"
 #include "transport/amqp_declare.h"
+#include "transport/dead_letter.h"
 #include <stdio.h>
 
 enum { PRECONDITION = 406 };
@@ -66,9 +67,9 @@ bool cel_amqp_dead_mark(struct cel_envelope *copy, const char *queue, const char
     if (!copy->body.data && copy->raw.data) {
         copy->body = copy->raw;
     }
-    return cel_amqp_copy_text(copy, CEL_AMQP_DEAD_REASON,
+    return cel_amqp_copy_text(copy, CEL_DEAD_REASON,
                               cel_slice_of(reason ? reason : "")) &&
-           cel_amqp_copy_text(copy, CEL_AMQP_DEAD_QUEUE, cel_slice_of(queue)) &&
-           cel_amqp_copy_node(copy, CEL_AMQP_DEAD_TIME,
+           cel_amqp_copy_text(copy, CEL_DEAD_QUEUE, cel_slice_of(queue)) &&
+           cel_amqp_copy_node(copy, CEL_DEAD_TIME,
                               cel_node_new_double(&copy->arena, cel_clock_wall()));
 }

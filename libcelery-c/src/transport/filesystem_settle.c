@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "message/envelope_json.h"
 #include "transport/filesystem.h"
+#include "transport/redis_dead.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -106,23 +107,70 @@ static celery_status dead_name(struct cel_fs *f, const char *queue,
     return cel_fs_new_name(ret, dead, err);
 }
 
+/* The letter as Redis's lists have it: a line of what is said of it, then its bytes. */
+static celery_status write_dead(struct cel_fs *f, const char *queue, const char *reason,
+                                struct cel_slice raw, celery_error *err)
+{
+    struct cel_buf text = {0};
+    struct cel_fs_name name;
+    celery_status status = dead_name(f, queue, &name, err);
+
+    if (status == CELERY_OK) {
+        status = cel_redis_dead_write(&text, cel_slice_of(reason ? reason : ""),
+                                      cel_slice_of(queue), raw);
+    }
+    if (status == CELERY_OK) {
+        status = cel_fs_write(f, f->in, name.text, cel_buf_slice(&text), err);
+    }
+    cel_buf_fini(&text);
+    return status;
+}
+
+/* What is too large to be read is moved, with nothing said of it. */
+static celery_status move_dead(struct cel_fs *f, const struct cel_fs_held *held,
+                               celery_error *err)
+{
+    struct cel_fs_name name;
+    celery_status status = dead_name(f, held->queue->name, &name, err);
+
+    if (status == CELERY_OK && renameat(f->mine, held->name.text, f->in, name.text) < 0) {
+        status = errno == ENOENT ? CELERY_NONE : cel_fs_system(f, "moving in", err);
+    }
+    return status;
+}
+
+/* Written before it is removed: at the worst there are two. */
+static celery_status bury_held(struct cel_fs *f, const struct cel_fs_held *held,
+                               const char *reason, celery_error *err)
+{
+    struct cel_buf raw = {0};
+    double age = 0;
+    celery_status status = cel_fs_read(f, f->mine, held->name.text, &raw, &age, err);
+
+    if (status == CELERY_ELIMIT) {
+        *err = (celery_error){0};
+        status = move_dead(f, held, err);
+    } else if (status == CELERY_OK) {
+        status = write_dead(f, held->queue->name, reason, cel_buf_slice(&raw), err);
+        if (status == CELERY_OK && unlinkat(f->mine, held->name.text, 0) < 0) {
+            status = errno == ENOENT ? CELERY_NONE
+                                     : cel_fs_system(f, "removing a file of", err);
+        }
+    }
+    cel_buf_fini(&raw);
+    return status;
+}
+
 void cel_fs_slot_park(struct cel_transport *t, uint64_t tag, const char *reason,
                       struct cel_done done)
 {
     struct cel_fs *f = cel_fs_of(t);
-    struct cel_fs_name name;
     celery_error err = {0};
-    celery_status status = CELERY_NONE;
     if (cel_fs_closed(f, done)) {
         return;
     }
     const struct cel_fs_held *held = cel_hold_get(&f->hold, tag);
-    if (held) {
-        status = dead_name(f, held->queue->name, &name, &err);
-    }
-    if (status == CELERY_OK && renameat(f->mine, held->name.text, f->in, name.text) < 0) {
-        status = errno == ENOENT ? CELERY_NONE : cel_fs_system(f, "moving in", &err);
-    }
+    celery_status status = held ? bury_held(f, held, reason, &err) : CELERY_NONE;
     if (status >= 0) {
         settled(f, tag);
     }
@@ -135,18 +183,14 @@ void cel_fs_slot_bury(struct cel_transport *t, const char *queue,
 {
     struct cel_fs *f = cel_fs_of(t);
     struct cel_buf text = {0};
-    struct cel_fs_name name;
     celery_error err = {0};
     if (cel_fs_closed(f, done)) {
         return;
     }
-    celery_status status = dead_name(f, queue, &name, &err);
+    celery_status status = envelope->raw.len > 0 ? cel_buf_add_slice(&text, envelope->raw)
+                                                 : cel_envelope_write(&text, envelope);
     if (status == CELERY_OK) {
-        status = envelope->raw.len > 0 ? cel_buf_add_slice(&text, envelope->raw)
-                                       : cel_envelope_write(&text, envelope);
-    }
-    if (status == CELERY_OK) {
-        status = cel_fs_write(f, f->in, name.text, cel_buf_slice(&text), &err);
+        status = write_dead(f, queue, reason, cel_buf_slice(&text), &err);
     }
     cel_buf_fini(&text);
     cel_fs_answer(done, status, &err, 0);

@@ -3,7 +3,9 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "message/envelope_json.h"
+#include "transport/dead_letter.h"
 #include "transport/filesystem.h"
+#include "transport/redis_dead.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -106,8 +108,24 @@ static size_t room(const struct cel_fs *f)
     return f->credited && f->credit < free ? f->credit : free;
 }
 
+/* A dead letter has what is said of it before it. */
+static celery_status read_dead(struct cel_slice bytes, struct cel_envelope **ret_env,
+                               celery_error *err)
+{
+    struct cel_arena arena = {0};
+    struct cel_redis_dead dead;
+
+    (void)cel_redis_dead_read(&arena, bytes, &dead);
+    celery_status status = cel_envelope_read(dead.raw, ret_env, err);
+    if (*ret_env) {
+        (void)cel_dead_describe(*ret_env, dead.reason, dead.time, dead.queue);
+    }
+    cel_arena_fini(&arena);
+    return status;
+}
+
 /* Reads a file and makes it ours; false: it is not to be had (now). */
-static bool claim(struct cel_fs *f, const char *name, struct cel_delivery *d)
+static bool claim(struct cel_fs *f, const char *name, bool dead, struct cel_delivery *d)
 {
     struct cel_buf raw = {0};
     celery_error err = {0};
@@ -122,10 +140,12 @@ static bool claim(struct cel_fs *f, const char *name, struct cel_delivery *d)
         cel_error_set(&err, CELERY_ELIMIT, "larger than %zu bytes", f->base.max_message);
         d->envelope = cel_envelope_new();
     } else {
-        d->malformed = cel_envelope_read(cel_buf_slice(&raw), &d->envelope, &err) < 0;
+        celery_status (*read)(struct cel_slice, struct cel_envelope **, celery_error *) =
+            dead ? read_dead : cel_envelope_read;
+        d->malformed = read(cel_buf_slice(&raw), &d->envelope, &err) < 0;
     }
     cel_buf_fini(&raw);
-    bool writing = d->malformed && status == CELERY_OK && age < WRITING_SECONDS;
+    bool writing = d->malformed && !dead && status == CELERY_OK && age < WRITING_SECONDS;
     f->unfinished = f->unfinished || writing;
     if (!d->envelope || writing || renameat(f->in, name, f->mine, name) < 0) {
         d->envelope = cel_envelope_free(d->envelope);
@@ -145,7 +165,7 @@ static bool deliver(struct cel_fs *f, struct cel_fs_queue *q, const char *name)
     held->queue = q;
     held->started = false;
     snprintf(held->name.text, sizeof held->name.text, "%s", name);
-    if (!claim(f, name, &d)) {
+    if (!claim(f, name, cel_dead_is(q->name), &d)) {
         cel_hold_remove(&f->hold, d.tag);
         return false;
     }

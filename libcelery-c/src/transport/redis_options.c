@@ -2,6 +2,7 @@
 #include "transport/redis_options.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "transport/option.h"
 #include <stdlib.h>
 
 /* What the options are read into, before names are put together. */
@@ -245,14 +246,9 @@ static celery_status read_credentials(struct reading *r, const struct cel_node *
         "user and password into the broker URL");
 }
 
-/* Concerns how redis-py or kombu do it, which is done otherwise here. */
-static celery_status read_nothing(struct reading *r, const struct cel_node *v)
-{
-    return CELERY_OK;
-}
-
 static const struct option {
     const char *name;
+    /* NULL: it concerns how Python's libraries do it, which is done otherwise here */
     celery_status (*read)(struct reading *r, const struct cel_node *v);
 } known[] = {
     {"visibility_timeout", read_visibility},
@@ -263,10 +259,10 @@ static const struct option {
     {"unacked_key", read_unacked},
     {"unacked_index_key", read_index},
     {"unacked_mutex_key", read_mutex},
-    {"unacked_mutex_expire", read_nothing},
+    {"unacked_mutex_expire", NULL},
     {"unacked_restore_limit", read_restore_limit},
-    {"unacked_restore_interval", read_nothing},
-    {"unacked_restore_throttle", read_nothing},
+    {"unacked_restore_interval", NULL},
+    {"unacked_restore_throttle", NULL},
     {"ack_emulation", read_ack_emulation},
     {"fanout_prefix", read_fanout_prefix},
     {"fanout_patterns", read_fanout_patterns},
@@ -275,92 +271,36 @@ static const struct option {
     {"socket_timeout", read_socket_timeout},
     {"socket_connect_timeout", read_connect_timeout},
     {"socket_keepalive", read_keepalive},
-    {"socket_keepalive_options", read_nothing},
-    {"retry_on_timeout", read_nothing},
-    {"max_connections", read_nothing},
+    {"socket_keepalive_options", NULL},
+    {"retry_on_timeout", NULL},
+    {"max_connections", NULL},
     {"health_check_interval", read_health},
-    {"reauth_check_interval", read_nothing},
-    {"polling_interval", read_nothing},
+    {"reauth_check_interval", NULL},
+    {"polling_interval", NULL},
     {"client_name", read_client_name},
     {"credential_provider", read_credentials},
     {"master_name", read_master_name},
-    {"min_other_sentinels", read_nothing},
+    {"min_other_sentinels", NULL},
     {"sentinel_kwargs", read_sentinel},
 };
 
-enum { N_KNOWN = sizeof known / sizeof *known, MAX_NAME = 40 };
-
-/* Levenshtein distance; texts longer than MAX_NAME are as far as can be. */
-static unsigned distance(struct cel_slice a, const char *b)
-{
-    unsigned row[MAX_NAME + 1];
-    size_t n = strlen(b);
-
-    if (a.len > MAX_NAME || n > MAX_NAME) {
-        return MAX_NAME;
-    }
-    for (size_t j = 0; j <= n; j++) {
-        row[j] = (unsigned)j;
-    }
-    for (size_t i = 0; i < a.len; i++) {
-        unsigned corner = row[0];
-
-        row[0] = (unsigned)i + 1;
-        for (size_t j = 0; j < n; j++) {
-            unsigned best = corner + (a.data[i] != b[j]);
-
-            corner = row[j + 1];
-            best = corner + 1 < best ? corner + 1 : best;
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j + 1] = best;
-        }
-    }
-    return row[n];
-}
-
-static celery_status unknown(struct cel_slice name, celery_error *err)
-{
-    const char *nearest = known[0].name;
-    unsigned best = MAX_NAME + 1;
-    int len = name.len < MAX_NAME ? (int)name.len : MAX_NAME;
-
-    for (size_t i = 0; i < N_KNOWN; i++) {
-        unsigned d = distance(name, known[i].name);
-
-        if (d < best) {
-            best = d;
-            nearest = known[i].name;
-        }
-    }
-    return cel_error_set(err, CELERY_ECONFIG,
-                         "broker_transport_options: the redis transport has no option "
-                         "%.*s; did you mean %s?",
-                         len, name.data ? name.data : "", nearest);
-}
-
 static celery_status read_all(struct reading *r, const struct cel_node *options)
 {
+    static const struct cel_option_table table = {
+        "redis", known, sizeof known / sizeof *known, sizeof *known};
     const struct cel_node *key, *value;
+    celery_status status = CELERY_OK;
+    size_t i = 0;
 
-    for (key = cel_node_first(options); key; key = value->next) {
-        struct cel_slice name = cel_node_text(key);
-        const struct option *option = NULL;
-        celery_status status;
-
+    for (key = cel_node_first(options); key && status == 0; key = value->next) {
         value = key->next;
-        for (size_t i = 0; i < N_KNOWN && !option; i++) {
-            option = cel_slice_is(name, known[i].name) ? &known[i] : NULL;
-        }
-        if (!option) {
-            return unknown(name, r->err);
-        }
-        r->option = option->name;
-        status = option->read(r, value);
-        if (status < 0) {
-            return status;
+        status = cel_option_find(&table, cel_node_text(key), &i, r->err);
+        if (status == 0 && known[i].read) {
+            r->option = known[i].name;
+            status = known[i].read(r, value);
         }
     }
-    return CELERY_OK;
+    return status;
 }
 
 static char *prefixed(const char *prefix, const char *name, const char *end)

@@ -2,6 +2,7 @@
 /* Calls under way, so that the end of a connection ends them. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/md5.h"
 #include "transport/sqs_state.h"
 
 /* Seconds for each try of a call, besides what a long poll waits. */
@@ -166,10 +167,23 @@ void cel_sqs_entries(const struct cel_node *result, size_t n, cel_sqs_entry_fn f
     const struct cel_node *failed = cel_node_get(result, CEL_SLICE("Failed"));
 
     for (size_t i = 0; i < n; i++) {
-        const struct cel_node *entry = find_entry(failed, i);
+        const struct cel_node *good = find_entry(done, i);
+        const struct cel_node *bad = good ? NULL : find_entry(failed, i);
 
-        fn(ctx, i, find_entry(done, i) ? NULL : entry ? entry : &none);
+        fn(ctx, i, good, good ? NULL : bad ? bad : &none);
     }
+}
+
+bool cel_sqs_md5_fits(const struct cel_node *md5, struct cel_slice bytes)
+{
+    struct cel_slice said = cel_node_text(md5);
+    char hex[CEL_MD5_HEX];
+
+    if (!cel_node_is_string(md5)) {
+        return true;
+    }
+    cel_md5_hex(bytes, hex);
+    return cel_slice_eq(said, cel_slice(hex, sizeof hex));
 }
 
 bool cel_sqs_entry_is_final(const struct cel_node *failed)

@@ -2,6 +2,9 @@
 /* From what a receive brings to deliveries: duplicates, order of FIFO groups, room. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/log.h"
+#include "base/md5.h"
+#include "transport/dead_letter.h"
 #include "transport/sqs_codec.h"
 #include "transport/sqs_state.h"
 
@@ -129,6 +132,26 @@ static bool take_handle(struct cel_sqs *s, const struct cel_node *n)
     return m;
 }
 
+static struct cel_slice said(const struct cel_node *message, const char *name)
+{
+    const struct cel_node *all = cel_node_get(message, CEL_SLICE("MessageAttributes"));
+    const struct cel_node *one = cel_node_get(all, cel_slice_of(name));
+
+    return cel_node_text(cel_node_get(one, CEL_SLICE("StringValue")));
+}
+
+/* Without memory it is told of nothing, and stays a letter. */
+static void describe(struct cel_sqs_message *m, const struct cel_node *n)
+{
+    struct cel_arena arena = {0};
+    struct cel_node *time = NULL;
+
+    (void)cel_json_parse(&arena, said(n, "celery-c-dead-time"), NULL, &time, NULL);
+    (void)cel_dead_describe(m->envelope, said(n, "celery-c-dead-reason"),
+                            cel_node_double(time, 0), said(n, "celery-c-dead-queue"));
+    cel_arena_fini(&arena);
+}
+
 static void read_body(struct cel_sqs_message *m, const struct cel_node *n)
 {
     struct cel_slice body = cel_node_text(cel_node_get(n, CEL_SLICE("Body")));
@@ -139,6 +162,25 @@ static void read_body(struct cel_sqs_message *m, const struct cel_node *n)
     if (m->envelope && m->receives > 1) {
         m->envelope->redelivered = true;
     }
+    if (m->envelope && m->queue->dead) {
+        describe(m, n);
+    }
+}
+
+/* Something on the way changed it.  It is left to come again, when it may come whole. */
+static bool is_damaged(const struct cel_sqs_queue *q, const struct cel_node *n)
+{
+    struct cel_slice id = cel_node_text(cel_node_get(n, CEL_SLICE("MessageId")));
+
+    if (cel_sqs_md5_fits(cel_node_get(n, CEL_SLICE("MD5OfBody")),
+                         cel_node_text(cel_node_get(n, CEL_SLICE("Body"))))) {
+        return false;
+    }
+    cel_log(CELERY_LOG_WARNING,
+            "Message %s of SQS queue %s does not have the MD5 that came with it: left "
+            "there, to be received again",
+            cel_log_safe(id), q->name);
+    return true;
 }
 
 void cel_sqs_receive(struct cel_sqs_queue *q, const struct cel_node *n)
@@ -146,7 +188,7 @@ void cel_sqs_receive(struct cel_sqs_queue *q, const struct cel_node *n)
     struct cel_sqs *s = q->s;
     struct cel_sqs_message *m;
 
-    if (take_handle(s, n)) {
+    if (is_damaged(q, n) || take_handle(s, n)) {
         return;
     }
     m = new_message(q, n);
@@ -171,10 +213,11 @@ void cel_sqs_receive(struct cel_sqs_queue *q, const struct cel_node *n)
 
 /* ---- delivering ---- */
 
-/* One of a group at a time: the next one when that is settled. */
+/* One of a group at a time: the next one when that is settled.  Dead letters are not run. */
 static bool may_go(const struct cel_sqs_message *m)
 {
-    return !m->group || !cel_map_get(&m->queue->groups, cel_slice_of(m->group));
+    return !m->group || m->queue->dead ||
+           !cel_map_get(&m->queue->groups, cel_slice_of(m->group));
 }
 
 /* False: no memory, it stays in the stash. */

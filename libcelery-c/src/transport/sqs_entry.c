@@ -200,14 +200,23 @@ static celery_status check_size(size_t bytes, const struct cel_sqs_queue *q,
                          bytes, q->sqs_name, q->max_bytes);
 }
 
-static void add_body(struct cel_buf *out, const struct cel_buf *text, bool plain)
+static void add_body(struct cel_buf *out, const struct cel_buf *text, bool plain,
+                     char *ret_md5)
 {
+    struct cel_slice body = cel_buf_slice(text);
+
     if (plain) {
-        cel_json_write_string(out, cel_buf_slice(text));
+        cel_json_write_string(out, body);
     } else {
+        size_t at = out->len + 1;
+
         cel_buf_addc(out, '"');
         cel_base64_append(out, text->data, text->len);
+        body = cel_buf_ok(out) ? cel_slice(out->data + at, out->len - at) : body;
         cel_buf_addc(out, '"');
+    }
+    if (ret_md5) {
+        cel_md5_hex(body, ret_md5);
     }
 }
 
@@ -219,14 +228,15 @@ celery_status cel_sqs_body_write(struct cel_buf *out, struct cel_buf *text, bool
     if (cel_sqs_text_write(text, env, &none) < 0) {
         return cel_error_nomem(err);
     }
-    add_body(out, text, plain);
+    add_body(out, text, plain, NULL);
     return cel_buf_ok(out) ? CELERY_OK : cel_error_nomem(err);
 }
 
 celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
                                   const struct cel_sqs_queue *q, size_t i,
                                   const struct cel_envelope *env,
-                                  const struct cel_sqs_extra *extra, celery_error *err)
+                                  const struct cel_sqs_extra *extra,
+                                  char ret_md5[CEL_MD5_HEX], celery_error *err)
 {
     bool plain = extra->raw.len ? extra->not_base64 : q->s->set.plain;
     celery_status st = cel_sqs_text_write(text, env, extra);
@@ -240,7 +250,7 @@ celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
         return st;
     }
     cel_buf_addf(out, "{\"Id\": \"%zu\", \"MessageBody\": ", i);
-    add_body(out, text, plain);
+    add_body(out, text, plain, ret_md5);
     add_group(out, q, env, extra);
     if (!extra->reason) {
         add_delay(out, q, env);

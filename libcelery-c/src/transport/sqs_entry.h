@@ -3,16 +3,18 @@
 #ifndef CEL_TRANSPORT_SQS_ENTRY_H
 #define CEL_TRANSPORT_SQS_ENTRY_H
 
+#include "base/md5.h"
 #include "transport/sqs_state.h"
 
 /*
  * Appends {"Id": "i", "MessageBody": ...} for the queue.  text is scratch.  CELERY_ELIMIT with
- * both sizes when the message is larger than the queue takes.
+ * both sizes when the message is larger than the queue takes.  ret_md5: of the body; may be NULL.
  */
 celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
                                   const struct cel_sqs_queue *q, size_t i,
                                   const struct cel_envelope *envelope,
-                                  const struct cel_sqs_extra *extra, celery_error *err);
+                                  const struct cel_sqs_extra *extra,
+                                  char ret_md5[CEL_MD5_HEX], celery_error *err);
 
 /* Its parts: the message as kombu's JSON into text, which is cleared; */
 celery_status cel_sqs_text_write(struct cel_buf *text, const struct cel_envelope *env,

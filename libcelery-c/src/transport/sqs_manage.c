@@ -11,6 +11,7 @@ struct errand {
     cel_sqs_fn then;
     struct cel_done done;
     int64_t count;
+    bool looking; /* the queue is not made for it */
 };
 
 static void end(struct errand *give_errand, const celery_error *err, int64_t answer)
@@ -58,7 +59,10 @@ static void on_found(void *ctx, const celery_error *err, int64_t answer)
 {
     struct errand *e = ctx;
 
-    if (err) {
+    e->q->passive = e->looking ? false : e->q->passive;
+    if (err && e->q->missing) {
+        end(e, NULL, 0); /* then it has no messages */
+    } else if (err) {
         end(e, err, 0);
     } else if (strcmp(e->action, "DeleteQueue") == 0) {
         call(e, "}");
@@ -88,6 +92,9 @@ static void begin(struct cel_transport *t, const char *queue, const char *action
         return;
     }
     *e = (struct errand){.q = q, .action = action, .then = then, .done = done};
+    if (q->find == CEL_SQS_UNKNOWN && !q->passive) {
+        e->looking = q->passive = true;
+    }
     cel_sqs_find(q, (struct cel_done){on_found, e});
 }
 

@@ -2,6 +2,7 @@
 #include "transport/sqs_options.h"
 #include "base/error.h"
 #include "config/config.h"
+#include "transport/option.h"
 #include "transport/sqs_name.h"
 #include <stdio.h>
 
@@ -240,21 +241,16 @@ static celery_status read_predefined(struct reading *r, const struct cel_node *v
 
 /* ---- all of them ---- */
 
-/* Concerns how boto3 or kombu do it, which is done otherwise here. */
-static celery_status read_nothing(struct reading *r, const struct cel_node *v)
-{
-    return CELERY_OK;
-}
-
 static const struct option {
     const char *name;
+    /* NULL: it concerns how Python's libraries do it, which is done otherwise here */
     celery_status (*read)(struct reading *r, const struct cel_node *v);
 } known[] = {
     {"region", read_region},
     {"endpoint_url", read_endpoint},
     {"visibility_timeout", read_visibility},
     {"wait_time_seconds", read_wait},
-    {"polling_interval", read_nothing},
+    {"polling_interval", NULL},
     {"queue_name_prefix", read_prefix},
     {"predefined_queues", read_predefined},
     {"predefined_exchanges", read_exchanges},
@@ -264,65 +260,36 @@ static const struct option {
     {"is_secure", read_secure},
     {"sts_role_arn", read_role},
     {"sts_token_timeout", read_role_seconds},
-    {"sts_token_buffer_time", read_nothing},
+    {"sts_token_buffer_time", NULL},
     {"sqs_base64_encoding", read_base64},
-    {"client-config", read_nothing},
-    {"fetch_message_attributes", read_nothing},
-    {"regioninfo", read_nothing},
-    {"port", read_nothing},
-    {"max_retries", read_nothing},
-    {"interval_start", read_nothing},
-    {"interval_step", read_nothing},
-    {"interval_max", read_nothing},
-    {"errback", read_nothing},
+    {"client-config", NULL},
+    {"fetch_message_attributes", NULL},
+    {"regioninfo", NULL},
+    {"port", NULL},
+    {"max_retries", NULL},
+    {"interval_start", NULL},
+    {"interval_step", NULL},
+    {"interval_max", NULL},
+    {"errback", NULL},
 };
-
-enum { N_KNOWN = sizeof known / sizeof *known };
-
-static celery_status unknown(struct cel_slice name, celery_error *err)
-{
-    const char *nearest = known[0].name;
-    int best = INT32_MAX;
-    char text[41];
-
-    snprintf(text, sizeof text, "%.*s", (int)(name.len < 40 ? name.len : 40),
-             name.data ? name.data : "");
-    for (size_t i = 0; i < N_KNOWN; i++) {
-        int d = cel_config_distance(text, known[i].name);
-
-        if (d < best) {
-            best = d;
-            nearest = known[i].name;
-        }
-    }
-    return cel_error_set(err, CELERY_ECONFIG,
-                         "broker_transport_options: the sqs transport has no option %s; "
-                         "did you mean %s?",
-                         text, nearest);
-}
 
 static celery_status read_all(struct reading *r, const struct cel_node *options)
 {
+    static const struct cel_option_table table = {
+        "sqs", known, sizeof known / sizeof *known, sizeof *known};
     const struct cel_node *key, *value;
+    celery_status status = CELERY_OK;
+    size_t i = 0;
 
-    for (key = cel_node_first(options); key; key = value->next) {
-        struct cel_slice name = cel_node_text(key);
-        const struct option *option = NULL;
-
+    for (key = cel_node_first(options); key && status == 0; key = value->next) {
         value = key->next;
-        for (size_t i = 0; i < N_KNOWN && !option; i++) {
-            option = cel_slice_is(name, known[i].name) ? &known[i] : NULL;
-        }
-        if (!option) {
-            return unknown(name, r->err);
-        }
-        r->option = option->name;
-        celery_status st = option->read(r, value);
-        if (st < 0) {
-            return st;
+        status = cel_option_find(&table, cel_node_text(key), &i, r->err);
+        if (status == 0 && known[i].read) {
+            r->option = known[i].name;
+            status = known[i].read(r, value);
         }
     }
-    return CELERY_OK;
+    return status;
 }
 
 /* A host is the endpoint, over http unless is_secure says otherwise (Channel.endpoint_url). */

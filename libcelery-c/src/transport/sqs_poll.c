@@ -114,8 +114,9 @@ static bool start(struct cel_sqs_queue *q, size_t max, bool extra)
     cel_buf_addf(&s->params,
                  ", \"MaxNumberOfMessages\": %zu, \"WaitTimeSeconds\": %lld, "
                  "\"VisibilityTimeout\": %lld, \"AttributeNames\": "
-                 "[\"ApproximateReceiveCount\", \"MessageGroupId\"]}",
-                 p->max, (long long)wait, (long long)cel_sqs_visibility(s));
+                 "[\"ApproximateReceiveCount\", \"MessageGroupId\"]%s}",
+                 p->max, (long long)wait, (long long)cel_sqs_visibility(s),
+                 q->dead ? ", \"MessageAttributeNames\": [\"All\"]" : "");
     cel_list_append(&q->polls, &p->node);
     q->n_polls++;
     q->requested += p->max;

@@ -2,6 +2,7 @@
 /* Messages of one pass go out ten at a time; those of a FIFO queue one batch after the other. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "message/envelope_json.h"
 #include "transport/sqs_entry.h"
 
@@ -17,6 +18,7 @@ struct post {
     struct cel_envelope *owned; /* what was written as JSON, read again; or NULL */
     struct cel_sqs_extra extra; /* texts in the block */
     struct cel_done done;
+    char md5[CEL_MD5_HEX]; /* of the body, as it was sent last */
     unsigned tries;
     bool looked; /* the queue was missing once and was looked up again */
     char text[];
@@ -88,7 +90,10 @@ static struct post *new_post(const struct cel_sqs_extra *extra)
     return p;
 }
 
-/* What was written as kombu's JSON is read for what SQS wants beside it, and sent as it is. */
+/*
+ * What was written as kombu's JSON is read for what SQS wants beside it, and sent as it is; so is
+ * what cannot be read, a dead letter that is sent again.
+ */
 static celery_status read_written(struct post *p, celery_error *err)
 {
     celery_status st = cel_envelope_read(p->envelope->raw, &p->owned, err);
@@ -97,7 +102,7 @@ static celery_status read_written(struct post *p, celery_error *err)
         p->owned->written = true;
         p->envelope = p->owned;
     }
-    return st;
+    return st == CELERY_ENOMEM ? st : CELERY_OK;
 }
 
 static void on_found(void *ctx, const celery_error *err, int64_t answer);
@@ -185,13 +190,34 @@ static void put_back(struct batch *b)
     }
 }
 
-static void on_entry(void *ctx, size_t i, const struct cel_node *failed)
+/* The service says what it got: if that is another body, it lies there, and ours is not sent. */
+static bool is_whole(const struct cel_sqs_queue *q, const struct post *p,
+                     const struct cel_node *done)
 {
+    const struct cel_node *md5 = cel_node_get(done, CEL_SLICE("MD5OfMessageBody"));
+
+    if (!cel_node_is_string(md5) ||
+        cel_slice_eq(cel_node_text(md5), cel_slice(p->md5, sizeof p->md5))) {
+        return true;
+    }
+    cel_log(CELERY_LOG_WARNING,
+            "SQS queue %s got another message than was sent (MD5): it is sent again",
+            q->name);
+    return false;
+}
+
+static void on_entry(void *ctx, size_t i, const struct cel_node *done,
+                     const struct cel_node *failed)
+{
+    static const struct cel_node damaged = {.kind = CELERY_KIND_OBJECT};
     struct batch *b = ctx;
     struct post *p = b->posts[i];
     celery_error err = {0};
     char what[120];
 
+    if (done && !is_whole(b->q, p, done)) {
+        failed = &damaged;
+    }
     if (!failed) {
         end(p, NULL);
         return;
@@ -274,8 +300,8 @@ static bool add(struct cel_sqs_queue *q, struct batch *b, struct post *p,
     if (b->n) {
         cel_buf_adds(out, ", ");
     }
-    celery_status st =
-        cel_sqs_entry_write(out, &q->s->text, q, b->n, p->envelope, &p->extra, err);
+    celery_status st = cel_sqs_entry_write(out, &q->s->text, q, b->n, p->envelope,
+                                           &p->extra, p->md5, err);
     if (st < 0 || (b->n && out->len > CEL_SQS_MAX_BYTES)) {
         out->len = before;
         return false;

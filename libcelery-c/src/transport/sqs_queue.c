@@ -2,6 +2,7 @@
 /* Queues and what binds them: names become URLs, missing queues are created. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "transport/dead_letter.h"
 #include "transport/sqs_name.h"
 #include "transport/sqs_state.h"
 
@@ -52,6 +53,7 @@ static struct cel_sqs_queue *new_queue(struct cel_sqs *s, const char *name,
         return NULL;
     }
     q->fifo = cel_sqs_name_is_fifo(q->sqs_name);
+    q->dead = cel_dead_is(q->name);
     return q;
 }
 
@@ -338,6 +340,7 @@ static void on_url(void *ctx, const struct cel_aws_answer *a)
     if (a->err && cel_sqs_is_missing(a) && !q->passive) {
         create(q);
     } else if (a->err) {
+        q->missing = cel_sqs_is_missing(a);
         not_found(q, a, "");
     } else if (keep_url(q, a->result)) {
         ask_attributes(q);
@@ -375,6 +378,7 @@ void cel_sqs_find(struct cel_sqs_queue *q, struct cel_done done)
         return;
     }
     q->find = CEL_SQS_ASKING;
+    q->missing = false;
     if (!q->predefined) {
         ask_url(q);
         return;

@@ -43,7 +43,8 @@ static void taken(struct cel_sqs_message *m)
     }
 }
 
-static void on_entry(void *ctx, size_t i, const struct cel_node *failed)
+static void on_entry(void *ctx, size_t i, const struct cel_node *done,
+                     const struct cel_node *failed)
 {
     struct batch *b = ctx;
     struct cel_sqs_message *m = message_of(b->q->s, b->tags[i]);

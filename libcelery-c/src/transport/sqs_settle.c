@@ -125,7 +125,8 @@ static void put_back(struct batch *b, struct cel_sqs_message *m)
     q->settle_after = cel_loop_now(q->s->base.loop) + 0.1 * (double)(1 << m->tries);
 }
 
-static void on_entry(void *ctx, size_t i, const struct cel_node *failed)
+static void on_entry(void *ctx, size_t i, const struct cel_node *done,
+                     const struct cel_node *failed)
 {
     struct batch *b = ctx;
     struct cel_sqs_message *m = b->messages[i];

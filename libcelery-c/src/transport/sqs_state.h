@@ -48,6 +48,8 @@ struct cel_sqs_queue {
     bool passive; /* is not created: a dead-letter queue of somebody else's */
     bool no_ack;  /* see struct cel_queue */
     bool consuming;
+    bool dead;    /* of dead letters: what is said of them comes with them */
+    bool missing; /* it was looked for and not made */
 
     /* sqs_subscribe.c: of a fanout */
     struct cel_sqs_topic *topic; /* or NULL */
@@ -223,15 +225,18 @@ void cel_sqs_params(struct cel_sqs_queue *q);
 void cel_sqs_param_text(struct cel_buf *b, const char *name, struct cel_slice text);
 
 /*
- * Walks the entries of a batch's answer: calls fn for each of n with its place, failed NULL when
- * it was done, otherwise the entry of "Failed".  Those that the answer lacks have failed with
+ * Walks the entries of a batch's answer: calls fn for each of n with its place and its entry of
+ * "Successful", or NULL and that of "Failed".  Those that the answer lacks have failed with
  * an empty one.
  */
-typedef void (*cel_sqs_entry_fn)(void *ctx, size_t i, const struct cel_node *failed);
+typedef void (*cel_sqs_entry_fn)(void *ctx, size_t i, const struct cel_node *done,
+                                 const struct cel_node *failed);
 void cel_sqs_entries(const struct cel_node *result, size_t n, cel_sqs_entry_fn fn,
                      void *ctx);
 /* It is our fault, and so again is of no use. */
 bool cel_sqs_entry_is_final(const struct cel_node *failed);
+/* False when there is a digest and it is another one's. */
+bool cel_sqs_md5_fits(const struct cel_node *md5, struct cel_slice bytes);
 void cel_sqs_entry_error(const struct cel_node *failed, const char *what,
                          celery_error *err);
 

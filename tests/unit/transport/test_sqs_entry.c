@@ -88,9 +88,10 @@ static char *write(const char *headers, const char *properties, celery_status wa
     struct cel_envelope *env = message(headers, properties);
     struct cel_buf out = {0}, text = {0};
     celery_error err = {0};
+    char md5[CEL_MD5_HEX];
 
-    assert_int_equal(cel_sqs_entry_write(&out, &text, &queue, 3, env, &nothing, &err),
-                     wanted);
+    assert_int_equal(
+        cel_sqs_entry_write(&out, &text, &queue, 3, env, &nothing, md5, &err), wanted);
     cel_buf_fini(&text);
     cel_envelope_free(env);
     if (wanted < 0) {
