@@ -308,6 +308,12 @@ class Client(Sqs):
 class Visibility(Sqs):
     """What is held is ours as long as we live, and no longer."""
 
+    def visible(self):
+        """The emulator counts what is hidden among what is not, and may give one twice."""
+        got = self.sqs.call('ReceiveMessage', QueueUrl=self.url('celery'), VisibilityTimeout=0,
+                            MaxNumberOfMessages=10)
+        return len({m['MessageId'] for m in got.get('Messages', [])})
+
     def test_a_long_task_runs_once(self):
         path = lib.tmpname('.long')
         w = self.start(conf=BRIEF)
@@ -316,6 +322,43 @@ class Visibility(Sqs):
         self.assertEqual(sorted(self.wait_words(path, 2)), ['late', 'once'])
         self.wait_empty()
         self.assertEqual(len(self.words(path)), 2)
+        w.stop()
+
+    def test_what_is_held_for_longer_than_the_service_lets_anybody(self):
+        """Amazon's limit of 12 hours, as 12 seconds: it comes again, and runs once."""
+        path = lib.tmpname('.limit')
+        conf = dict(BRIEF, broker_transport_options={'wait_time_seconds': 2, 'hold_limit': 12})
+        w = self.start(conf=conf, queues='limited')
+        sent = time.time()
+        self.app.send_task('t.count', (path, 'x'), countdown=10, queue='limited')
+        self.assertEqual(self.wait_words(path, 1), ['x'])
+        self.assertGreaterEqual(time.time() - sent, 9.9)
+        self.assertIn('has been held for nearly 12 seconds', w.output())
+        self.wait_empty('limited')
+        self.assertEqual(self.words(path), ['x'])
+        w.stop()
+
+    def test_more_etas_than_the_worker_keeps(self):
+        """Those lie hidden in the queue, and nobody holds them."""
+        path = lib.tmpname('.deferred')
+        conf = dict(BRIEF, worker_eta_task_limit=2)
+        first = self.start(conf=conf, name='first')
+        sent = time.time()
+        for i in range(6):
+            self.app.send_task('t.count', (path, str(i)), countdown=8 + i / 10)
+        lib.wait_for('all were received', lambda: first.output().count('] received') >= 6,
+                     20 * lib.PATIENCE, 0.1)
+        self.assertEqual(self.visible(), 0)
+        self.assertEqual(first.stop(), 0)
+        # What it held is back at once; for the others their time is to come.
+        back = self.visible()
+        if time.time() < sent + 6:
+            self.assertEqual(back, 2)
+        w = self.start(conf=conf, name='second')
+        self.assertEqual(sorted(self.wait_words(path, 6)), [str(i) for i in range(6)])
+        self.assertGreaterEqual(time.time() - sent, 8)
+        self.wait_empty()
+        self.assertEqual(len(self.words(path)), 6)
         w.stop()
 
     def test_a_dead_workers_tasks_run_elsewhere(self):
@@ -379,6 +422,52 @@ class Fifo(Sqs):
         self.assertEqual(len(set(words)), 60)
         for w in workers:
             w.stop()
+
+    def test_a_worker_that_dies_in_a_group(self):
+        """Acknowledged late, the task that ran comes again, before those behind it."""
+        path = lib.tmpname('.late')
+        self.QUEUE = 'dying.fifo'  # what is left there is no other test's
+        first = self.start(queues=self.QUEUE, conf=BRIEF, name='first')
+        for i in range(6):
+            self.send(path, 'g', i, 60 if i == 2 else 0.01)
+        self.wait_words(path, 2)
+        lib.wait_for('the third runs', lambda: first.output().count('] received') >= 3,
+                     20 * lib.PATIENCE, 0.05)
+        first.kill9()
+        self.assertEqual(self.words(path), ['g:0', 'g:1'])
+        second = self.start(queues=self.QUEUE, conf=BRIEF, name='second', concurrency=4)
+        lib.wait_for('it is there again', lambda: second.output().count('] received') == 1,
+                     20 * lib.PATIENCE, 0.05)
+        self.assertEqual(self.words(path), ['g:0', 'g:1'])  # it sleeps first; none passes it
+        second.kill9()
+
+    def test_canvas(self):
+        from celery import chain, chord, group, signature
+
+        def sig(*args):
+            return signature('t.add', args, app=self.app, queue='canvas.fifo')
+
+        w = self.start(queues='canvas.fifo', concurrency=3)
+        self.assertEqual(chain(sig(1, 2), sig(3), sig(4)).apply_async().get(timeout=60), 10)
+        many = group(sig(i, i) for i in range(6)).apply_async()
+        self.assertEqual(many.get(timeout=60), [2 * i for i in range(6)])
+        body = signature('t.ident', app=self.app, queue='canvas.fifo')
+        total = chord([sig(i, 1) for i in range(4)], body).apply_async()
+        self.assertEqual(sorted(total.get(timeout=60)), [1, 2, 3, 4])
+        self.wait_empty('canvas.fifo')
+        w.stop()
+
+    def test_python_runs_what_c_sends(self):
+        w = self.start(kind='python', name='py', queues='sent.fifo')
+        for n in range(3):
+            run = subprocess.run(
+                [lib.CELERY_C, '-b', self.broker, '--result-backend', self.backend, 'call', 't.add',
+                 '-a', '[%d, 1]' % n, '--queue', 'sent.fifo', '--timeout', '30'],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                env=lib.env_of_workers(), timeout=60 * lib.PATIENCE)
+            self.assertEqual((run.returncode, run.stdout.split()[-1]), (0, str(n + 1)), run.stdout)
+        self.wait_empty('sent.fifo')
+        w.stop()
 
     def test_a_repeated_publish_is_one_message(self):
         argv = [lib.CELERY_C, '-b', self.broker, 'call', 't.noop', '--queue', self.QUEUE]

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* kombu/transport/SQS.py Channel.default_visibility_timeout, default_wait_time_seconds. */
-enum { VISIBILITY = 1800, WAIT = 10, MAX_WAIT = 20 };
+enum { VISIBILITY = 1800, WAIT = 10, MAX_WAIT = 20, MIN_HOLD = 10 };
 
 struct reading {
     struct cel_sqs_options *o;
@@ -96,6 +96,17 @@ static celery_status read_wait(struct reading *r, const struct cel_node *v)
         return wrong(r, "from 0 to 20 seconds");
     }
     r->o->wait = (int64_t)seconds;
+    return CELERY_OK;
+}
+
+static celery_status read_hold_limit(struct reading *r, const struct cel_node *v)
+{
+    double seconds = cel_node_double(v, -1);
+
+    if (!(seconds >= MIN_HOLD && seconds <= CEL_SQS_DAY_LIMIT)) {
+        return wrong(r, "from 10 to 43200 seconds");
+    }
+    r->o->hold_limit = (int64_t)seconds;
     return CELERY_OK;
 }
 
@@ -250,6 +261,7 @@ static const struct option {
     {"endpoint_url", read_endpoint},
     {"visibility_timeout", read_visibility},
     {"wait_time_seconds", read_wait},
+    {"hold_limit", read_hold_limit},
     {"polling_interval", NULL},
     {"queue_name_prefix", read_prefix},
     {"predefined_queues", read_predefined},
@@ -326,7 +338,10 @@ celery_status cel_sqs_options_read(const struct cel_url *url,
 {
     struct reading r = {.o = ret, .err = err};
 
-    *ret = (struct cel_sqs_options){.prefix = "", .visibility = VISIBILITY, .wait = WAIT};
+    *ret = (struct cel_sqs_options){.prefix = "",
+                                    .visibility = VISIBILITY,
+                                    .wait = WAIT,
+                                    .hold_limit = CEL_SQS_DAY_LIMIT};
     if (!cel_node_is_null(options) && options->kind != CELERY_KIND_OBJECT) {
         return cel_error_set(err, CELERY_ECONFIG,
                              "broker_transport_options must be a map of options");

@@ -37,6 +37,7 @@ struct cel_sqs_options {
     double role_seconds;              /* sts_token_timeout */
     int64_t visibility;               /* visibility_timeout of queues that are created */
     int64_t wait;                     /* wait_time_seconds */
+    int64_t hold_limit;               /* seconds a message is ours at most */
     bool secure;                      /* is_secure */
     bool plain;                       /* sqs_base64_encoding is false */
     bool fanout;                      /* supports_fanout */

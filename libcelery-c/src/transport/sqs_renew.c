@@ -105,7 +105,7 @@ static void send_batch(struct batch *give_batch)
 /* Seconds it can be ours still: the service counts 12 hours from the receipt. */
 static double left(const struct cel_sqs_message *m, double now)
 {
-    return m->received + CEL_SQS_DAY_LIMIT - MARGIN - now;
+    return m->received + (double)m->queue->s->set.hold_limit - MARGIN - now;
 }
 
 static void say_limit(struct cel_sqs_message *m)
@@ -114,9 +114,10 @@ static void say_limit(struct cel_sqs_message *m)
         m->told_limit = true;
         cel_log(
             CELERY_LOG_WARNING,
-            "Message %s of queue %s has been held for nearly 12 hours, which SQS lets "
+            "Message %s of queue %s has been held for nearly %lld seconds, which SQS lets "
             "nobody exceed: it will be delivered once more",
-            cel_log_safe(cel_slice_of(m->id)), m->queue->name);
+            cel_log_safe(cel_slice_of(m->id)), m->queue->name,
+            (long long)m->queue->s->set.hold_limit);
     }
 }
 
@@ -132,8 +133,9 @@ static int64_t wanted(struct cel_sqs_message *m, double now, double *at)
     }
     if (rest < visibility) { /* up to the limit, once */
         say_limit(m);
-        due = m->visible_at + MARGIN < m->received + CEL_SQS_DAY_LIMIT ? due
-                                                                       : m->visible_at;
+        double end = m->received + (double)m->queue->s->set.hold_limit;
+
+        due = m->visible_at + MARGIN < end ? due : m->visible_at;
     }
     if (due > now) {
         *at = due < *at ? due : *at;

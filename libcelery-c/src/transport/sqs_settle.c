@@ -373,7 +373,8 @@ void cel_sqs_defer(struct cel_transport *t, uint64_t tag, double until,
 
     if (m) {
         double wait = until - cel_clock_wall() - 1;
-        double most = m->received + CEL_SQS_DAY_LIMIT - 60 - cel_loop_now(t->loop);
+        double most = m->received + (double)m->queue->s->set.hold_limit * 0.99 -
+                      cel_loop_now(t->loop);
 
         wait = wait < most ? wait : most;
         give_back(m, wait > 0 ? (int64_t)wait : 0, done);
