@@ -104,16 +104,39 @@ static void add_group(struct cel_buf *out, const struct cel_sqs_queue *q,
     cel_sqs_param_text(out, "MessageDeduplicationId", dedup);
 }
 
+/* In either spelling (kombu 5.7 Channel._resolve_delay_seconds); NULL: in none. */
+static const struct cel_node *given_delay(const struct cel_envelope *env)
+{
+    const struct cel_node *n = cel_node_get(env->properties, CEL_SLICE("delay_seconds"));
+
+    return cel_node_is_null(n) ? cel_node_get(env->properties, CEL_SLICE("DelaySeconds"))
+                               : n;
+}
+
+/* Cut at what SQS takes; 0 for what is no number of seconds. */
+static int64_t seconds_of(const struct cel_node *n)
+{
+    int64_t seconds = 0;
+
+    if (!cel_slice_to_int(cel_slice_trim(cel_node_text(n)), &seconds)) {
+        double number = cel_node_double(n, 0);
+
+        seconds = number >= 0 && number <= MAX_DELAY ? (int64_t)number
+                  : number > MAX_DELAY               ? MAX_DELAY
+                                                     : 0;
+    }
+    return seconds > MAX_DELAY ? MAX_DELAY : seconds;
+}
+
 /* FIFO queues have one delay for all.  What apply_async() was given goes before the ETA. */
 static void add_delay(struct cel_buf *out, const struct cel_sqs_queue *q,
                       const struct cel_envelope *env)
 {
-    const struct cel_node *given =
-        cel_node_get(env->properties, CEL_SLICE("DelaySeconds"));
+    const struct cel_node *given = given_delay(env);
     int64_t seconds = cel_node_is_null(given) ? cel_sqs_delay(env, cel_clock_wall())
-                                              : cel_node_int(given, 0);
+                                              : seconds_of(given);
 
-    if (!q->fifo && seconds > 0 && seconds <= MAX_DELAY) {
+    if (!q->fifo && seconds > 0) {
         cel_buf_adds(out, ", \"DelaySeconds\": ");
         cel_buf_add_int(out, seconds);
     }

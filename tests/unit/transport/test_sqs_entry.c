@@ -155,9 +155,42 @@ static void test_what_is_too_large_is_refused(void **state)
     assert_null(write("{}", "{}", CELERY_ELIMIT));
 }
 
+/* kombu 5.7 Channel._resolve_delay_seconds; what FIFO queues get is no delay. */
+static void test_delays_that_are_given(void **state)
+{
+    static const struct {
+        const char *properties;
+        const char *says; /* NULL: nothing */
+    } rows[] = {
+        {"{\"delay_seconds\": 8}", "\"DelaySeconds\": 8}"},
+        {"{\"delay_seconds\": null, \"DelaySeconds\": 9}", "\"DelaySeconds\": 9}"},
+        {"{\"delay_seconds\": 7, \"DelaySeconds\": 9}", "\"DelaySeconds\": 7}"},
+        {"{\"DelaySeconds\": 5000}", "\"DelaySeconds\": 900}"},
+        {"{\"DelaySeconds\": 1e9}", "\"DelaySeconds\": 900}"},
+        {"{\"DelaySeconds\": 3.9}", "\"DelaySeconds\": 3}"},
+        {"{\"DelaySeconds\": \"12\"}", "\"DelaySeconds\": 12}"},
+        {"{\"DelaySeconds\": -1}", NULL},
+        {"{\"DelaySeconds\": \"soon\"}", NULL},
+        {"{\"DelaySeconds\": 0}", NULL},
+    };
+
+    set_up(false, false);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *text = write("{}", rows[i].properties, CELERY_OK);
+
+        if (rows[i].says) {
+            assert_non_null(strstr(text, rows[i].says));
+        } else {
+            assert_null(strstr(text, ", \"DelaySeconds\""));
+        }
+        cel_free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_delays_that_are_given),
         cmocka_unit_test(test_what_is_repeated_has_the_same_id),
         cmocka_unit_test(test_delays),
         cmocka_unit_test(test_entries),
