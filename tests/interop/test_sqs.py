@@ -232,7 +232,7 @@ class Dead(Sqs):
             self.assertEqual(sorted(r['index'] for r in rows), list(range(13)))
             self.assertEqual(self.numbers('celery-celery-c-dead'), (13, 0))
         self.assertEqual({r['queue'] for r in rows}, {'celery'})
-        self.assertIn('not registered', rows[0]['reason'])
+        self.assertEqual(len([r for r in rows if 'not registered' in r['reason']]), 12)
         self.assertLess(abs(rows[0]['time'] - time.time()), 600)
         self.assertEqual(self.dead('replay', late[3].id), '1 replayed\n')
         self.assertEqual(self.numbers(), (1, 0))

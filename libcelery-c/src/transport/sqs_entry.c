@@ -223,24 +223,31 @@ static celery_status check_size(size_t bytes, const struct cel_sqs_queue *q,
                          bytes, q->sqs_name, q->max_bytes);
 }
 
-static void add_body(struct cel_buf *out, const struct cel_buf *text, bool plain,
-                     char *ret_md5)
+static void digest_body(struct cel_slice body, char *ret_md5)
 {
-    struct cel_slice body = cel_buf_slice(text);
-
-    if (plain) {
-        cel_json_write_string(out, body);
-    } else {
-        size_t at = out->len + 1;
-
-        cel_buf_addc(out, '"');
-        cel_base64_append(out, text->data, text->len);
-        body = cel_buf_ok(out) ? cel_slice(out->data + at, out->len - at) : body;
-        cel_buf_addc(out, '"');
-    }
     if (ret_md5) {
         cel_md5_hex(body, ret_md5);
     }
+}
+
+/* The digest is of what stands between the quotes, before another byte may move it. */
+static void add_body(struct cel_buf *out, const struct cel_buf *text, bool plain,
+                     char *ret_md5)
+{
+    size_t at;
+
+    if (plain) {
+        cel_json_write_string(out, cel_buf_slice(text));
+        digest_body(cel_buf_slice(text), ret_md5);
+        return;
+    }
+    cel_buf_addc(out, '"');
+    at = out->len;
+    cel_base64_append(out, text->data, text->len);
+    if (cel_buf_ok(out)) {
+        digest_body(cel_slice(out->data + at, out->len - at), ret_md5);
+    }
+    cel_buf_addc(out, '"');
 }
 
 celery_status cel_sqs_body_write(struct cel_buf *out, struct cel_buf *text, bool plain,

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/base64.h"
 #include "base/iso8601.h"
 #include "message/envelope_json.h"
 #include "transport/sqs_entry.h"
@@ -187,9 +188,34 @@ static void test_delays_that_are_given(void **state)
     }
 }
 
+/* At some length the closing quote moves the buffer. */
+static void test_digests_are_of_what_is_sent(void **state)
+{
+    static char bytes[4000];
+    char md5[CEL_MD5_HEX], wanted[CEL_MD5_HEX];
+
+    set_up(false, false);
+    memset(bytes, 'x', sizeof bytes);
+    for (size_t n = 1; n < sizeof bytes; n++) {
+        struct cel_envelope env = {.raw = cel_slice(bytes, n), .written = true};
+        struct cel_buf out = {0}, text = {0};
+        celery_error err = {0};
+
+        assert_int_equal(
+            cel_sqs_entry_write(&out, &text, &queue, 3, &env, &nothing, md5, &err), 0);
+        const char *body =
+            strstr(cel_buf_cstr(&out), "Body\": \"") + strlen("Body\": \"");
+        cel_md5_hex(cel_slice(body, CEL_BASE64_LEN(n)), wanted);
+        assert_memory_equal(md5, wanted, sizeof md5);
+        cel_buf_fini(&text);
+        cel_buf_fini(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_digests_are_of_what_is_sent),
         cmocka_unit_test(test_delays_that_are_given),
         cmocka_unit_test(test_what_is_repeated_has_the_same_id),
         cmocka_unit_test(test_delays),
