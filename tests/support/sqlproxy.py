@@ -107,9 +107,10 @@ class _Pair:
             except OSError:
                 pass
             finally:
-                self.client.close()
+                # The client hears of it last: whatever it does then, the cut is known.
                 self.server.close()
                 self.proxy.over(self)
+                self.client.close()
 
 
 class Proxy:
