@@ -14,14 +14,14 @@ int main(int argc, char **argv)
                      celery_sig_new("canvas.add", &err, "[i]", 10),
                      celery_sig_new("canvas.add", &err, "[i]", 100), NULL);
     celery_result *last = celery_send_sig(client, steps, &err);
-    json_t *value = celery_result_wait(last, 10.0, &err);
+    json_t *value = celery_result_wait(last, 30.0, &err);
 
     if (value) {
         printf("2 + 3 + 10 + 100 = %lld\n", (long long)json_integer_value(value));
     }
     for (celery_result *r = celery_result_parent(last); value && r;
          r = celery_result_parent(r)) {
-        json_t *before = celery_result_wait(r, 10.0, &err);
+        json_t *before = celery_result_wait(r, 30.0, &err);
         printf("before that: %lld\n", (long long)json_integer_value(before));
         json_decref(before);
     }

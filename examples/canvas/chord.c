@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     celery_sig *chord =
         celery_chord(&err, header, celery_sig_new("canvas.sum", &err, NULL));
     celery_result *result = celery_send_sig(client, chord, &err);
-    json_t *value = celery_result_wait(result, 10.0, &err);
+    json_t *value = celery_result_wait(result, 30.0, &err);
 
     if (value) {
         printf("the body got %zu results and gives %lld\n",

@@ -18,12 +18,12 @@ int main(int argc, char **argv)
 
     celery_sig_link_error(sig, errback);
     celery_result *result = celery_send_sig(client, sig, &err);
-    if (result && !celery_result_wait(result, 10.0, &why)) {
+    if (result && !celery_result_wait(result, 30.0, &why)) {
         printf("%s: %s\n", celery_status_name(why.status), why.message);
         printf("a %s of module %s\n", celery_result_exc_type(result),
                celery_result_exc_module(result));
     }
-    json_t *id = celery_result_wait(noted, 10.0, &err);
+    json_t *id = celery_result_wait(noted, 30.0, &err);
     celery_result *first = celery_result_parent(result);
     if (id) {
         printf("the errback was told of %s\n",

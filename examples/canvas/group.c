@@ -23,7 +23,7 @@ int main(int argc, char **argv)
     celery_sig *group = celery_group_of(&err, parts, PARTS);
     celery_result *result = celery_send_sig(client, group, &err);
 
-    for (celery_result *r; (r = celery_result_next(result, 10.0, &err)) != NULL;) {
+    for (celery_result *r; (r = celery_result_next(result, 30.0, &err)) != NULL;) {
         int64_t number = 0;
         celery_value_int(celery_result_value(r), &number);
         total += number;
@@ -31,7 +31,7 @@ int main(int argc, char **argv)
     }
     printf("%d parts ended, together %lld\n", ended, total);
 
-    json_t *values = celery_result_wait(result, 10.0, &err);
+    json_t *values = celery_result_wait(result, 30.0, &err);
     char *text = values ? json_dumps(values, 0) : NULL;
     printf("in their order: %s\n", text ? text : err.message);
     free(text);

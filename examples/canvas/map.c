@@ -9,7 +9,7 @@ static void run(celery_client *client, const char *what, celery_sig *give_sig,
                 celery_error *err)
 {
     celery_result *result = celery_send_sig(client, give_sig, err);
-    json_t *value = celery_result_wait(result, 10.0, err);
+    json_t *value = celery_result_wait(result, 30.0, err);
     char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
 
     if (text) {

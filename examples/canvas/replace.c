@@ -11,7 +11,7 @@ int main(int argc, char **argv)
     celery_client *client = celery_client_open(broker, results, &err);
     celery_result *result = celery_send(client, "canvas.add_all", &err,
                                         "[[[ii],[ii],[ii]]]", 1, 2, 3, 4, 5, 6);
-    json_t *value = celery_result_wait(result, 10.0, &err);
+    json_t *value = celery_result_wait(result, 30.0, &err);
 
     if (value) {
         printf("1 + 2 + 3 + 4 + 5 + 6 = %lld\n", (long long)json_integer_value(value));

@@ -32,7 +32,7 @@ int main(int argc, char **argv)
     char *id = send_and_save(broker, results, &err);
     celery_client *client = id ? celery_client_open(broker, results, &err) : NULL;
     celery_result *result = celery_result_restore(client, id, &err);
-    json_t *values = celery_result_wait(result, 10.0, &err);
+    json_t *values = celery_result_wait(result, 30.0, &err);
     char *list = values ? json_dumps(values, 0) : NULL;
 
     if (list) {

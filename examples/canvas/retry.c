@@ -10,7 +10,7 @@ int main(int argc, char **argv)
     celery_error err = {0};
     celery_client *client = celery_client_open(broker, results, &err);
     celery_result *result = celery_send(client, "canvas.flaky", &err, NULL);
-    json_t *value = celery_result_wait(result, 10.0, &err);
+    json_t *value = celery_result_wait(result, 30.0, &err);
 
     if (value) {
         printf("succeeded after %lld retries\n", (long long)json_integer_value(value));

@@ -15,7 +15,7 @@ int main(int argc, char **argv)
 
     celery_sig_set_stamp(group, "customer", json_string("c42"));
     celery_result *result = celery_send_sig(client, group, &err);
-    json_t *value = celery_result_wait(result, 10.0, &err);
+    json_t *value = celery_result_wait(result, 30.0, &err);
     char *text = value ? json_dumps(value, 0) : NULL;
 
     if (text) {

@@ -624,7 +624,15 @@ class Beside(lib.Case):
             if (a != b or type(a) is not type(b)) and not self.may_differ(command, path):
                 wrong.append('%s %s: C %r, Python %r' % (command, path, a, b))
         self.assertEqual(wrong, [])
+        if command in ('add_consumer', 'cancel_consumer'):
+            self.settled(arguments['queue'], command == 'add_consumer')
         return replies['c']
+
+    def settled(self, queue, consumed):
+        """Python workers answer first and do it later, in any order (kombu's Hub.call_soon)."""
+        lib.wait_for('both have done it', lambda: all(
+            (queue in [q['name'] for q in queues]) == consumed
+            for queues in self.both('active_queues').values()), 20)
 
     def test_situation(self):
         # Each runs first; the others are more urgent.

@@ -157,7 +157,9 @@ class WorkerOfC(Folders):
         self.assertEqual(len(self.messages('celery.celery-c.dead')), 2)
         self.assertEqual(self.dead('replay', late.id), '1 replayed\n')
         w = self.start(name='knows', env={'INTEROP_LATE': '1'})
-        self.assertEqual(late.get(timeout=20), 3)
+        # Until it has run again its result is the failure with which it was parked.
+        lib.wait_for('it has run', lambda: self.app.AsyncResult(late.id).state == 'SUCCESS', 20)
+        self.assertEqual(self.app.AsyncResult(late.id).get(timeout=20), 3)
         # What is no better is parked again.
         self.assertEqual(self.dead('replay', '0'), '1 replayed\n')
         lib.wait_for('parked again', lambda: len(self.messages('celery.celery-c.dead')) == 1, 20)
