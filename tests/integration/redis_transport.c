@@ -999,6 +999,60 @@ static void test_a_late_ack_leaves_the_new_holder_alone(void **state)
     ASK("FLUSHALL");
 }
 
+/* As many as are held and settled at once: who counts them alone would not see the one. */
+static void test_one_of_many_acks_leaves_the_new_holder_alone(void **state)
+{
+    struct side *s = new_side(NULL);
+    struct answer answers[3];
+    char stolen[64];
+    int64_t settled = 0;
+
+    publish(s, "q", "one", 0);
+    publish(s, "q", "two", 0);
+    publish(s, "q", "three", 0);
+    consume(s, "q", 10);
+    await_got(s, 3);
+    snprintf(stolen, sizeof stolen, "%.36s", ASK("ZRANGE unacked_index 1 1")->text[0]);
+    ASK("ZINCRBY unacked_index 0.25 %s", stolen); /* as if claimed by another */
+    for (size_t i = 0; i < 3; i++) {
+        s->t->ops->ack(s->t, s->got[i].tag, to(&answers[i]));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(await(&answers[i])->status, CELERY_OK);
+        settled += answers[i].value;
+    }
+    assert_int_equal(settled, 2);
+    assert_int_equal(ASK("HLEN unacked")->number, 1);
+    assert_int_equal(ASK("HEXISTS unacked %s", stolen)->number, 1);
+    free_side(s);
+    ASK("FLUSHALL");
+}
+
+/* With more claims on their way than come back full. */
+static void test_acks_during_claims_are_all_found(void **state)
+{
+    struct side *s = new_side(NULL);
+    struct answer answers[6];
+    size_t n = 0;
+
+    consume(s, "q", 4);
+    for (size_t turn = 0; turn < 6; turn++) {
+        forget_got(s);
+        for (size_t i = 0; i <= turn; i++) {
+            publish(s, "q", "m", 0);
+        }
+        for (n = 0; n <= turn; n++) {
+            await_got(s, n + 1);
+            s->t->ops->ack(s->t, s->got[n].tag, to(&answers[n]));
+        }
+        for (size_t i = 0; i < n; i++) {
+            assert_int_equal(await(&answers[i])->value, 1);
+        }
+    }
+    free_side(s);
+    assert_nothing_left();
+}
+
 static void test_what_kombu_held_too_long_comes_back(void **state)
 {
     struct side *s = new_side(NULL);
@@ -1490,6 +1544,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_held_messages_are_renewed),
         cmocka_unit_test(test_what_was_taken_is_not_settled),
         cmocka_unit_test(test_a_late_ack_leaves_the_new_holder_alone),
+        cmocka_unit_test(test_one_of_many_acks_leaves_the_new_holder_alone),
+        cmocka_unit_test(test_acks_during_claims_are_all_found),
         cmocka_unit_test(test_what_kombu_held_too_long_comes_back),
         cmocka_unit_test(test_waiting_costs_few_wake_ups),
         cmocka_unit_test(test_other_senders_wake_us),

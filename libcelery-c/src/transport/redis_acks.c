@@ -11,11 +11,19 @@
 struct batch {
     struct cel_redis_transport *r;
     size_t n;
-    struct {
+    struct ack {
         uint64_t tag;
         struct cel_done done;
     } acks[];
 };
+
+static struct cel_redis_score *score_of(const struct cel_redis_transport *r,
+                                        const struct batch *b, size_t i)
+{
+    const struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
+
+    return h->score;
+}
 
 static void on_settled(void *ctx, const struct cel_resp *reply, const celery_error *err)
 {
@@ -45,26 +53,55 @@ static void on_settled(void *ctx, const struct cel_resp *reply, const celery_err
     cel_free(b);
 }
 
-/* Deliveries in a row with the same score: it, how many, their fields. */
-static void add_runs(struct cel_redis_transport *r, const struct batch *b)
+/*
+ * How many the server has by this score when it comes to this batch: those of its own, and of
+ * claims before it as many as were asked for.  0: not known.
+ */
+static size_t expected(const struct cel_redis_transport *r,
+                       const struct cel_redis_score *score)
+{
+    size_t known = score->count - score->sent + score->leaving;
+
+    if (score->lost || r->claiming.taking) {
+        return 0;
+    }
+    return score == r->claiming.score ? known - 1 + r->claiming.requested : known;
+}
+
+/* Brings deliveries with the score of the one at `from` behind it; the end of these. */
+static size_t gather(struct cel_redis_transport *r, struct batch *b, size_t from)
+{
+    const struct cel_redis_score *score = score_of(r, b, from);
+    size_t end = from + 1;
+
+    for (size_t i = end; i < b->n; i++) {
+        if (score_of(r, b, i) == score) {
+            struct ack other = b->acks[end];
+
+            b->acks[end++] = b->acks[i];
+            b->acks[i] = other;
+        }
+    }
+    return end;
+}
+
+/* Of each score: it, how many, how many the server should have, the fields. */
+static void add_runs(struct cel_redis_transport *r, struct batch *b)
 {
     struct cel_redis_args *a = &r->args;
     size_t end;
 
     for (size_t i = 0; i < b->n; i = end) {
-        const struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[i].tag);
-        const struct cel_redis_score *score = h->score;
+        struct cel_redis_score *score = score_of(r, b, i);
 
-        for (end = i + 1; end < b->n; end++) {
-            h = cel_hold_get(&r->hold, b->acks[end].tag);
-            if (h->score != score) {
-                break;
-            }
-        }
+        end = gather(r, b, i);
         cel_redis_args_adds(a, score->text);
         cel_redis_args_add_int(a, (int64_t)(end - i));
+        cel_redis_args_add_int(a, (int64_t)expected(r, score));
+        score->leaving -= end - i;
         for (size_t j = i; j < end; j++) {
-            h = cel_hold_get(&r->hold, b->acks[j].tag);
+            const struct cel_redis_held *h = cel_hold_get(&r->hold, b->acks[j].tag);
+
             cel_redis_args_adds(a, cel_redis_field(h));
         }
     }
@@ -89,7 +126,7 @@ static void add_scores(struct cel_redis_transport *r, const struct batch *b)
     }
 }
 
-static void settle_words(struct cel_redis_transport *r, const struct batch *b)
+static void settle_words(struct cel_redis_transport *r, struct batch *b)
 {
     struct cel_redis_args *a = &r->args;
 
@@ -98,6 +135,7 @@ static void settle_words(struct cel_redis_transport *r, const struct batch *b)
 
         h->state = CEL_REDIS_SENT;
         h->score->sent++;
+        h->score->leaving++;
         cel_redis_starts_forget(r, h, false);
     }
     if (r->claiming.n_order == 0) {

@@ -6,7 +6,7 @@
 #include "base/slice.h"
 #include <celery/error.h>
 
-enum { CEL_REDIS_ARGS_INTS = 12 };
+enum { CEL_REDIS_ARGS_INTS = 32 };
 
 /* Used again and again; {0} is valid.  Remembers if an addition failed. */
 struct cel_redis_args {

@@ -6,12 +6,12 @@
 #include "transport/redis_settle.h"
 #include <stdio.h>
 
-/* kombu's bytes end with ..."delivery_tag": "<tag>"}}; the claim script saw to it. */
+/* kombu's bytes end with ..."delivery_tag": "<tag>"}}; the claim script saw to the quotes. */
 static struct cel_slice tail_tag(struct cel_slice raw)
 {
     size_t end, at;
 
-    if (raw.len < 4 || memcmp(raw.data + raw.len - 3, "\"}}", 3) != 0) {
+    if (raw.len < 4 || raw.data[raw.len - 3] != '"') {
         return CEL_SLICE_NULL;
     }
     end = raw.len - 3;

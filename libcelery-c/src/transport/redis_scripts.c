@@ -138,11 +138,11 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "      local raw = got[j]\n"
     "      local tag, tail, entry\n"
     "      if mid and find(raw, mid, reach, true) == #raw + reach + 1 and\n"
-    "          find(raw, '\"}}', -3, true) and #raw <= largest then\n"
+    "          find(raw, '\"', -39, true) == #raw - 2 and #raw <= largest then\n"
     "        tag, tail, entry = sub(raw, -39, -4), suffix, raw\n"
-    "        if find(tag, '\"', 1, true) or find(tag, '\\\\', 1, true) then tag = nil end\n"
+    "      else\n"
+    "        tag, tail, entry = read(raw, key)\n"
     "      end\n"
-    "      if not tag then tag, tail, entry = read(raw, key) end\n"
     "      nout = nout + 1\n"
     "      out[nout] = entry\n"
     "      if tag then\n"
@@ -229,12 +229,29 @@ static const char take[] = TAKE_SCORE
 
 /*
  * KEYS: unacked, index, held, lease.  ARGV: 1 "1" if there is ZMSCORE, 2 worker, 3 "1" to
- * give the lease up, 4 number of deliveries, then runs of them: their score, how many, their
- * fields; then scores that nothing is held by any more.  Answers a text with 1 for each
- * delivery that was still held by that score and is gone now, 0 for the others.
+ * give the lease up, 4 number of deliveries, then runs of them: their score, how many, how
+ * many the index should have by that score, their fields; then scores that nothing is held by
+ * any more.  Answers a text with 1 for each delivery that was still held by that score and is
+ * gone now, 0 for the others.
+ *
+ * A score belongs to one worker, so if as many have it as that worker should hold, these are
+ * among them, and none needs to be asked for by itself.
  */
 static const char *const settle =
     __extension__ "local zmscore, left, at, answer = ARGV[1] == '1', tonumber(ARGV[4]), 5, ''\n"
+                  "local function all_held(score, first, last, now)\n"
+                  "  if zmscore then\n"
+                  "    now = redis.call('ZMSCORE', KEYS[2], unpack(ARGV, first, last))\n"
+                  "  else\n"
+                  "    for i = first, last do\n"
+                  "      now[#now + 1] = redis.call('ZSCORE', KEYS[2], ARGV[i])\n"
+                  "    end\n"
+                  "  end\n"
+                  "  for i = 1, last - first + 1 do\n"
+                  "    if now[i] ~= score then return false, now end\n"
+                  "  end\n"
+                  "  return true\n"
+                  "end\n"
                   "local function some(score, first, last, now)\n"
                   "  local ours, text = {}, {}\n"
                   "  for i = first, last do\n"
@@ -250,16 +267,10 @@ static const char *const settle =
                   "  return table.concat(text)\n"
                   "end\n"
                   "while left > 0 do\n"
-                  "  local score, n = ARGV[at], tonumber(ARGV[at + 1])\n"
-                  "  local first, last, all, now = at + 2, at + 1 + n, true, {}\n"
-                  "  if zmscore then\n"
-                  "    now = redis.call('ZMSCORE', KEYS[2], unpack(ARGV, first, last))\n"
-                  "  else\n"
-                  "    for i = 1, n do now[i] = redis.call('ZSCORE', KEYS[2], ARGV[first + i - 1]) end\n"
-                  "  end\n"
-                  "  for i = 1, n do\n"
-                  "    if now[i] ~= score then all = false break end\n"
-                  "  end\n"
+                  "  local score, n, most = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])\n"
+                  "  local first, last, now = at + 3, at + 2 + n, {}\n"
+                  "  local all = most > 0 and redis.call('ZCOUNT', KEYS[2], score, score) == most\n"
+                  "  if not all then all, now = all_held(score, first, last, now) end\n"
                   "  if all then\n"
                   "    redis.call('ZREM', KEYS[2], unpack(ARGV, first, last))\n"
                   "    redis.call('HDEL', KEYS[1], unpack(ARGV, first, last))\n"

@@ -43,8 +43,9 @@ struct cel_redis_score {
     struct cel_list live; /* of all */
     struct cel_list node; /* of the finished ones, when count is 0 */
     size_t count;
-    size_t sent; /* of these: acknowledged, answer not there yet */
-    bool told;   /* the server forgets it together with the last of them */
+    size_t sent;    /* of these: acknowledged, answer not there yet */
+    size_t leaving; /* of these: not in the words of the command that is put together */
+    bool told;      /* the server forgets it together with the last of them */
     bool
         lost; /* of a connection that is gone: claims it did not answer may have it too */
     char text[24]; /* "1795352533" */
