@@ -164,6 +164,30 @@ class Backend(lib.Case):
         self.assertEqual(json.loads(text)['result'], 3)
         w.stop()
 
+    @unittest.skipUnless(C, 'Python waits for the store with every task')
+    def test_slow_store_holds_tasks_back_until_it_stores_again(self):
+        for pool in ('prefork', 'solo'):
+            with self.subTest(pool):
+                w = self.start(pool=pool, concurrency=2, name=pool)
+                self.answers()
+                self.store.pause()
+                sent = [good('t.add', (1, i)) for i in range(800)]
+                self.db0.lpush('celery', *map(encode, sent))
+                seen = []
+
+                def waits():
+                    seen.append(self.db0.llen('celery') + self.db0.hlen('unacked'))
+                    time.sleep(0.3)
+                    return seen[-1] < 800 and seen[-4:] == seen[-1:] * 4
+
+                lib.wait_for('no more tasks are begun', waits, 40)
+                self.assertGreater(seen[-1], 0)
+                self.store.resume()
+                keys = ['celery-task-meta-' + m['headers']['id'] for m in sent]
+                db = self.store.client(0)
+                lib.wait_for('all results', lambda: db.exists(*keys) == 800, 40)
+                self.assertEqual(w.stop(), 0)
+
 
 if __name__ == '__main__':
     lib.main()

@@ -6,8 +6,12 @@
 #include "worker/admit.h"
 #include "worker/request.h"
 
-/* At most so many early-acknowledged results may wait for the backend before new tasks do. */
+/*
+ * At most so many early-acknowledged results may wait for the backend before new tasks do: while
+ * it is away, and, if the window is no wider, while it is there but slow.
+ */
 #define RESULTS_WAITING_MAX 10000
+#define RESULTS_SENT_MAX    256
 
 /* ---- prefetch ---- */
 
@@ -128,9 +132,19 @@ void cel_worker_update_credit(struct celery_worker *w)
 
 /* ---- from the ready list to the pool ---- */
 
+static size_t most_results(const struct celery_worker *w)
+{
+    unsigned window = cel_link_prefetch(w->link);
+
+    if (!cel_results_connected(w->results) || window == 0) {
+        return RESULTS_WAITING_MAX;
+    }
+    return window > RESULTS_SENT_MAX ? window : RESULTS_SENT_MAX;
+}
+
 static bool may_submit(const struct celery_worker *w)
 {
-    return cel_results_waiting(w->results) < RESULTS_WAITING_MAX &&
+    return cel_results_waiting(w->results) < most_results(w) &&
            w->shutdown == CEL_SHUTDOWN_NONE && w->pool->ops->room(w->pool) > 0;
 }
 
