@@ -7,7 +7,7 @@
 
 enum {
     MAX_TAG = 1024,
-    ROOM_FOR_NODES = 2816, /* of an ordinary task message */
+    ROOM_FOR_NODES = 2432, /* of an ordinary task message */
 };
 
 /* ---- reading ---- */

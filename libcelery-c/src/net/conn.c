@@ -152,9 +152,13 @@ static void read_some(struct cel_conn *c)
             finish(c, &err);
             return;
         }
+        size_t before = c->in.len;
         c->events->readable(c->ctx, &c->in);
         if (!c->stream && n < CHUNK) {
             return; /* that was all: save the call that would say so */
+        }
+        if (c->in.len >= before) {
+            break; /* put off: what comes behind it is better where it is */
         }
     }
     read_again(c);
