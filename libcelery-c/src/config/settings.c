@@ -395,6 +395,9 @@ const struct cel_setting cel_settings[] = {
     {"worker_redelivery_budget", NULL, CEL_SETTING_INT, "3", 0, 1000000, NULL,
      "Deaths of a child, or starts without an end in threads and solo, after which a message is "
      "parked; 0: none, as in Celery."},
+    {"worker_publish_every_step", NULL, CEL_SETTING_BOOL, "false", 0, 0, NULL,
+     "Publish the step of a chain, or the callback, behind an early-acknowledged task in any case; "
+     "false: an idle worker whose queue is empty runs it at once."},
     {"worker_max_message_bytes", NULL, CEL_SETTING_INT, "16777216", 1024, 2147483648,
      NULL, "Larger messages are parked unread."},
     {"worker_max_body_bytes", NULL, CEL_SETTING_INT, "16777216", 1024, 2147483648, NULL,

@@ -45,12 +45,17 @@ static bool has_place(const struct cel_member *m)
     return m->next - passed < CEL_BOARD_RING && !m->jobs[m->next % CEL_BOARD_RING];
 }
 
+static bool may_start(const struct cel_member *m)
+{
+    const struct cel_pool_options *o = &m->crew->pool->options;
+    return m->up && !m->leaving && !m->doomed && has_place(m) &&
+           cel_limits_jobs_left(o->max_tasks_per_child, m->given) != 0;
+}
+
 static bool may_take(const struct cel_member *m, const struct cel_job *job,
                      unsigned quota)
 {
-    const struct cel_pool_options *o = &m->crew->pool->options;
-    if (!m->up || m->leaving || m->doomed || !has_place(m) ||
-        cel_limits_jobs_left(o->max_tasks_per_child, m->given) == 0) {
+    if (!may_start(m)) {
         return false;
     }
     if (m->held == 0) {
@@ -294,6 +299,22 @@ unsigned cel_crew_room(const struct cel_crew *c)
     unsigned used = c->held + c->n_waiting;
     unsigned all = c->seats * c->ahead;
     return used < all ? all - used : 0;
+}
+
+/* With at most one job for each, hand_out() gives only to who holds none. */
+bool cel_crew_idle(const struct cel_crew *c)
+{
+    if (c->stopped || c->n_waiting > 0 || c->held >= count_ready(c)) {
+        return false;
+    }
+    for (unsigned i = 0; i < c->n_members; i++) {
+        const struct cel_member *m = c->members[i];
+
+        if (m->held == 0 && may_start(m)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 celery_status cel_crew_recall(struct cel_crew *c, struct cel_job *job)

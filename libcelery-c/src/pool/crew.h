@@ -80,6 +80,7 @@ void cel_crew_fini(struct cel_crew *c);
 /* Slots of cel_pool_ops. */
 celery_status cel_crew_submit(struct cel_crew *c, struct cel_job *job);
 unsigned cel_crew_room(const struct cel_crew *c);
+bool cel_crew_idle(const struct cel_crew *c);
 celery_status cel_crew_recall(struct cel_crew *c, struct cel_job *job);
 void cel_crew_interrupt(struct cel_crew *c, struct cel_job *job);
 

@@ -162,6 +162,9 @@ struct cel_pool_ops {
      */
     unsigned (*room)(const struct cel_pool *p);
 
+    /* A job submitted now is accepted before this pass ends. */
+    bool (*idle)(const struct cel_pool *p);
+
     /* CELERY_OK: it is the caller's again, as if never submitted.  CELERY_NONE: it runs, or
      * nobody knows: accepted/finished/lost will tell. */
     celery_status (*recall)(struct cel_pool *p, struct cel_job *job);

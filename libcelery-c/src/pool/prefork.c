@@ -182,6 +182,11 @@ static unsigned prefork_room(const struct cel_pool *pool)
     return cel_crew_room(&((const struct cel_prefork *)pool)->crew);
 }
 
+static bool prefork_idle(const struct cel_pool *pool)
+{
+    return cel_crew_idle(&((const struct cel_prefork *)pool)->crew);
+}
+
 static celery_status prefork_recall(struct cel_pool *pool, struct cel_job *job)
 {
     return cel_crew_recall(&cel_prefork_of(pool)->crew, job);
@@ -248,6 +253,7 @@ const struct cel_pool_ops cel_pool_prefork = {
     .start = prefork_start,
     .submit = prefork_submit,
     .room = prefork_room,
+    .idle = prefork_idle,
     .recall = prefork_recall,
     .kill = prefork_kill,
     .interrupt = prefork_interrupt,

@@ -216,6 +216,12 @@ static unsigned solo_room(const struct cel_pool *p)
     return held < s->ahead ? s->ahead - held : 0;
 }
 
+static bool solo_idle(const struct cel_pool *p)
+{
+    const struct solo *s = (const struct solo *)p;
+    return s->runner && !s->running && !s->head && s->n_waiting == 0;
+}
+
 static celery_status solo_recall(struct cel_pool *p, struct cel_job *job)
 {
     struct solo *s = solo_of(p);
@@ -268,6 +274,7 @@ const struct cel_pool_ops cel_pool_solo = {
     .start = solo_start,
     .submit = solo_submit,
     .room = solo_room,
+    .idle = solo_idle,
     .recall = solo_recall,
     .abandon = solo_abandon,
     .interrupt = solo_interrupt,

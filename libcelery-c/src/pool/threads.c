@@ -352,6 +352,11 @@ static unsigned threads_room(const struct cel_pool *pool)
     return cel_crew_room(&((const struct threads *)pool)->crew);
 }
 
+static bool threads_idle(const struct cel_pool *pool)
+{
+    return cel_crew_idle(&((const struct threads *)pool)->crew);
+}
+
 static celery_status threads_recall(struct cel_pool *pool, struct cel_job *job)
 {
     return cel_crew_recall(&threads_of(pool)->crew, job);
@@ -465,6 +470,7 @@ const struct cel_pool_ops cel_pool_threads = {
     .start = threads_start,
     .submit = threads_submit,
     .room = threads_room,
+    .idle = threads_idle,
     .recall = threads_recall,
     .abandon = threads_abandon,
     .interrupt = threads_interrupt,

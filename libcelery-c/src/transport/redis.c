@@ -15,6 +15,7 @@
 #include "transport/redis_settle.h"
 #include "transport/redis_starts.h"
 #include "transport/redis_state.h"
+#include "transport/redis_take.h"
 #include "transport/redis_wait.h"
 
 /* An answer later than this is a dead peer, unless socket_timeout says otherwise. */
@@ -359,6 +360,7 @@ const struct cel_transport_ops cel_transport_redis = {
     .declare = cel_redis_declare,
     .publish = cel_redis_publish,
     .place = cel_redis_place,
+    .quiet = cel_redis_quiet,
     .consume = cel_redis_consume,
     .cancel = cel_redis_cancel,
     .set_prefetch = redis_set_prefetch,

@@ -118,6 +118,9 @@ struct cel_redis_waiting {
     bool waiting; /* queues were empty: nothing to ask until a change or a timer */
     bool delayed; /* the delay timer decides when to ask again */
     bool woken;
+    bool
+        drained; /* the last answer left nothing, and nothing is known to have come since */
+    bool echo;   /* one report to come is of what we popped: NOLOOP knows no scripts */
     bool pushed; /* this side has put something into a queue that it reads */
     bool ready;  /* the second connection gets reports */
     enum cel_redis_tracking tracking;

@@ -71,6 +71,28 @@ static bool read_tail(struct cel_slice text, struct tail *ret)
            own.len > 0;
 }
 
+static struct cel_redis_queue *consumed(const struct cel_redis_transport *r,
+                                        struct cel_slice name)
+{
+    for (size_t i = 0; i < r->claiming.n_order; i++) {
+        if (cel_slice_is(name, r->claiming.order[i]->name)) {
+            return r->claiming.order[i];
+        }
+    }
+    return NULL;
+}
+
+/* A claim that is on its way is one more look, which mostly brings nothing. */
+const char *cel_redis_quiet(const struct cel_transport *t, const char *queue)
+{
+    const struct cel_redis_transport *r = (const struct cel_redis_transport *)t;
+    const struct cel_redis_queue *q = consumed(r, cel_slice_of(queue));
+    bool quiet = r->connected && r->failure.status == CELERY_OK && r->waiting.drained &&
+                 r->waiting.tracking == CEL_REDIS_TRACKING_ON;
+
+    return q && quiet ? q->name : NULL;
+}
+
 /*
  * A claim would go out now, and nothing says that there is anything for it.  One that is on its
  * way is before us: what it leaves waits for the script.
@@ -83,12 +105,7 @@ static struct cel_redis_queue *empty_queue(const struct cel_redis_transport *r,
         cel_redis_claim_room(r) == 0) {
         return NULL;
     }
-    for (size_t i = 0; i < r->claiming.n_order; i++) {
-        if (cel_slice_is(name, r->claiming.order[i]->name)) {
-            return r->claiming.order[i];
-        }
-    }
-    return NULL;
+    return consumed(r, name);
 }
 
 /* It is ours now: as after a claim. */

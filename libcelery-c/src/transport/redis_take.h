@@ -16,4 +16,7 @@
 bool cel_redis_take(struct cel_redis_transport *r, struct cel_slice queue, size_t step,
                     struct cel_slice text, struct cel_done done);
 
+/* The slot of cel_transport_ops. */
+const char *cel_redis_quiet(const struct cel_transport *t, const char *queue);
+
 #endif

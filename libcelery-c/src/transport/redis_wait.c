@@ -208,6 +208,8 @@ void cel_redis_wait_report(struct cel_redis_transport *r, const struct cel_resp 
         return;
     }
     r->waiting.wakes++;
+    r->waiting.drained = r->waiting.drained && r->waiting.echo;
+    r->waiting.echo = false;
     if (!r->waiting.waiting || r->waiting.delayed) {
         return;
     }
@@ -223,6 +225,7 @@ void cel_redis_wait_report(struct cel_redis_transport *r, const struct cel_resp 
 void cel_redis_wait_own(struct cel_redis_transport *r)
 {
     r->waiting.wakes++;
+    r->waiting.drained = false;
     r->waiting.pushed = true;
     if (r->waiting.waiting && !r->waiting.delayed) {
         ask_again(r);
@@ -261,6 +264,8 @@ void cel_redis_wait_answered(struct cel_redis_transport *r,
         r->waiting.empty_wakes++;
     }
     r->claiming.flowing = got >= c->max || more;
+    r->waiting.drained = !r->claiming.flowing;
+    r->waiting.echo = got > 0;
     if (!r->claiming.flowing) {
         r->waiting.full_claims = 0;
         came_short(r, c);

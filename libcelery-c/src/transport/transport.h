@@ -159,6 +159,13 @@ struct cel_transport_ops {
                             const struct cel_queue *queues, size_t n,
                             struct cel_done done);
 
+    /*
+     * The name of a queue that is consumed and in which nothing waits, as far as is known without
+     * asking: what is published there now would be delivered here next.  It is that of deliveries.
+     * NULL: not so; as slot: nothing is known.
+     */
+    const char *(*quiet)(const struct cel_transport *t, const char *queue);
+
     /* Starts the flow of delivered() events from one declared queue. */
     celery_status (*consume)(struct cel_transport *t, const char *queue,
                              celery_error *err);

@@ -204,6 +204,22 @@ void cel_admit(struct celery_worker *w, struct cel_delivery *give_delivery)
     admit_registered(r);
 }
 
+bool cel_admit_direct(struct celery_worker *w, struct cel_delivery *give_delivery,
+                      const struct cel_job *read)
+{
+    struct cel_request *r = cel_request_new(w, give_delivery);
+
+    if (!r) {
+        return false;
+    }
+    r->direct = true;
+    fill_job(r);
+    r->job.call = read->call;
+    r->job.task = read->task;
+    admit_registered(r);
+    return true;
+}
+
 void cel_admit_to_pool(struct cel_request *r)
 {
     const char *why = forbidden(r, true);

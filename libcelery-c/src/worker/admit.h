@@ -8,6 +8,13 @@
 /* Total: every delivery ends up scheduled, ended with a result, parked or given back. */
 void cel_admit(struct celery_worker *w, struct cel_delivery *give_delivery);
 
+/*
+ * Takes a message that never was the broker's, of which call and task have been read (see
+ * worker/direct.h).  False: no memory, and the envelope is gone.
+ */
+bool cel_admit_direct(struct celery_worker *w, struct cel_delivery *give_delivery,
+                      const struct cel_job *read);
+
 /* A ready request's turn: expired or revoked meanwhile? Otherwise to the pool. */
 void cel_admit_to_pool(struct cel_request *r);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/uuid.h"
 #include "message/envelope_json.h"
+#include "worker/direct.h"
 #include "worker/events.h"
 
 /* Messages of one list that are under way at a time. */
@@ -22,6 +23,7 @@ struct cel_carry {
     struct cel_slice rest; /* entries not looked at yet, in this round */
     bool messages;         /* second round: the notes are confirmed */
     bool walking;
+    bool direct; /* a step may be run without the broker */
     size_t open; /* entries under way */
     celery_error err;
 };
@@ -214,6 +216,11 @@ static void publish(struct cel_carry *c, const struct cel_effect *e)
         fail(c, &err);
         return;
     }
+    if (c->direct && e->exchange.len == 0 &&
+        cel_direct_run(c->w, m->publish.routing_key, e->json)) {
+        cel_free(m);
+        return;
+    }
     c->open++;
     cel_link_publish(c->w->link, &m->publish);
 }
@@ -289,8 +296,8 @@ static void add_children(struct cel_slice list, struct cel_buf *children)
     }
 }
 
-void cel_carry_start(struct celery_worker *w, struct cel_slice effects,
-                     struct cel_buf *children, struct cel_carry_done done)
+static void start(struct celery_worker *w, struct cel_slice effects, bool direct,
+                  struct cel_buf *children, struct cel_carry_done done)
 {
     struct cel_carry *c = cel_calloc(1, sizeof *c);
     char *copy = c ? cel_arena_strndup(&c->arena, effects.data, effects.len) : NULL;
@@ -309,6 +316,19 @@ void cel_carry_start(struct celery_worker *w, struct cel_slice effects,
     add_children(effects, children);
     c->w = w;
     c->done = done;
+    c->direct = direct;
     c->list = c->rest = cel_slice(copy, effects.len);
     walk(c);
+}
+
+void cel_carry_start(struct celery_worker *w, struct cel_slice effects,
+                     struct cel_buf *children, struct cel_carry_done done)
+{
+    start(w, effects, false, children, done);
+}
+
+void cel_carry_follow(const struct cel_request *r, struct cel_buf *children,
+                      struct cel_carry_done done)
+{
+    start(r->w, r->outcome.effects, cel_direct_from(r), children, done);
 }

@@ -9,6 +9,8 @@
 #include "canvas/effects.h"
 #include "worker/worker.h"
 
+struct cel_request;
+
 struct cel_carry;
 
 struct cel_carry_done {
@@ -23,5 +25,9 @@ struct cel_carry_done {
  */
 void cel_carry_start(struct celery_worker *w, struct cel_slice effects,
                      struct cel_buf *children, struct cel_carry_done done);
+
+/* The same with what the end of r brings about, of which a step may be run at once. */
+void cel_carry_follow(const struct cel_request *r, struct cel_buf *children,
+                      struct cel_carry_done done);
 
 #endif

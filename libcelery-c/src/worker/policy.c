@@ -91,6 +91,7 @@ celery_status cel_worker_policy_init(struct cel_worker_policy *p, const celery_a
         .soft_shutdown = cel_config_double(c, "worker_soft_shutdown_timeout", 0),
         .soft_shutdown_idle = cel_config_bool(c, "worker_enable_soft_shutdown_on_idle"),
         .shutdown_timeout = cel_config_double(c, "worker_shutdown_timeout", 0),
+        .every_step = cel_config_bool(c, "worker_publish_every_step"),
         .cancel_void =
             cel_config_bool(c, "worker_cancel_long_running_tasks_on_connection_loss"),
         .deduplicate = cel_config_bool(c, "worker_deduplicate_successful_tasks"),

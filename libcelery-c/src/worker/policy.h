@@ -32,6 +32,7 @@ struct cel_worker_policy {
     bool prefetch_auto;
     bool disable_prefetch; /* worker_disable_prefetch */
     size_t eta_limit;      /* messages held for their ETA */
+    bool every_step;       /* worker_publish_every_step */
     bool result_extended;
     bool send_task_repr;     /* result repr wanted: INFO is logged */
     int64_t crash_budget;    /* worker_redelivery_budget */

@@ -140,8 +140,7 @@ static void phase_follow(struct cel_request *r)
         on_followed(r, &nomem);
         return;
     }
-    cel_carry_start(r->w, r->outcome.effects, &f->children,
-                    (struct cel_carry_done){on_followed, r});
+    cel_carry_follow(r, &f->children, (struct cel_carry_done){on_followed, r});
 }
 
 static void on_stored(void *ctx, const celery_error *err)

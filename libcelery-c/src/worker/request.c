@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "worker/admit.h"
 #include "worker/cleanup.h"
+#include "worker/direct.h"
 #include "worker/follow.h"
 #include "worker/redelivered.h"
 #include "worker/report.h"
@@ -130,6 +131,11 @@ static void give_back(struct cel_request *r)
     if (r->ack_pending) {
         return; /* on_early_ack() goes on */
     }
+    if (r->direct && !r->started) {
+        r->w->counts.returned++;
+        cel_direct_publish(r, (struct cel_done){on_settled, r});
+        return;
+    }
     if (r->void_tag || r->acknowledged) {
         cel_request_event(r, CEL_REQ_SETTLED);
         return;
@@ -198,7 +204,7 @@ static void settle(struct cel_request *r)
         bury(r);
         return;
     }
-    if (r->void_tag || r->acknowledged) {
+    if (r->void_tag || r->acknowledged || r->direct) {
         cel_request_event(r, CEL_REQ_SETTLED);
         return;
     }
@@ -260,7 +266,9 @@ static void start(struct cel_request *r)
     r->started = true;
     r->w->policy.tasks[r->job.task->index].total++;
     r->accepted_at = cel_loop_now(r->w->loop);
-    if (!r->policy->acks_late && !r->void_tag) {
+    if (r->direct) {
+        r->acknowledged = true; /* nobody else has to know */
+    } else if (!r->policy->acks_late && !r->void_tag) {
         r->acknowledged = true;
         r->ack_pending = true;
         t->ops->ack(t, r->tag, (struct cel_done){on_early_ack, r});

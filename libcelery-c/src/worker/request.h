@@ -22,6 +22,7 @@ struct cel_request {
 
     bool void_tag;     /* never settle: the delivery is not ours (any more) */
     bool acknowledged; /* early: the broker has been told */
+    bool direct;       /* the broker never had it: see direct.h */
     bool ack_pending;  /* its answer to that is not in: r must stay */
     bool unsettled;    /* the connection went before the answer: say it again */
     bool uncertain;    /* it may have heard it the first time */
