@@ -222,10 +222,10 @@ class Refused(lib.Case):
     def setUp(self):
         self.db0.flushdb()
 
-    def run_worker(self, backend, line, **conf):
+    def run_worker(self, backend, line, env=None, **conf):
         """A worker that says this line, whether it ends or goes on trying."""
         self.app.send_task('t.add', [1, 2])
-        w = self.start(kind='c', backend=backend, conf=conf, wait=False)
+        w = self.start(kind='c', backend=backend, conf=conf, env=env, wait=False)
         w.wait_output(line)
         self.assertNotIn(databases.PASSWORD, w.output())
         self.assertNotIn(databases.QUOTED, w.output())
@@ -241,6 +241,48 @@ class Refused(lib.Case):
                'date_done TIMESTAMP, traceback TEXT)')
         self.run_worker(pg.url(), 'ALTER TABLE', result_extended=True)
         self.assertEqual(pg.sql('SELECT count(*) FROM celery_taskmeta'), [(0,)])
+
+    def test_no_tables(self):
+        """None are made where that is not wanted."""
+        if not databases.PostgreSQL.installed():
+            self.skipTest('PostgreSQL is not installed')
+        pg = databases.PostgreSQL()
+        self.addCleanup(pg.stop)
+        self.run_worker(pg.url(), 'there is no table celery_taskmeta',
+                        database_create_tables_at_setup=False)
+        self.assertEqual(pg.sql("SELECT to_regclass('celery_taskmeta')"), [(None,)])
+
+    def test_certificate_of_another_machine(self):
+        """Verified although the URL says nothing of it; without TLS where the server has none."""
+        if not databases.PostgreSQL.installed():
+            self.skipTest('PostgreSQL is not installed')
+        folder = tempfile.mkdtemp(dir=lib.tmpdir())
+        rabbit.make_certificates(folder)
+        pg = databases.PostgreSQL(folder)
+        self.addCleanup(pg.stop)
+
+        def url(server, host):
+            return server.url(host=host, options='?hostaddr=127.0.0.1')
+
+        def trusts(name):
+            return {'SSL_CERT_FILE': os.path.join(folder, name)}
+
+        self.run_worker(url(pg, 'db.example'), 'set sslrootcert', trusts('other-ca.pem'))
+        self.run_worker(url(pg, 'other.example'), 'set sslrootcert', trusts('ca.pem'))
+        self.assertEqual(pg.sql("SELECT to_regclass('celery_taskmeta')"), [(None,)])
+        plain = databases.PostgreSQL()
+        self.addCleanup(plain.stop)
+        for server, tls in ((pg, True), (plain, False)):
+            w = self.start(kind='c', backend=url(server, 'db.example'), env=trusts('ca.pem'))
+            r = self.app.send_task('t.add', [1, 2])
+            w.wait_output(r.id + '] succeeded')
+            lib.wait_for('it is stored', lambda: server.sql(
+                "SELECT to_regclass('celery_taskmeta')")[0][0] and server.sql(
+                    "SELECT 1 FROM celery_taskmeta WHERE task_id = '%s'" % r.id), 30)
+            self.assertEqual(server.sql(
+                "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+                "WHERE application_name = 'celery-c'"), [(tls,)])
+            w.kill9()
 
     def test_certificate(self):
         """Verified when the URL says so; one of the right issuer is taken."""

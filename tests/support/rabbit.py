@@ -99,7 +99,7 @@ def _die_with_parent(signo=signal.SIGKILL):
 
 
 def make_certificates(folder):
-    """ca.pem, other-ca.pem, server.pem/key for localhost and 127.0.0.1, client.pem/key of
+    """ca.pem, other-ca.pem, server.pem/key for localhost, 127.0.0.1 and db.example, client.pem/key of
     the user guest."""
     subprocess.run(['sh', '-e', '-c', '''
         cd "$1"
@@ -108,7 +108,7 @@ def make_certificates(folder):
         openssl req -x509 $k -keyout other.key -out other-ca.pem -subj /CN=other
         openssl req $k -keyout server.key -out server.csr -subj /CN=rabbit
         openssl req $k -keyout client.key -out client.csr -subj /CN=guest
-        echo subjectAltName=DNS:localhost,IP:127.0.0.1 >ext
+        echo subjectAltName=DNS:localhost,DNS:db.example,IP:127.0.0.1 >ext
         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial \\
             -days 2 -extfile ext -out server.pem
         openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial \\
