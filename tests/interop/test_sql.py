@@ -13,6 +13,7 @@ import unittest
 
 from celery import chord, group
 from celery.result import GroupResult
+from sqlalchemy.exc import DatabaseError
 
 import lib
 
@@ -36,6 +37,17 @@ class Sql:
         cls.app.set_current()
         cls.worker = lib.Worker(cls.broker, cls.backend, conf=cls.conf)
         cls.addClassCleanup(cls.worker.kill9)
+        first = cls.app.send_task('t.ident', ['first'])
+        lib.wait_for('the worker has made its tables', lambda: cls.is_stored(first), 60, 0.05)
+
+    @staticmethod
+    def is_stored(result):
+        """Python makes tables for the first database of a process only
+        (celery/backends/database DatabaseBackend.ResultSession)."""
+        try:
+            return result.state == 'SUCCESS'
+        except DatabaseError:
+            return False
 
     @classmethod
     def server(cls, kind, *args):

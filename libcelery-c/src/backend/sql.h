@@ -117,6 +117,7 @@ struct cel_sql_link {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int refs;                          /* the backend and its thread */
+    pthread_t thread;                  /* the backend's to join */
     int stop_fd;                       /* eventfd: readable when the thread is to end */
     struct cel_loop *loop;             /* NULL: nobody listens any more */
     struct cel_list queue;             /* to do */

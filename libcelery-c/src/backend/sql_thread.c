@@ -316,7 +316,6 @@ static void *thread_main(void *arg)
 static int start_thread(struct cel_sql_link *link)
 {
     pthread_attr_t attr;
-    pthread_t thread;
     sigset_t all;
     sigset_t before;
     int failed = pthread_attr_init(&attr);
@@ -325,10 +324,9 @@ static int start_thread(struct cel_sql_link *link)
         return failed;
     }
     pthread_attr_setstacksize(&attr, STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&thread, &attr, thread_main, link);
+    failed = pthread_create(&link->thread, &attr, thread_main, link);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return failed;
@@ -388,6 +386,19 @@ static void move_all(struct cel_list *from, struct cel_list *to)
     }
 }
 
+/*
+ * One that has ended is waited for: what libraries keep for each thread is freed at its very end, and
+ * must not be while the process that exits frees the rest (OpenSSL's cleanup).
+ */
+static void let_go(pthread_t thread, bool ended)
+{
+    if (ended) {
+        pthread_join(thread, NULL);
+    } else {
+        pthread_detach(thread);
+    }
+}
+
 /* What a thread that does not end has in its hands is answered all the same. */
 static size_t take_flight(struct cel_sql_link *link, struct cel_done *ret_done)
 {
@@ -423,7 +434,9 @@ void cel_sql_link_leave(struct cel_sql_link *link, const celery_error *why)
     size_t n = take_flight(link, flight);
     move_all(&link->finished, &jobs);
     move_all(&link->queue, &jobs);
+    const bool ended = link->ended;
     pthread_mutex_unlock(&link->lock);
+    let_go(link->thread, ended);
     release(link);
     for (size_t i = 0; i < n; i++) {
         cel_done(flight[i], why, 0);

@@ -120,7 +120,7 @@ static int teardown(void **state)
 static struct cel_sql_job *add(struct fixture *f, enum cel_sql_job_kind kind,
                                size_t n_ids)
 {
-    static char names[2000][12];
+    static char names[2000][32];
     struct cel_slice ids[2000];
 
     for (size_t i = 0; i < n_ids; i++) {
@@ -138,7 +138,7 @@ static void add_results(struct fixture *f, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct cel_sql_job *job = add(f, CEL_SQL_STORE, 0);
-        char id[12];
+        char id[32];
 
         snprintf(id, sizeof id, "id%zu", i);
         job->meta = (struct cel_task_meta){
