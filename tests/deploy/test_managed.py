@@ -81,7 +81,7 @@ class ClusterMode(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         lib.need_worker()
-        cls.server = lib.Redis('--cluster-enabled', 'yes')
+        cls.server = lib.Redis('--cluster-enabled', 'yes', '--cluster-port', str(lib.free_port()))
         cls.addClassCleanup(cls.server.stop)
         client = cls.server.client()
         client.execute_command('CLUSTER', 'ADDSLOTSRANGE', 0, 16383)

@@ -25,6 +25,7 @@ static void on_declared(void *ctx, const celery_error *err, int64_t answer)
     struct declaring d = *(struct declaring *)ctx;
 
     cel_free(ctx);
+    d.queue->dead_declaring--;
     if (err && err->code != PRECONDITION) {
         cel_done(d.done, err, 0);
         return;
@@ -41,7 +42,8 @@ void cel_amqp_dead_declare(struct cel_amqp_transport *a, struct cel_amqp_queue *
     struct cel_node *arguments;
     char name[300];
 
-    if (q->dead_declared) {
+    /* Behind one that still waits for its answer it would overtake that one's letter. */
+    if (q->dead_declared && q->dead_declaring == 0) {
         cel_done(done, NULL, 0);
         return;
     }
@@ -56,6 +58,7 @@ void cel_amqp_dead_declare(struct cel_amqp_transport *a, struct cel_amqp_queue *
         return;
     }
     *d = (struct declaring){q, done};
+    q->dead_declaring++;
     cel_amqp_dead_name(q->name, name, sizeof name);
     cel_amqp_declare_own(a, name, arguments, (struct cel_done){on_declared, d});
     cel_arena_fini(&arena);

@@ -38,6 +38,7 @@ struct cel_amqp_queue {
     bool wanted;                    /* consume() was called */
     bool restoring;                 /* is being declared and consumed again */
     bool dead_declared;             /* its dead-letter queue, on this connection */
+    unsigned dead_declaring;        /* answers to that which are not in yet */
     bool delay_bound;               /* to native delayed delivery, on this connection */
     uint8_t nest;                   /* enum cel_amqp_nest_state */
     double delays[CEL_AMQP_LEVELS]; /* when its delay queues were declared */
