@@ -6,9 +6,12 @@ kombu has it from 5.7 on, and Celery's own worker leaves remote control off ther
 (Transport.implements of kombu/transport/SQS has direct exchanges alone): its client asks ours.
 """
 
+import http.client
+import http.server
 import json
 import socket
 import subprocess
+import threading
 import unittest
 
 import lib
@@ -18,6 +21,60 @@ import test_sqs
 HOST = socket.gethostname()
 OPTIONS = {'supports_fanout': True, 'wait_time_seconds': 1, 'queue_name_prefix': 'f.'}
 CONF = {'broker_transport_options': OPTIONS, 'worker_lease_seconds': 3}
+
+
+class Minute:
+    """A front of moto's, on which names of deleted queues are not free again."""
+
+    def __init__(self, port):
+        front = self
+        self.deleted = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers['Content-Length']))
+                status, kind, answer = front.refuse(self.headers, body) or front.ask(
+                    port, self.path, self.headers, body)
+                self.send_response(status)
+                self.send_header('Content-Type', kind)
+                self.send_header('Content-Length', str(len(answer)))
+                self.end_headers()
+                try:
+                    self.wfile.write(answer)
+                except OSError:
+                    pass  # of a long poll that was given up
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def refuse(self, headers, body):
+        target = headers.get('X-Amz-Target', '')
+        if target == 'AmazonSQS.DeleteQueue':
+            self.deleted.append(json.loads(body)['QueueUrl'].rsplit('/', 1)[1])
+        if target != 'AmazonSQS.CreateQueue' or json.loads(body)['QueueName'] not in self.deleted:
+            return None
+        return 400, 'application/x-amz-json-1.0', json.dumps({
+            '__type': 'com.amazonaws.sqs#QueueDeletedRecently',
+            'message': 'You must wait 60 seconds after deleting a queue'}).encode()
+
+    @staticmethod
+    def ask(port, path, headers, body):
+        conn = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
+        conn.request('POST', path, body, dict(headers))
+        got = conn.getresponse()
+        answer = got.status, got.getheader('Content-Type', ''), got.read()
+        conn.close()
+        return answer
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Fanout(test_sqs.Sqs):
@@ -33,12 +90,20 @@ class Fanout(test_sqs.Sqs):
         with open(cls.config, 'w') as f:
             json.dump(CONF, f)
 
-    def celery_c(self, *args, code=0):
+    def run_celery_c(self, *args):
         argv = [lib.CELERY_C, '-b', self.broker, '--config', self.config, *args]
-        run = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             env=lib.env_of_workers(), timeout=60 * lib.PATIENCE)
+        return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              env=lib.env_of_workers(), timeout=60 * lib.PATIENCE)
+
+    def celery_c(self, *args, code=0):
+        run = self.run_celery_c(*args)
         self.assertEqual(run.returncode, code, run.stdout)
         return run.stdout
+
+    def wait_pong(self, node):
+        """Asks until it answers: a poll of one that is gone may have taken a question."""
+        lib.wait_for('%s answers' % node, lambda: node in self.run_celery_c(
+            'inspect', 'ping', '--timeout', '4', '-d', node).stdout, 60 * lib.PATIENCE, 0.5)
 
     def start(self, *args, controlled=True, **kwargs):
         """A worker that hears what it is told."""
@@ -89,19 +154,53 @@ class Control(Fanout):
         self.assertEqual(self.subscribed('f-celery-pidbox'), [self.pidbox('two')])
         self.assertEqual(workers[1].stop(), 0)
         self.assertEqual(self.subscribed('f-celery-pidbox'), [])
-        # A reply queue is its asker's, and gone with it.
-        self.assertEqual([q for q in self.queues() if 'reply' in q], [])
+        # A worker's queue and a reply queue are gone with who had them.
+        self.assertEqual([q for q in self.queues() if 'pidbox' in q], [])
 
     def test_a_command_of_the_time_between_is_forgotten(self):
         """What is broadcast while a worker is away is not for it."""
         w = self.start(conf=CONF, name='away')
         self.assertEqual(w.stop(), 0)
+        self.assertNotIn(self.pidbox('away'), self.queues())
         self.celery_c('control', 'shutdown', '--timeout', '1', code=69)
         w = self.start(conf=CONF, name='away')
         node = 'away@' + HOST
         self.assertIn(node, self.celery_c('inspect', 'ping', '--timeout', '9', '-d', node))
         self.assertIsNone(w.process.poll())
         self.assertEqual(w.stop(), 0)
+
+    def test_what_a_killed_worker_leaves(self):
+        """Its queue and its subscription, which the next one of its name takes over."""
+        w = self.start(conf=CONF, name='killed')
+        w.kill9()
+        self.assertIn(self.pidbox('killed'), self.queues())
+        self.assertIn(self.pidbox('killed'), self.subscribed('f-celery-pidbox'))
+        w = self.start(conf=CONF, name='killed')
+        node = 'killed@' + HOST
+        self.wait_pong(node)
+        self.assertEqual(w.stop(), 0)
+        self.assertNotIn(self.pidbox('killed'), self.queues())
+        self.assertEqual(self.subscribed('f-celery-pidbox'), [])
+
+    def test_a_name_that_is_not_free_again_yet(self):
+        """SQS gives a queue's name again after a minute: a restarted worker takes another."""
+        front = Minute(self.sqs.port)
+        self.addCleanup(front.stop)
+        broker = self.broker.replace(':%d' % self.sqs.port, ':%d' % front.port)
+        name = self.pidbox('again')
+        node = 'again@' + HOST
+        for deleted in ([name], [name, name + '-']):
+            w = lib.Worker(broker, self.backend, conf=CONF, name='again')
+            self.addCleanup(w.kill9)
+            lib.wait_for('it is subscribed', lambda: any(
+                q.startswith(name) for q in self.subscribed('f-celery-pidbox')),
+                20 * lib.PATIENCE, 0.1)
+            self.wait_pong(node)
+            self.assertEqual(w.stop(), 0)
+            self.assertEqual([d[:len(name) + 1] for d in front.deleted if d.startswith(name)],
+                             deleted)
+        self.assertEqual([q for q in self.queues() if q.startswith(name)], [])
+        self.assertEqual(self.subscribed('f-celery-pidbox'), [])
 
     def test_without_the_option(self):
         options = dict(OPTIONS)

@@ -2,6 +2,7 @@
 /* Whole queues: counting, purging, deleting. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "transport/sqs_state.h"
 
 /* One of them under way. */
@@ -199,7 +200,7 @@ void cel_sqs_delete_queue(struct cel_transport *t, const char *queue,
         cel_done(done, &err, 0);
         return;
     }
-    cel_sqs_cancel(t, queue, NULL);
+    cel_sqs_unread(q);
     cel_sqs_polls_stop(q);
     cel_sqs_unsubscribe(q);
     forget_bindings(q);
@@ -208,4 +209,35 @@ void cel_sqs_delete_queue(struct cel_transport *t, const char *queue,
         return;
     }
     begin(t, queue, "DeleteQueue", on_deleted, done);
+}
+
+/* ---- what only its reader had a use for ---- */
+
+static void on_discarded(void *ctx, const struct cel_aws_answer *a)
+{
+    struct cel_sqs_queue *q = ctx;
+    struct cel_sqs *s = q->s;
+
+    s->n_leaving -= s->n_leaving > 0;
+    if (a->err && !cel_sqs_is_missing(a) && s->connected) {
+        cel_log(CELERY_LOG_WARNING,
+                "SQS queue %s, which nobody reads any more, stays: %s", q->sqs_name,
+                a->err->message);
+    } else {
+        q->find = CEL_SQS_UNKNOWN;
+    }
+}
+
+void cel_sqs_discard(struct cel_sqs_queue *q)
+{
+    struct cel_sqs *s = q->s;
+
+    if (!s->connected || s->set.closed_world || q->find != CEL_SQS_FOUND) {
+        return;
+    }
+    cel_sqs_polls_stop(q);
+    cel_sqs_params(q);
+    cel_buf_adds(&s->params, "}");
+    s->n_leaving++;
+    cel_sqs_call(s, q->aws, "DeleteQueue", -1, on_discarded, q, NULL);
 }

@@ -326,23 +326,30 @@ void cel_sqs_stash_return(struct cel_sqs_queue *q)
     }
 }
 
-celery_status cel_sqs_cancel(struct cel_transport *t, const char *queue,
-                             celery_error *err)
+void cel_sqs_unread(struct cel_sqs_queue *q)
 {
-    struct cel_sqs *s = cel_sqs_of(t);
-    struct cel_sqs_queue *q = cel_sqs_queue(s, queue, err);
-
-    if (!q) {
-        return CELERY_OK;
-    }
     if (q->temporary && q->consuming) {
         cel_sqs_unsubscribe(q);
     }
     q->consuming = false;
-    q->quiet_after = cel_loop_now(t->loop) + QUIET;
-    if (s->connected) {
+    q->quiet_after = cel_loop_now(q->s->base.loop) + QUIET;
+    if (q->s->connected) {
         cel_sqs_stash_return(q);
-        cel_sqs_wake(s);
+        cel_sqs_wake(q->s);
+    }
+}
+
+celery_status cel_sqs_cancel(struct cel_transport *t, const char *queue,
+                             celery_error *err)
+{
+    struct cel_sqs_queue *q = cel_sqs_queue(cel_sqs_of(t), queue, err);
+    bool was_read = q && q->consuming;
+
+    if (q) {
+        cel_sqs_unread(q);
+    }
+    if (was_read && q->temporary && q->broadcasts) {
+        cel_sqs_discard(q);
     }
     return CELERY_OK;
 }

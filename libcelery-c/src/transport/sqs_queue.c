@@ -2,9 +2,13 @@
 /* Queues and what binds them: names become URLs, missing queues are created. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/uuid.h"
 #include "transport/dead_letter.h"
 #include "transport/sqs_name.h"
 #include "transport/sqs_state.h"
+
+/* Of the 80 that a name may have, so many before a dash and eight digits. */
+enum { NAME_BYTES = 71 };
 
 /* Somebody waits for a queue's URL, or for a topic's ARN. */
 struct wait {
@@ -227,6 +231,8 @@ static void keep_redrive(struct cel_sqs_queue *q, struct cel_slice policy)
     cel_arena_fini(&arena);
 }
 
+static void create(struct cel_sqs_queue *q);
+
 /* Without the right to ask the usual is taken to be so. */
 static void on_attributes(void *ctx, const struct cel_aws_answer *a)
 {
@@ -234,6 +240,11 @@ static void on_attributes(void *ctx, const struct cel_aws_answer *a)
     const struct cel_node *all;
     int64_t bytes;
 
+    if (cel_sqs_is_missing(a) && !q->passive && !q->predefined && !q->missing) {
+        q->missing = true; /* its name is known for a while after it was deleted */
+        create(q);
+        return;
+    }
     if (a->err && !cel_sqs_is_denied(a)) {
         not_found(q, a, "asking for its attributes: ");
         return;
@@ -256,11 +267,39 @@ static void ask_attributes(struct cel_sqs_queue *q)
     cel_sqs_call(q->s, q->aws, "GetQueueAttributes", -1, on_attributes, q, NULL);
 }
 
+/*
+ * The service gives a name again a minute after its queue was deleted, and a worker is back sooner.
+ * Nobody else has to know what a queue of broadcasts is called: it gets eight digits more.
+ */
+static bool rename_queue(struct cel_sqs_queue *q)
+{
+    struct cel_slice base = cel_slice_of(q->sqs_name);
+    struct cel_buf name = {0};
+    uint32_t random;
+
+    if (!q->temporary || !q->broadcasts || q->renamed) {
+        return false;
+    }
+    cel_random(&random, sizeof random);
+    cel_buf_addf(&name, "%.*s-%08x", (int)(base.len < NAME_BYTES ? base.len : NAME_BYTES),
+                 base.data, random);
+    char *copy = cel_buf_ok(&name) ? cel_strdup(cel_buf_cstr(&name)) : NULL;
+    cel_buf_fini(&name);
+    if (copy) {
+        cel_free(q->sqs_name);
+        q->sqs_name = copy;
+        q->renamed = true;
+    }
+    return copy;
+}
+
 static void on_created(void *ctx, const struct cel_aws_answer *a)
 {
     struct cel_sqs_queue *q = ctx;
 
-    if (a->err) {
+    if (a->err && strstr(a->code, "QueueDeletedRecently") && rename_queue(q)) {
+        create(q);
+    } else if (a->err) {
         not_found(q, a, "there is none, and it cannot be created: ");
     } else if (keep_url(q, a->result)) {
         ask_attributes(q);

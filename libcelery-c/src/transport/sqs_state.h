@@ -50,6 +50,7 @@ struct cel_sqs_queue {
     bool consuming;
     bool dead;    /* of dead letters: what is said of them comes with them */
     bool missing; /* it was looked for and not made */
+    bool renamed; /* its own name is not free again yet */
 
     /* sqs_subscribe.c: of a fanout */
     struct cel_sqs_topic *topic; /* or NULL */
@@ -162,7 +163,7 @@ struct cel_sqs {
     struct cel_list queues;
     struct cel_list bindings;
     struct cel_list topics;
-    size_t n_leaving;     /* subscriptions that are about to end */
+    size_t n_leaving;     /* subscriptions and queues that are about to end */
     struct cel_map by_id; /* of what we hold: struct cel_sqs_message */
     struct cel_ageset
         *settled;         /* ids that we deleted: a standard queue may bring them again */
@@ -304,6 +305,8 @@ void cel_sqs_count(struct cel_transport *t, const char *queue, struct cel_done d
 void cel_sqs_purge(struct cel_transport *t, const char *queue, struct cel_done done);
 void cel_sqs_delete_queue(struct cel_transport *t, const char *queue,
                           struct cel_done done);
+/* Deletes a queue that is found and read no more; nobody waits for that but returning(). */
+void cel_sqs_discard(struct cel_sqs_queue *q);
 
 /* ---- sqs_publish.c ---- */
 
@@ -333,6 +336,8 @@ celery_status cel_sqs_consume(struct cel_transport *t, const char *queue,
                               celery_error *err);
 celery_status cel_sqs_cancel(struct cel_transport *t, const char *queue,
                              celery_error *err);
+/* It is not read from now on; what lies in the stash goes back. */
+void cel_sqs_unread(struct cel_sqs_queue *q);
 void cel_sqs_poll_flush(struct cel_sqs *s);
 void cel_sqs_polls_stop(struct cel_sqs_queue *q);
 void cel_sqs_stash_return(struct cel_sqs_queue *q);

@@ -32,6 +32,17 @@ static void end(struct joining *give_joining, const celery_error *err)
     cel_done(j.done, err, 0);
 }
 
+/* One that was deleted meanwhile is found, or made, by the next connection. */
+static void failed(struct joining *j, const struct cel_aws_answer *a)
+{
+    struct cel_sqs *s = j->topic->s;
+
+    if (cel_sqs_is_missing(a)) {
+        cel_sqs_abandon(s, a->err);
+    }
+    end(j, a->err);
+}
+
 static void end_nomem(struct joining *give_joining)
 {
     celery_error err = {0};
@@ -79,7 +90,7 @@ static void on_allowed(void *ctx, const struct cel_aws_answer *a)
     struct joining *j = ctx;
 
     if (a->err && !cel_sqs_is_denied(a)) {
-        end(j, a->err);
+        failed(j, a);
         return;
     }
     if (a->err) {
@@ -172,7 +183,7 @@ static void on_attributes(void *ctx, const struct cel_aws_answer *a)
     struct cel_slice arn;
 
     if (a->err) {
-        end(j, a->err);
+        failed(j, a);
         return;
     }
     all = cel_node_get(a->result, CEL_SLICE("Attributes"));
