@@ -16,6 +16,7 @@
 #include "net/redis_conn.h"
 #include "redis_server.h"
 #include "transport/redis_dead.h"
+#include "transport/redis_state.h"
 #include "transport/transport.h"
 
 #include <arpa/inet.h>
@@ -264,6 +265,16 @@ static void publish(struct side *s, const char *queue, const char *body, int pri
 
     start_publish(s, queue, body, priority, &a);
     assert_int_equal(await(&a)->status, CELERY_OK);
+}
+
+static void publish_large(struct side *s, const char *queue, size_t len)
+{
+    char *body = malloc(len + 1);
+
+    memset(body, 'x', len);
+    body[len] = 0;
+    publish(s, queue, body, 0);
+    free(body);
 }
 
 static void connect_again(struct side *s)
@@ -885,15 +896,11 @@ static void test_a_large_message_is_parked_as_it_is(void **state)
         "return {e and string.find(e, '\"why\"', 1, true) and 1 or 0, "
         "e and string.sub(e, string.find(e, '\\n', 1, true) + 1) == ARGV[1] and 'same'}";
     struct side *s = new_side(NULL);
-    char *body = malloc(400001);
     struct cel_slice raw;
     struct answer a;
 
-    memset(body, 'x', 400000);
-    body[400000] = 0;
-    publish(s, "q", body, 0);
-    publish(s, "q", body, 0);
-    free(body);
+    publish_large(s, "q", 400000);
+    publish_large(s, "q", 400000);
     consume(s, "q", 2);
     await_got(s, 2);
     raw = s->got[0].envelope->raw;
@@ -911,6 +918,71 @@ static void test_a_large_message_is_parked_as_it_is(void **state)
     assert_int_equal(ASK("HLEN unacked")->number, 1);
     free_side(s);
     ASK("FLUSHALL");
+}
+
+/* LPUSH is refused then, and the transaction with it. */
+static void test_a_full_server_parks_what_is_large(void **state)
+{
+    struct side *s = new_side(NULL);
+    struct answer a;
+
+    publish_large(s, "q", 400000);
+    consume(s, "q", 1);
+    await_got(s, 1);
+    ASK("CONFIG SET maxmemory 1");
+    s->t->ops->park(s->t, s->got[0].tag, "why", to(&a));
+    assert_int_equal(await(&a)->status, CELERY_OK);
+    assert_int_equal(a.value, 1);
+    ASK("CONFIG SET maxmemory 0");
+    assert_int_equal(ASK("LLEN q.celery-c.dead")->number, 1);
+    assert_int_equal(ASK("HLEN unacked")->number, 0);
+    free_side(s);
+    ASK("DEL q.celery-c.dead");
+    assert_nothing_left();
+}
+
+/* It is held from the claim on, and comes when its bytes are there. */
+static void test_a_large_message_lets_others_by(void **state)
+{
+    struct side *s = new_side(NULL);
+
+    publish_large(s, "q", 1500000);
+    publish(s, "q", "small", 0);
+    consume(s, "q", 2);
+    await_got(s, 1);
+    assert_true(cel_slice_is(s->got[0].envelope->body, "small"));
+    assert_int_equal(ASK("HLEN unacked")->number, 2);
+    await_got(s, 2);
+    assert_int_equal(s->got[1].envelope->body.len, 1500000);
+    assert_false(s->got[1].malformed);
+    assert_false(s->got[1].redelivered);
+    ack_all(s);
+    free_side(s);
+    assert_nothing_left();
+}
+
+static void test_a_large_message_that_was_not_fetched_comes_again(void **state)
+{
+    struct side *s = new_side(NULL);
+    struct cel_redis_transport *r = (struct cel_redis_transport *)s->t;
+
+    publish_large(s, "q", 1500000);
+    consume(s, "q", 1);
+    while (r->hold.count == 0) {
+        pass();
+    }
+    assert_int_equal(s->n_got, 0); /* claimed, but its bytes are on their way */
+    s->t->ops->close(s->t);
+    assert_int_equal(r->hold.count, 0);
+    assert_int_equal(ASK("HLEN unacked")->number, 1);
+    connect_again(s);
+    consume(s, "q", 1);
+    await_got(s, 1);
+    assert_true(s->got[0].redelivered);
+    assert_int_equal(s->got[0].envelope->body.len, 1500000);
+    ack_all(s);
+    free_side(s);
+    assert_nothing_left();
 }
 
 /* ---- ownership ---- */
@@ -1540,6 +1612,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_too_large_message_is_parked_unread),
         cmocka_unit_test(test_dead_letters_are_bounded),
         cmocka_unit_test(test_a_large_message_is_parked_as_it_is),
+        cmocka_unit_test(test_a_full_server_parks_what_is_large),
+        cmocka_unit_test(test_a_large_message_lets_others_by),
+        cmocka_unit_test(test_a_large_message_that_was_not_fetched_comes_again),
         cmocka_unit_test(test_the_lease_is_as_long_as_asked),
         cmocka_unit_test(test_held_messages_are_renewed),
         cmocka_unit_test(test_what_was_taken_is_not_settled),

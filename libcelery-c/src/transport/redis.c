@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "transport/redis_claim.h"
+#include "transport/redis_large.h"
 #include "transport/redis_lease.h"
 #include "transport/redis_listen.h"
 #include "transport/redis_publish.h"
@@ -95,6 +96,7 @@ static void drop(struct cel_redis_transport *r)
     cel_redis_free(sub);
     cel_redis_settle_reset(r);
     cel_redis_starts_reset(r);
+    cel_redis_large_reset(r);
     cel_redis_claim_reset(r);
     cel_redis_score_reset(r);
     cel_list_foreach(it, tmp, &r->queues) {
@@ -195,6 +197,7 @@ static void on_flush(void *ctx)
     cel_redis_settle_flush(r);
     cel_redis_starts_flush(r);
     cel_redis_claim_flush(r);
+    cel_redis_large_flush(r);
 }
 
 static celery_status add_sources(struct cel_redis_transport *r)
@@ -303,6 +306,7 @@ static celery_status redis_init(struct cel_transport *t, struct cel_url *const *
     r->urls = urls;
     r->n_urls = n;
     cel_list_init(&r->queues);
+    cel_list_init(&r->claiming.large);
     cel_list_init(&r->settling.scores);
     cel_list_init(&r->settling.finished);
     cel_list_init(&r->starting.waiting);

@@ -97,7 +97,12 @@ void cel_redis_claim_remove_queue(struct cel_redis_transport *r,
 /* How large messages are lately: asking for many large ones at once would flood both sides. */
 static void note_size(struct cel_redis_claiming *c, const struct cel_resp *reply)
 {
-    size_t len = cel_resp_text(reply).len;
+    const struct cel_resp *second = cel_resp_at(reply, 1);
+    size_t len = cel_resp_text(second ? second : reply).len;
+
+    if (cel_resp_kind(second) == CEL_RESP_INT) {
+        len = (size_t)cel_resp_int(second);
+    }
 
     c->largest = len > c->largest ? len : c->largest - (c->largest - len) / 64;
 }
@@ -181,6 +186,9 @@ static void on_claimed(void *ctx, const struct cel_resp *reply, const celery_err
         }
         cel_redis_wait_answered(r, x.claim, got,
                                 cel_resp_int(cel_resp_at(reply, 1)) != 0);
+        if (!cel_list_empty(&r->claiming.large)) {
+            cel_redis_wait_not(r);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #include "transport/redis_deliver.h"
 #include "base/alloc.h"
 #include "message/envelope_json.h"
+#include "transport/redis_large.h"
 #include "transport/redis_settle.h"
 #include <stdio.h>
 
@@ -33,32 +34,25 @@ static celery_status set_field(struct cel_redis_held *h, struct cel_slice field)
     return h->long_field ? CELERY_OK : CELERY_ENOMEM;
 }
 
-celery_status cel_redis_deliver(struct cel_redis_arrival *a, struct cel_slice field,
-                                struct cel_slice raw, const char *parked)
+/* A record of what is held; 0: out of memory. */
+static uint64_t hold(struct cel_redis_arrival *a, struct cel_slice field, size_t len,
+                     bool parked)
 {
     struct cel_redis_transport *r = a->r;
-    struct cel_delivery d = {.queue = a->queue->name};
-    celery_error err = {0};
-    struct cel_redis_held *h;
+    uint64_t tag = 0;
+    struct cel_redis_held *h = cel_hold_add(&r->hold, &tag);
 
-    if (!parked && !a->score) {
-        return CELERY_EPROTO;
-    }
-    d.malformed = cel_envelope_read(raw, &d.envelope, &err) < 0 || parked;
-    h = d.envelope ? cel_hold_add(&r->hold, &d.tag) : NULL;
     if (!h) {
-        cel_envelope_free(d.envelope);
-        return CELERY_ENOMEM;
+        return 0;
     }
     h->queue = a->queue;
     h->step = (uint8_t)a->step;
-    h->raw_len = raw.len;
+    h->raw_len = len;
     h->state = parked ? CEL_REDIS_PARKED : CEL_REDIS_HELD;
     if (!parked) {
         if (set_field(h, field) < 0) {
-            cel_hold_remove(&r->hold, d.tag);
-            cel_envelope_free(d.envelope);
-            return CELERY_ENOMEM;
+            cel_hold_remove(&r->hold, tag);
+            return 0;
         }
         h->score = a->score;
         a->score->count++;
@@ -66,14 +60,57 @@ celery_status cel_redis_deliver(struct cel_redis_arrival *a, struct cel_slice fi
     h->counted = true;
     r->claiming.n_held++;
     r->claiming.credit -= r->claiming.credit > 0;
+    return tag;
+}
+
+celery_status cel_redis_hand_out(struct cel_redis_transport *r, uint64_t tag,
+                                 struct cel_slice raw, const char *parked)
+{
+    struct cel_redis_held *h = cel_hold_get(&r->hold, tag);
+    struct cel_delivery d = {.tag = tag, .queue = h->queue->name};
+    bool no_ack = h->queue->no_ack;
+    celery_error err = {0};
+
+    d.malformed = cel_envelope_read(raw, &d.envelope, &err) < 0 || parked;
+    if (!d.envelope) {
+        cel_redis_hold_drop(r, tag);
+        return CELERY_ENOMEM;
+    }
     d.redelivered = h->redelivered = d.envelope->redelivered;
     snprintf(d.why, sizeof d.why, "%.119s", parked ? parked : err.message);
     unsigned connects = r->connects;
     r->base.events->delivered(r->base.events_ctx, &d);
-    if (a->queue->no_ack && r->connects == connects) {
-        cel_redis_ack(&r->base, d.tag, (struct cel_done){0});
+    if (no_ack && r->connects == connects) {
+        cel_redis_ack(&r->base, tag, (struct cel_done){0});
     }
     return CELERY_OK;
+}
+
+celery_status cel_redis_deliver(struct cel_redis_arrival *a, struct cel_slice field,
+                                struct cel_slice raw, const char *parked)
+{
+    if (!parked && !a->score) {
+        return CELERY_EPROTO;
+    }
+    uint64_t tag = hold(a, field, raw.len, parked);
+
+    return tag ? cel_redis_hand_out(a->r, tag, raw, parked) : CELERY_ENOMEM;
+}
+
+/* The claim told only how long it is. */
+static celery_status deliver_later(struct cel_redis_arrival *a, struct cel_slice field,
+                                   int64_t len)
+{
+    if (!a->score || len < 0) {
+        return CELERY_EPROTO;
+    }
+    uint64_t tag = hold(a, field, (size_t)len, false);
+    celery_status status = tag ? cel_redis_large_add(a->r, tag) : CELERY_ENOMEM;
+
+    if (tag && status < 0) {
+        cel_redis_hold_drop(a->r, tag);
+    }
+    return status;
 }
 
 celery_status cel_redis_deliver_reply(struct cel_redis_arrival *a,
@@ -88,6 +125,9 @@ celery_status cel_redis_deliver_reply(struct cel_redis_arrival *a,
     }
     field = cel_resp_text(cel_resp_at(reply, 0));
     raw = cel_resp_text(cel_resp_at(reply, 1));
+    if (cel_resp_kind(cel_resp_at(reply, 1)) == CEL_RESP_INT) {
+        return deliver_later(a, field, cel_resp_int(cel_resp_at(reply, 1)));
+    }
     if (cel_resp_size(reply) == 2) {
         return cel_redis_deliver(a, field, raw, NULL);
     }

@@ -17,6 +17,13 @@ struct cel_redis_arrival {
 celery_status cel_redis_deliver(struct cel_redis_arrival *a, struct cel_slice field,
                                 struct cel_slice raw, const char *parked);
 
+/*
+ * Gives the owner what is held under the tag.  Out of memory: it is not held any more, and comes
+ * back as what a lost answer brought does.
+ */
+celery_status cel_redis_hand_out(struct cel_redis_transport *r, uint64_t tag,
+                                 struct cel_slice raw, const char *parked);
+
 /* An element of a claim's answer that is a message; see the script for its forms. */
 celery_status cel_redis_deliver_reply(struct cel_redis_arrival *a,
                                       const struct cel_resp *reply);

@@ -14,6 +14,7 @@ enum cel_redis_op_kind {
     CEL_REDIS_OP_MOVE,  /* second half: there it goes */
     CEL_REDIS_OP_PARK,
     CEL_REDIS_OP_LAY, /* of a large message, second half: its entry goes to the dead letters */
+    CEL_REDIS_OP_LEAVE, /* of a large message, by the server alone */
     CEL_REDIS_OP_DEFER,
 };
 
@@ -22,8 +23,11 @@ struct cel_redis_settle_op {
     enum cel_redis_op_kind kind;
     bool front;
     struct cel_done done;
-    char *
-        text; /* FETCH: name of a header or NULL; MOVE: the message; PARK: the reason; LAY: the entry */
+    /*
+     * FETCH: name of a header or NULL; MOVE: the message; PARK and LEAVE: the reason; LAY: the
+     * reason, a NUL, the entry.
+     */
+    char *text;
     size_t len;
     int64_t value; /* of the header; DEFER: seconds from now */
 };

@@ -37,8 +37,9 @@
  * names of the queues.
  *
  * Answers {score, more, then: the number of a queue key, and what came from it}: a text is a
- * message whose field is the delivery tag at its end; {field, text} a message; {"", text,
- * reason} one that was parked, or of a too large one what may tell its id.
+ * message whose field is the delivery tag at its end; {field, text} a message; {field, length}
+ * one that is fetched later, because what is behind it need not wait for all its bytes; {"",
+ * text, reason} one that was parked, or of a too large one what may tell its id.
  *
  * kombu's own bytes end in a known way, which saves decoding the message: `mid` is what was
  * between body and delivery tag of the one before, and mostly is again.
@@ -202,6 +203,13 @@ static const char *const claim = __extension__ TAKE_SCORE DEAD_ENTRY
     "  redis.call('LTRIM', KEYS[4 + p[1]], 0, tonumber(ARGV[5]) - 1)\n"
     "end\n"
     "if n > 0 then out[1] = score end\n"
+    "if bytes > 1048576 then\n"
+    "  for j = 1, n do\n"
+    "    local it = out[place[j]]\n"
+    "    local raw = type(it) == 'table' and it[2] or it\n"
+    "    if #raw > 1048576 then out[place[j]] = {h[2 * j], #raw} end\n"
+    "  end\n"
+    "end\n"
     "return out\n";
 
 /*
@@ -328,18 +336,23 @@ static const char park[] = DEAD_ENTRY
     "end\n"
     "return 1\n";
 
-/* The same with the entry made: ARGV: field, its score, entry, entries at most. */
+/*
+ * Behind the LPUSH of an entry that was made elsewhere, in one transaction: a script that were
+ * given it would hash all of its bytes.  KEYS: as above.  ARGV: field, its score, entries at most.
+ */
 static const char lay[] =
-    "local score = redis.call('ZSCORE', KEYS[2], ARGV[1])\n"
-    "if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end\n"
     "local kind = redis.call('TYPE', KEYS[3]).ok\n"
-    "if kind ~= 'list' and kind ~= 'none' then\n"
+    "if kind ~= 'list' then\n"
     "  return redis.error_reply('WRONGTYPE ' .. KEYS[3] .. ' is no list')\n"
+    "end\n"
+    "local score = redis.call('ZSCORE', KEYS[2], ARGV[1])\n"
+    "if not score or tonumber(score) ~= tonumber(ARGV[2]) then\n"
+    "  redis.call('LTRIM', KEYS[3], 1, -1)\n"
+    "  return 0\n"
     "end\n"
     "redis.call('ZREM', KEYS[2], ARGV[1])\n"
     "redis.call('HDEL', KEYS[1], ARGV[1])\n"
-    "redis.call('LPUSH', KEYS[3], ARGV[3])\n"
-    "redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[4]) - 1)\n"
+    "redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[3]) - 1)\n"
     "return 1\n";
 
 /*

@@ -8,6 +8,7 @@
 #include "transport/redis_op.h"
 #include "transport/redis_settle.h"
 #include "transport/redis_starts.h"
+#include "transport/redis_take.h"
 #include "transport/redis_value.h"
 #include "transport/redis_wait.h"
 #include <stdio.h>
@@ -16,7 +17,7 @@
  * A message of more bytes is fetched to be parked: the server's Lua hashes each text that it
  * makes byte by byte, and would make three of it.
  */
-enum { LARGE = 256 * 1024 };
+enum { LARGE = 256 * 1024, ROOM_FOR_ENTRY = 512 };
 
 /* One operation on its way. */
 struct sent {
@@ -60,7 +61,7 @@ static void finish(struct sent *s, const celery_error *err, int64_t answer)
     cel_done(done, err, answer);
 }
 
-/* The entry of the dead letters for a value of unacked. */
+/* The reason and the entry of the dead letters for a value of unacked. */
 static celery_status write_dead(const struct cel_redis_transport *r,
                                 struct cel_slice value,
                                 const struct cel_redis_settle_op *op, struct cel_buf *out)
@@ -70,6 +71,8 @@ static celery_status write_dead(const struct cel_redis_transport *r,
     if (!h || value.len < 1 + h->raw_len) {
         return CELERY_EPROTO;
     }
+    cel_buf_reserve(out, 2 * strlen(op->text) + h->raw_len + ROOM_FOR_ENTRY, NULL);
+    cel_buf_add(out, op->text, strlen(op->text) + 1);
     return cel_redis_dead_write(out, cel_slice_of(op->text), cel_slice_of(h->queue->name),
                                 cel_slice(value.data + 1, h->raw_len));
 }
@@ -117,26 +120,87 @@ static void on_finished(void *ctx, const struct cel_resp *reply, const celery_er
     finish(s, failed ? &why : NULL, cel_resp_int(reply));
 }
 
-/* A park whose script leaves everything to the server, or only the moving. */
-static celery_status send_park(struct cel_redis_transport *r, struct cel_redis_held *h,
+/* A park that leaves everything to the server. */
+static celery_status send_park(struct cel_redis_transport *r,
+                               const struct cel_redis_held *h,
                                const struct cel_redis_settle_op *op, struct sent *s)
 {
     struct cel_redis_args *a = &r->args;
-    bool whole = op->kind == CEL_REDIS_OP_PARK;
 
     cel_redis_args_adds(a, h->queue->dead_key);
     cel_redis_args_adds(a, cel_redis_field(h));
     cel_redis_args_adds(a, h->score->text);
-    if (whole) {
-        cel_redis_args_add_int(a, (int64_t)h->raw_len);
-        cel_redis_args_adds(a, op->text);
-        cel_redis_args_adds(a, h->queue->name);
-    } else {
-        cel_redis_args_add(a, cel_slice(op->text, op->len));
-    }
+    cel_redis_args_add_int(a, (int64_t)h->raw_len);
+    cel_redis_args_adds(a, op->text);
+    cel_redis_args_adds(a, h->queue->name);
     cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
-    return cel_redis_send_script(r, whole ? &r->scripts.park : &r->scripts.lay, 3,
-                                 on_finished, s);
+    return cel_redis_send_script(r, &r->scripts.park, 3, on_finished, s);
+}
+
+/* A server without memory refuses LPUSH, and with it all: its own script takes away first. */
+static bool leave_to_server(const struct sent *s)
+{
+    struct cel_redis_settle_op *op = cel_redis_new_op(s->r);
+
+    if (!op) {
+        return false;
+    }
+    *op = s->op;
+    op->kind = CEL_REDIS_OP_LEAVE;
+    return true;
+}
+
+/* What EXEC answers: the replies to LPUSH and to the script; or that it was not carried out. */
+static void on_laid(void *ctx, const struct cel_resp *reply, const celery_error *err)
+{
+    struct sent *s = ctx;
+
+    if (!err && cel_resp_kind(reply) == CEL_RESP_ERROR && leave_to_server(s)) {
+        cel_free(s);
+        return;
+    }
+    on_finished(s, cel_resp_size(reply) == 2 ? cel_resp_at(reply, 1) : reply, err);
+}
+
+/* The script as text: a server that does not know it would leave half of the transaction. */
+static void release_words(struct cel_redis_transport *r, const struct cel_redis_held *h)
+{
+    struct cel_redis_args *a = &r->args;
+
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, "EVAL");
+    cel_redis_args_adds(a, r->scripts.lay.text);
+    cel_redis_args_add_int(a, 3);
+    cel_redis_args_adds(a, r->keys.unacked);
+    cel_redis_args_adds(a, r->keys.unacked_index);
+    cel_redis_args_adds(a, h->queue->dead_key);
+    cel_redis_args_adds(a, cel_redis_field(h));
+    cel_redis_args_adds(a, h->score->text);
+    cel_redis_args_add_int(a, (int64_t)r->base.max_dead);
+}
+
+/* Half a transaction is never carried out: on an error the connection is given up. */
+static celery_status send_lay(struct cel_redis_transport *r,
+                              const struct cel_redis_held *h,
+                              const struct cel_redis_settle_op *op, struct sent *s)
+{
+    struct cel_redis_args *a = &r->args;
+    size_t skip = strlen(op->text) + 1;
+    celery_status status = cel_redis_send_multi(r);
+
+    if (status < 0) {
+        return status;
+    }
+    cel_redis_args_clear(a);
+    cel_redis_args_adds(a, "LPUSH");
+    cel_redis_args_adds(a, h->queue->dead_key);
+    cel_redis_args_add(a, cel_slice(op->text + skip, op->len - skip));
+    status = cel_redis_send(r, NULL, NULL);
+    if (status == CELERY_OK) {
+        release_words(r, h);
+        status = cel_redis_send(r, NULL, NULL);
+    }
+    return status == CELERY_OK ? cel_redis_send_word(r, "EXEC", on_laid, s) : status;
 }
 
 static celery_status send_defer(struct cel_redis_transport *r,
@@ -186,23 +250,27 @@ static celery_status send_op(struct cel_redis_transport *r,
 {
     struct cel_redis_held *h = cel_hold_get(&r->hold, op->tag);
     enum cel_redis_op_kind kind = op->kind;
-    bool parks = kind == CEL_REDIS_OP_PARK || kind == CEL_REDIS_OP_LAY;
+    bool large = h->raw_len > LARGE && !r->claiming.take_forbidden;
 
-    if (kind == CEL_REDIS_OP_PARK && h->raw_len > LARGE) {
+    if (kind == CEL_REDIS_OP_PARK && large) {
         cel_redis_claim_flush(r); /* what is good need not wait for all these bytes */
         return send_fetch(r, h, s);
     }
     if (kind == CEL_REDIS_OP_FETCH) {
         return send_fetch(r, h, s);
     }
-    cel_redis_starts_forget(r, h, !parks);
+    cel_redis_starts_forget(r, h,
+                            kind == CEL_REDIS_OP_MOVE || kind == CEL_REDIS_OP_DEFER);
     h->state = CEL_REDIS_SENT;
+    if (kind == CEL_REDIS_OP_LAY) {
+        return send_lay(r, h, op, s);
+    }
     cel_redis_args_clear(&r->args);
     cel_redis_args_adds(&r->args, r->keys.unacked);
     cel_redis_args_adds(&r->args, r->keys.unacked_index);
-    return parks                        ? send_park(r, h, op, s)
+    return kind == CEL_REDIS_OP_MOVE    ? send_move(r, h, op, s)
            : kind == CEL_REDIS_OP_DEFER ? send_defer(r, h, op, s)
-                                        : send_move(r, h, op, s);
+                                        : send_park(r, h, op, s);
 }
 
 void cel_redis_send_one(struct cel_redis_transport *r,

@@ -97,6 +97,7 @@ struct cel_redis_claiming {
     struct cel_redis_queue **order; /* queues consumed from, as they are asked */
     size_t n_order;
     size_t cap_order;
+    struct cel_list large;         /* claimed without their bytes: see redis_large.h */
     struct cel_redis_score *score; /* what claims use; or NULL */
     bool taking;                   /* one of in_flight is no claim: see redis_take.h */
     bool take_known;               /* this server has its script */

@@ -277,12 +277,17 @@ static celery_status send_script(struct taking *t)
     return cel_redis_send(r, NULL, NULL);
 }
 
-static celery_status send_word(struct cel_redis_transport *r, const char *word,
-                               cel_redis_fn fn, void *ctx)
+celery_status cel_redis_send_word(struct cel_redis_transport *r, const char *word,
+                                  cel_redis_fn fn, void *ctx)
 {
     cel_redis_args_clear(&r->args);
     cel_redis_args_adds(&r->args, word);
     return cel_redis_send(r, fn, ctx);
+}
+
+celery_status cel_redis_send_multi(struct cel_redis_transport *r)
+{
+    return cel_redis_send_word(r, "MULTI", on_multi, r);
 }
 
 static celery_status send_value(struct taking *t)
@@ -302,7 +307,7 @@ static celery_status send_all(struct taking *t)
 {
     struct cel_redis_transport *r = t->r;
 
-    if (send_word(r, "MULTI", on_multi, r) < 0) {
+    if (cel_redis_send_multi(r) < 0) {
         return CELERY_NONE;
     }
     celery_status status = send_value(t);
@@ -310,7 +315,7 @@ static celery_status send_all(struct taking *t)
     if (status == CELERY_OK) {
         status = send_script(t);
     }
-    return status == CELERY_OK ? send_word(r, "EXEC", on_taken, t) : status;
+    return status == CELERY_OK ? cel_redis_send_word(r, "EXEC", on_taken, t) : status;
 }
 
 static struct taking *make(struct cel_redis_transport *r, struct cel_slice text,

@@ -16,6 +16,16 @@
 bool cel_redis_take(struct cel_redis_transport *r, struct cel_slice queue, size_t step,
                     struct cel_slice text, struct cel_done done);
 
+/*
+ * Begins a transaction.  An ACL that forbids it ends the connection, and is remembered in
+ * claiming.take_forbidden.
+ */
+celery_status cel_redis_send_multi(struct cel_redis_transport *r);
+
+/* A command of one word. */
+celery_status cel_redis_send_word(struct cel_redis_transport *r, const char *word,
+                                  cel_redis_fn fn, void *ctx);
+
 /* The slot of cel_transport_ops. */
 const char *cel_redis_quiet(const struct cel_transport *t, const char *queue);
 

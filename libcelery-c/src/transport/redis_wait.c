@@ -168,6 +168,11 @@ void cel_redis_wait_ready(struct cel_redis_transport *r)
     ask_again(r);
 }
 
+void cel_redis_wait_not(struct cel_redis_transport *r)
+{
+    ask_again(r);
+}
+
 void cel_redis_wait_changed(struct cel_redis_transport *r)
 {
     tracking_off(r);

@@ -14,6 +14,9 @@ void cel_redis_wait_stop(struct cel_redis_transport *r);
 /* The second connection is ready to get reports. */
 void cel_redis_wait_ready(struct cel_redis_transport *r);
 
+/* Whatever was found, one more claim goes out in this pass. */
+void cel_redis_wait_not(struct cel_redis_transport *r);
+
 /* The set of queues is another. */
 void cel_redis_wait_changed(struct cel_redis_transport *r);
 
