@@ -118,6 +118,7 @@ class RabbitBench:
         pss, next_pss = 0, 0.0
         pids, cpu0, broker0 = [], 0, 0
         while True:
+            # Each look is a call that the queue of results answers between two messages.
             done, now = self.done(results), time.monotonic()
             if done and t0 is None:
                 t0, first = now, done
@@ -129,7 +130,8 @@ class RabbitBench:
                 raise RuntimeError('%d of %d: %s' % (done, count, open(p.log).read()[-1500:]))
             if now > next_pss:
                 pss, next_pss = max(pss, pss_kb([p.pid] + lib.descendants(p.pid))), now + 1
-            time.sleep(0.003)
+            left = (count - done) / (count - (first or 0))
+            time.sleep(measure.until_next_look(now - (t0 or now), left))
         seconds, n = now - t0, count - first
         return {'rate': n / seconds, 'count': n, 'seconds': seconds,
                 'cpu_us': (cpu(pids, p.pid) - cpu0) / n * 1e6,

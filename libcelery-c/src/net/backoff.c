@@ -31,3 +31,10 @@ void cel_backoff_reset(struct cel_backoff *b)
 {
     b->tries = 0;
 }
+
+void cel_backoff_ease(struct cel_backoff *b, unsigned tries)
+{
+    if (b->tries > tries) {
+        b->tries = tries;
+    }
+}

@@ -17,5 +17,7 @@ struct cel_backoff {
 /* A random time between 0 and min(max, base * 2^tries), never under 10 ms; counts the try. */
 double cel_backoff_next(struct cel_backoff *b);
 void cel_backoff_reset(struct cel_backoff *b);
+/* Forgets the tries beyond so many. */
+void cel_backoff_ease(struct cel_backoff *b, unsigned tries);
 
 #endif

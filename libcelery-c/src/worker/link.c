@@ -5,6 +5,16 @@
 #include "base/error.h"
 #include "base/log.h"
 
+/* Seconds of work after which a lost connection is as good as the first one. */
+#define STABLE 60
+
+/*
+ * What is left of the tries when a connection had come to consuming: at most 0.4 s.  The broker
+ * serves, so nothing is won by waiting long, and a client of a broker that closes at once again
+ * and again is not back more than a few times each second.
+ */
+enum { TRIES_AFTER_WORK = 2 };
+
 static void connect_now(void *ctx);
 
 static void free_urls(struct cel_link *l)
@@ -183,6 +193,18 @@ static void on_taken(void *ctx, uint64_t tag)
     l->events->taken(l->ctx, tag);
 }
 
+static void forgive(struct cel_link *l)
+{
+    if (!cel_link_connected(l)) {
+        return; /* lost before it was of any use */
+    }
+    if (cel_loop_now(l->loop) - l->stable_since > STABLE) {
+        cel_backoff_reset(&l->backoff);
+    } else {
+        cel_backoff_ease(&l->backoff, TRIES_AFTER_WORK);
+    }
+}
+
 static void on_lost(void *ctx, const celery_error *why)
 {
     struct cel_link *l = ctx;
@@ -191,12 +213,9 @@ static void on_lost(void *ctx, const celery_error *why)
     if (l->state == LINK_CLOSED) {
         return;
     }
+    forgive(l);
     l->state = LINK_IDLE;
     cel_link_declare_void(l);
-    /* A minute of stable work forgives what went before. */
-    if (cel_loop_now(l->loop) - l->stable_since > 60) {
-        cel_backoff_reset(&l->backoff);
-    }
     cel_log(
         CELERY_LOG_WARNING,
         "consumer: Connection to broker lost. Trying to re-establish the connection... "

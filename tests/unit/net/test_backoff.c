@@ -44,12 +44,25 @@ static void test_reset_starts_over_and_tries_never_overflow(void **state)
     assert_true(cel_backoff_next(&b) <= 0.1);
 }
 
+static void test_easing_keeps_few_tries_and_adds_none(void **state)
+{
+    struct cel_backoff b = {.base = 0.1, .max = 30, .tries = 20};
+
+    cel_backoff_ease(&b, 2);
+    assert_int_equal(b.tries, 2);
+    assert_true(cel_backoff_next(&b) <= 0.4);
+    cel_backoff_reset(&b);
+    cel_backoff_ease(&b, 2);
+    assert_int_equal(b.tries, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stays_between_floor_and_doubling_ceiling),
         cmocka_unit_test(test_spreads_over_the_whole_interval),
         cmocka_unit_test(test_reset_starts_over_and_tries_never_overflow),
+        cmocka_unit_test(test_easing_keeps_few_tries_and_adds_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
