@@ -260,6 +260,45 @@ class Dead(Sqs):
         self.wait_empty('dead-celery-c-dead.fifo')
         self.assertEqual(self.numbers('dead.fifo'), (4, 0))
 
+    def test_letters_of_a_redrive_policy(self):
+        """One target of two queues: each sees its own, moved by us or by the service."""
+        self.sqs.call('CreateQueue', QueueName='target')
+        policy = json.dumps({'maxReceiveCount': 1, 'deadLetterTargetArn':
+                             'arn:aws:sqs:us-east-1:123456789012:target'})
+        names = ('moved', 'other')
+        for name in names:
+            self.sqs.call('CreateQueue', QueueName=name, Attributes={'RedrivePolicy': policy})
+        self.sqs.call('CreateQueue', QueueName='moved-celery-c-dead')  # of before the policy
+        sent = {n: self.app.send_task('t.late', (1, 1), queue=n) for n in names}
+        for n in names:  # taken once, it is the service's to move
+            self.sqs.call('ReceiveMessage', QueueUrl=self.url(n), VisibilityTimeout=0,
+                          WaitTimeSeconds=5)
+        lib.wait_for('both are moved', lambda: self.numbers('target') == (2, 0),
+                     20 * lib.PATIENCE, 0.1)
+        w = self.start(queues='moved')
+        parked = self.app.send_task('t.late', (2, 2), queue='moved')
+        lib.wait_for('it is parked', lambda: self.numbers('target') == (3, 0),
+                     20 * lib.PATIENCE, 0.1)
+        self.assertEqual(w.stop(), 0)
+        rows = {r['id']: r for r in self.rows('-Q', 'moved')}
+        self.assertEqual(set(rows), {sent['moved'].id, parked.id})
+        self.assertEqual({r['queue'] for r in rows.values()}, {'moved'})
+        self.assertEqual(rows[sent['moved'].id]['reason'], 'moved by the redrive policy')
+        self.assertLess(abs(rows[sent['moved'].id]['time'] - time.time()), 600)
+        self.assertIn('not registered', rows[parked.id]['reason'])
+        path = lib.tmpname('.json')
+        with open(path, 'w') as f:
+            json.dump({'task_queues': {n: {} for n in names}}, f)
+        self.assertEqual(
+            {q['queue']: q['count'] for q in map(json.loads, self.dead(
+                'queues', '--json', '--config', path).splitlines())}, {'moved': 2, 'other': 1})
+        self.assertEqual(self.dead('replay', '-Q', 'moved', sent['moved'].id), '1 replayed\n')
+        self.assertEqual(self.numbers('moved'), (1, 0))
+        self.assertEqual(self.dead('purge', '-Q', 'moved', '--all', '-f'), '1 removed\n')
+        self.assertEqual([r['id'] for r in self.rows('-Q', 'other')], [sent['other'].id])
+        self.assertEqual(self.numbers('target'), (1, 0))
+        self.assertEqual(self.dead('list', '-Q', 'moved'), 'no dead letters in queue moved\n')
+
 
 class Client(Sqs):
     """We send, Celery runs, and so do we."""

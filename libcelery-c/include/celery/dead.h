@@ -2,7 +2,8 @@
 /*
  * Dead letters: messages that a worker could not read, or whose task it does not have or
  * that ended its processes too often.  They wait in "<queue>.celery-c.dead" with the reason,
- * bytes as they came.  Redis: a list; RabbitMQ, Amazon SQS, filesystem://: a queue.  Stable.
+ * bytes as they came.  Redis: a list; RabbitMQ, Amazon SQS, filesystem://: a queue.  On SQS those
+ * that lie in the target of the queue's redrive policy are among them.  Stable.
  *
  * But for Redis they are shown only to who takes them: each call takes all letters of the queue and
  * gives them back to their places, so that nobody else sees them meanwhile (after

@@ -65,14 +65,35 @@ void cel_dead_held_close(struct cel_dead_held *d)
 
 /* ---- the calls ---- */
 
+/* How many the target of its redrive policy has, of this queue and of others. */
+static celery_status count_moved(struct cel_dead_held *d, const char *queue, size_t *ret,
+                                 celery_error *err)
+{
+    char name[300];
+
+    *ret = 0;
+    return cel_dead_redrive(d, queue, name) ? cel_broker_count(&d->broker, name, ret, err)
+                                            : CELERY_OK;
+}
+
 celery_status cel_dead_held_count(struct cel_dead_held *d, const char *queue, size_t *ret,
                                   celery_error *err)
 {
     char name[300];
+    size_t moved;
     celery_status status = cel_dead_begin(d, queue, name, err);
 
     *ret = 0;
-    return status == CELERY_OK ? cel_broker_count(&d->broker, name, ret, err) : status;
+    if (status == CELERY_OK) {
+        status = count_moved(d, queue, &moved, err);
+    }
+    if (status < 0 || moved == 0) {
+        return status < 0 ? status : cel_broker_count(&d->broker, name, ret, err);
+    }
+    status = cel_dead_hold(d, queue, err); /* only then it is known whose they are */
+    *ret = d->n;
+    celery_status released = cel_dead_release(d, status == CELERY_OK ? err : NULL);
+    return status < 0 ? status : released;
 }
 
 /* The broker lists no queues: those of the settings are asked about. */
@@ -204,15 +225,36 @@ celery_status cel_dead_held_replay_all(struct cel_dead_held *d, const char *queu
     return status < 0 ? status : released;
 }
 
+/* One by one: the target of a redrive policy may have letters of other queues. */
+static celery_status remove_each(struct cel_dead_held *d, const char *queue, size_t *ret,
+                                 celery_error *err)
+{
+    celery_status status = cel_dead_hold(d, queue, err);
+
+    for (size_t i = 0; i < d->n && status == CELERY_OK; i++) {
+        status = cel_dead_held_take(d, &d->letters[i]->entry, false, err);
+        *ret += status == CELERY_OK;
+    }
+    celery_status released = cel_dead_release(d, status == CELERY_OK ? err : NULL);
+    return status < 0 ? status : released;
+}
+
 celery_status cel_dead_held_purge(struct cel_dead_held *d, const char *queue, size_t *ret,
                                   celery_error *err)
 {
     struct cel_transport *t = d->broker.transport;
     struct cel_waiting w = {0};
     char name[300];
+    size_t moved = 0;
     celery_status status = cel_dead_begin(d, queue, name, err);
 
     *ret = 0;
+    if (status == CELERY_OK) {
+        status = count_moved(d, queue, &moved, err);
+    }
+    if (status == CELERY_OK && moved > 0) {
+        return remove_each(d, queue, ret, err);
+    }
     if (status == CELERY_OK) {
         t->ops->purge(t, name, (struct cel_done){cel_waiting_done, &w});
         status = cel_broker_wait(&d->broker, &w, CEL_DEAD_ANSWER_TIMEOUT, err);

@@ -28,6 +28,11 @@ static celery_status dead_name(const struct cel_dead_held *d, const char *queue,
                    : cel_error_set(err, CELERY_EINVAL, "the queue's name is too long");
 }
 
+bool cel_dead_redrive(const struct cel_dead_held *d, const char *queue, char name[300])
+{
+    return d->sqs && snprintf(name, 300, "%.270s" CEL_REDRIVE_SUFFIX, queue) < 256;
+}
+
 /* ---- reading letters ---- */
 
 static const char *shown(struct cel_arena *a, struct cel_slice text)
@@ -68,7 +73,7 @@ static bool describe(struct cel_dead_held *d, struct cel_dead_letter *l)
 
 static bool add_letter(struct cel_dead_held *d, struct cel_dead_letter *give_letter)
 {
-    if (d->n == d->cap) {
+    if (d->n_held == d->cap) {
         size_t cap = d->cap ? 2 * d->cap : 64;
         struct cel_dead_letter **letters = cel_realloc(d->letters, cap, sizeof *letters);
 
@@ -78,8 +83,9 @@ static bool add_letter(struct cel_dead_held *d, struct cel_dead_letter *give_let
         d->letters = letters;
         d->cap = cap;
     }
-    give_letter->entry.index = d->n;
-    d->letters[d->n++] = give_letter;
+    give_letter->entry.index = d->n_held;
+    d->letters[d->n_held++] = give_letter;
+    d->n = d->n_held;
     return true;
 }
 
@@ -113,11 +119,11 @@ void cel_dead_on_delivered(void *ctx, struct cel_delivery *give_delivery)
 
 static void forget(struct cel_dead_held *d)
 {
-    for (size_t i = 0; i < d->n; i++) {
+    for (size_t i = 0; i < d->n_held; i++) {
         cel_envelope_free(d->letters[i]->envelope);
         cel_free(d->letters[i]);
     }
-    d->n = 0;
+    d->n = d->n_held = 0;
     d->bytes = 0;
     d->queue[0] = 0;
     d->failed = (celery_error){0};
@@ -144,7 +150,7 @@ static celery_status release_together(struct cel_dead_held *d, celery_error *err
     struct cel_transport *t = d->broker.transport;
     struct going g = {.left = 1};
 
-    for (size_t i = 0; i < d->n; i++) {
+    for (size_t i = 0; i < d->n_held; i++) {
         if (d->letters[i]->tag) {
             g.left++;
             t->ops->reject(t, d->letters[i]->tag, true, true, NULL, 0,
@@ -201,6 +207,9 @@ celery_status cel_dead_release(struct cel_dead_held *d, celery_error *err)
 
     if (d->queue[0] && d->broker.up && dead_name(d, d->queue, name, err) == CELERY_OK) {
         t->ops->cancel(t, name, NULL);
+        if (cel_dead_redrive(d, d->queue, name)) {
+            t->ops->cancel(t, name, NULL);
+        }
         status = d->raw ? release_together(d, err) : release_in_order(d, err);
         wait_for_polls(d);
     }
@@ -228,7 +237,7 @@ static celery_status wait_for(struct cel_dead_held *d, size_t n, celery_error *e
     double deadline = cel_loop_now(d->loop) + CEL_DEAD_ANSWER_TIMEOUT;
     size_t before = 0;
 
-    while (d->n < n && d->failed.status == CELERY_OK) {
+    while (d->n_held < n && d->failed.status == CELERY_OK) {
         double left = deadline - cel_loop_now(d->loop);
 
         if (!d->broker.up) {
@@ -241,8 +250,8 @@ static celery_status wait_for(struct cel_dead_held *d, size_t n, celery_error *e
             return cel_error_set(err, CELERY_ETIMEOUT,
                                  "the dead letters are held by somebody else");
         }
-        if (d->n > before) {
-            before = d->n;
+        if (d->n_held > before) {
+            before = d->n_held;
             deadline = cel_loop_now(d->loop) +
                        (d->sqs ? QUIET_TIMEOUT : CEL_DEAD_ANSWER_TIMEOUT);
         }
@@ -252,43 +261,72 @@ static celery_status wait_for(struct cel_dead_held *d, size_t n, celery_error *e
                : CELERY_OK;
 }
 
+/* The target of a redrive policy may be that of several queues. */
+static bool is_others(const struct cel_dead_held *d, const struct cel_dead_letter *l)
+{
+    struct cel_slice queue = header_text(l->envelope, CEL_DEAD_QUEUE);
+
+    return queue.len && !cel_slice_is(queue, d->queue);
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct cel_dead_letter *const *x = a, *const *y = b;
     double p = (*x)->entry.time, q = (*y)->entry.time;
 
-    return p < q ? -1 : p > q;
+    return (*x)->others != (*y)->others ? (*x)->others - (*y)->others : (p > q) - (p < q);
 }
 
 /* They came in any order. */
 static void sort_letters(struct cel_dead_held *d)
 {
-    qsort(d->letters, d->n, sizeof(struct cel_dead_letter *), by_time);
-    for (size_t i = 0; i < d->n; i++) {
+    d->n = 0;
+    for (size_t i = 0; i < d->n_held; i++) {
+        d->letters[i]->others = is_others(d, d->letters[i]);
+        d->n += !d->letters[i]->others;
+    }
+    qsort(d->letters, d->n_held, sizeof(struct cel_dead_letter *), by_time);
+    for (size_t i = 0; i < d->n_held; i++) {
         d->letters[i]->entry.index = i;
     }
 }
 
-celery_status cel_dead_hold(struct cel_dead_held *d, const char *queue, celery_error *err)
+/* Asks for what there is, and takes it; how many are to come is added to *n. */
+static celery_status take_from(struct cel_dead_held *d, const char *queue,
+                               const char *name, size_t *n, celery_error *err)
 {
     struct cel_transport *t = d->broker.transport;
+    size_t more = 0;
+    celery_status status = cel_broker_count(&d->broker, name, &more, err);
+
+    if (status < 0 || more == 0) {
+        return status;
+    }
+    *n += more;
+    if (*n > MOST) {
+        return cel_error_set(err, CELERY_ELIMIT, "%zu dead letters are too many", *n);
+    }
+    snprintf(d->queue, sizeof d->queue, "%s", queue);
+    t->ops->set_prefetch(t, MOST);
+    return t->ops->consume(t, name, err);
+}
+
+celery_status cel_dead_hold(struct cel_dead_held *d, const char *queue, celery_error *err)
+{
     char name[300];
     size_t n = 0;
     celery_status status = cel_dead_begin(d, queue, name, err);
 
     if (status == CELERY_OK) {
-        status = cel_broker_count(&d->broker, name, &n, err);
+        status = take_from(d, queue, name, &n, err);
+    }
+    if (status == CELERY_OK && cel_dead_redrive(d, queue, name)) {
+        status = take_from(d, queue, name, &n, err);
     }
     if (status < 0 || n == 0) {
         return status;
     }
-    if (n > MOST) {
-        return cel_error_set(err, CELERY_ELIMIT, "%zu dead letters are too many", n);
-    }
-    snprintf(d->queue, sizeof d->queue, "%s", queue);
-    t->ops->set_prefetch(t, MOST);
-    status = t->ops->consume(t, name, err);
-    status = status == CELERY_OK ? wait_for(d, n, err) : status;
+    status = wait_for(d, n, err);
     if (status == CELERY_OK && d->sqs) {
         sort_letters(d);
     }

@@ -15,6 +15,7 @@ struct cel_dead_letter {
     struct cel_slice id;  /* as it is */
     struct cel_slice raw; /* the bytes as they came; empty: headers and body (RabbitMQ) */
     uint64_t tag;         /* 0: settled */
+    bool others;          /* another queue's, to go back */
 };
 
 struct cel_dead_held {
@@ -26,12 +27,17 @@ struct cel_dead_held {
     struct cel_broker broker;
     char queue[256];                  /* whose letters are held; "": none */
     struct cel_dead_letter **letters; /* oldest first */
-    size_t n, cap, bytes;
+    size_t
+        n; /* the queue's own; those of other queues of the redrive policy's target follow */
+    size_t n_held, cap, bytes;
     celery_error failed; /* of what came */
 };
 
 /* All go back to their places. */
 celery_status cel_dead_release(struct cel_dead_held *d, celery_error *err);
+
+/* The name of the target of the queue's redrive policy; false: there is no such thing here. */
+bool cel_dead_redrive(const struct cel_dead_held *d, const char *queue, char name[300]);
 
 /* What every call begins with: nothing is held, and there is a connection.  Also the name of the
  * queue of dead letters. */

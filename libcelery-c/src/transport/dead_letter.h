@@ -7,6 +7,9 @@
 
 #define CEL_DEAD_SUFFIX ".celery-c.dead"
 
+/* On SQS, for tools: the target of the redrive policy of the queue before it. */
+#define CEL_REDRIVE_SUFFIX ".celery-c.redrive"
+
 /* Headers: why, when (seconds since 1970), and which queue it was in. */
 #define CEL_DEAD_REASON "x-celery-c-dead-reason"
 #define CEL_DEAD_TIME   "x-celery-c-dead-time"

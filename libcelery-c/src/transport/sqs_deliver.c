@@ -140,12 +140,27 @@ static struct cel_slice said(const struct cel_node *message, const char *name)
     return cel_node_text(cel_node_get(one, CEL_SLICE("StringValue")));
 }
 
+/* The service moved it, and does not say when: it was sent then. */
+static void describe_moved(struct cel_sqs_message *m, const struct cel_node *n)
+{
+    struct cel_slice arn = attribute(n, "DeadLetterQueueSourceArn");
+    int64_t sent = 0;
+
+    (void)cel_slice_to_int(attribute(n, "SentTimestamp"), &sent);
+    (void)cel_dead_describe(m->envelope, CEL_SLICE("moved by the redrive policy"),
+                            (double)sent / 1000, cel_sqs_redrive_from(m->queue, arn));
+}
+
 /* Without memory it is told of nothing, and stays a letter. */
 static void describe(struct cel_sqs_message *m, const struct cel_node *n)
 {
     struct cel_arena arena = {0};
     struct cel_node *time = NULL;
 
+    if (m->queue->source && !said(n, "celery-c-dead-reason").len) {
+        describe_moved(m, n);
+        return;
+    }
     (void)cel_json_parse(&arena, said(n, "celery-c-dead-time"), NULL, &time, NULL);
     (void)cel_dead_describe(m->envelope, said(n, "celery-c-dead-reason"),
                             cel_node_double(time, 0), said(n, "celery-c-dead-queue"));

@@ -113,10 +113,10 @@ static bool start(struct cel_sqs_queue *q, size_t max, bool extra)
     cel_sqs_params(q);
     cel_buf_addf(&s->params,
                  ", \"MaxNumberOfMessages\": %zu, \"WaitTimeSeconds\": %lld, "
-                 "\"VisibilityTimeout\": %lld, \"AttributeNames\": "
-                 "[\"ApproximateReceiveCount\", \"MessageGroupId\"]%s}",
+                 "\"VisibilityTimeout\": %lld, \"AttributeNames\": %s}",
                  p->max, (long long)wait, (long long)cel_sqs_visibility(s),
-                 q->dead ? ", \"MessageAttributeNames\": [\"All\"]" : "");
+                 q->dead ? "[\"All\"], \"MessageAttributeNames\": [\"All\"]"
+                         : "[\"ApproximateReceiveCount\", \"MessageGroupId\"]");
     cel_list_append(&q->polls, &p->node);
     q->n_polls++;
     q->requested += p->max;

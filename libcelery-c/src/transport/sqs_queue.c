@@ -101,6 +101,40 @@ static celery_status open_predefined(struct cel_sqs_queue *q, celery_error *err)
     return st;
 }
 
+celery_status cel_sqs_rename(struct cel_sqs_queue *q, const char *sqs_name)
+{
+    char *copy = cel_strdup(sqs_name);
+
+    if (!copy) {
+        return CELERY_ENOMEM;
+    }
+    cel_free(q->sqs_name);
+    q->sqs_name = copy;
+    q->fifo = cel_sqs_name_is_fifo(copy);
+    return CELERY_OK;
+}
+
+/* Its name at the service is known when its source is found. */
+static struct cel_sqs_queue *redrive_queue(struct cel_sqs *s, struct cel_slice name,
+                                           celery_error *err)
+{
+    size_t len = name.len - strlen(CEL_REDRIVE_SUFFIX);
+    char *own = cel_strndup(name.data, len);
+    struct cel_sqs_queue *source = own ? cel_sqs_queue(s, own, err) : NULL;
+    struct cel_sqs_queue *q =
+        source ? new_queue(s, name.data, cel_strdup(name.data)) : NULL;
+
+    if (q) {
+        q->source = source;
+        q->passive = q->dead = true;
+        cel_list_append(&s->queues, &q->node);
+    } else if (!own || source) {
+        cel_error_nomem(err);
+    }
+    cel_free(own);
+    return q;
+}
+
 struct cel_sqs_queue *cel_sqs_queue(struct cel_sqs *s, const char *name,
                                     celery_error *err)
 {
@@ -108,6 +142,9 @@ struct cel_sqs_queue *cel_sqs_queue(struct cel_sqs *s, const char *name,
 
     if (q) {
         return q;
+    }
+    if (cel_slice_ends(cel_slice_of(name), CEL_SLICE(CEL_REDRIVE_SUFFIX))) {
+        return redrive_queue(s, cel_slice_of(name), err);
     }
     q = new_queue(s, name, cel_sqs_name(s->set.prefix, name));
     if (!q) {
@@ -271,7 +308,7 @@ static void ask_attributes(struct cel_sqs_queue *q)
  * The service gives a name again a minute after its queue was deleted, and a worker is back sooner.
  * Nobody else has to know what a queue of broadcasts is called: it gets eight digits more.
  */
-static bool rename_queue(struct cel_sqs_queue *q)
+static bool take_other_name(struct cel_sqs_queue *q)
 {
     struct cel_slice base = cel_slice_of(q->sqs_name);
     struct cel_buf name = {0};
@@ -283,21 +320,16 @@ static bool rename_queue(struct cel_sqs_queue *q)
     cel_random(&random, sizeof random);
     cel_buf_addf(&name, "%.*s-%08x", (int)(base.len < NAME_BYTES ? base.len : NAME_BYTES),
                  base.data, random);
-    char *copy = cel_buf_ok(&name) ? cel_strdup(cel_buf_cstr(&name)) : NULL;
+    q->renamed = cel_buf_ok(&name) && cel_sqs_rename(q, cel_buf_cstr(&name)) == 0;
     cel_buf_fini(&name);
-    if (copy) {
-        cel_free(q->sqs_name);
-        q->sqs_name = copy;
-        q->renamed = true;
-    }
-    return copy;
+    return q->renamed;
 }
 
 static void on_created(void *ctx, const struct cel_aws_answer *a)
 {
     struct cel_sqs_queue *q = ctx;
 
-    if (a->err && strstr(a->code, "QueueDeletedRecently") && rename_queue(q)) {
+    if (a->err && strstr(a->code, "QueueDeletedRecently") && take_other_name(q)) {
         create(q);
     } else if (a->err) {
         not_found(q, a, "there is none, and it cannot be created: ");
@@ -389,7 +421,7 @@ static void on_url(void *ctx, const struct cel_aws_answer *a)
     }
 }
 
-static void ask_url(struct cel_sqs_queue *q)
+void cel_sqs_ask_url(struct cel_sqs_queue *q)
 {
     struct cel_buf *b = &q->s->params;
 
@@ -418,82 +450,17 @@ void cel_sqs_find(struct cel_sqs_queue *q, struct cel_done done)
     }
     q->find = CEL_SQS_ASKING;
     q->missing = false;
+    if (q->source) {
+        cel_sqs_redrive_find(q);
+        return;
+    }
     if (!q->predefined) {
-        ask_url(q);
+        cel_sqs_ask_url(q);
         return;
     }
     cel_free(q->url);
     q->url = cel_strdup(q->predefined->url);
     ask_attributes(q);
-}
-
-/* ---- exchanges, which are known to this process alone (kombu/transport/virtual) ---- */
-
-celery_status cel_sqs_bind(struct cel_sqs *s, const struct cel_queue *def,
-                           struct cel_sqs_queue *q, celery_error *err)
-{
-    const char *key = def->routing_key ? def->routing_key : "";
-    struct cel_sqs_binding *b;
-    enum cel_exchange_type type;
-    struct cel_list *it, *tmp;
-
-    if (!cel_exchange_type_parse(def->exchange_type, &type) ||
-        type == CEL_EXCHANGE_FANOUT) {
-        return cel_error_set(
-            err, CELERY_ENOTSUP, "queue %.80s: SQS has no exchanges of type %.20s%s",
-            def->name, def->exchange_type,
-            type == CEL_EXCHANGE_FANOUT ? " unless supports_fanout is set" : "");
-    }
-    if (!def->exchange || !def->exchange[0]) {
-        return CELERY_OK;
-    }
-    cel_list_foreach(it, tmp, &s->bindings) {
-        b = cel_container_of(it, struct cel_sqs_binding, node);
-        if (b->queue == q && strcmp(b->exchange, def->exchange) == 0 &&
-            strcmp(b->routing_key, key) == 0) {
-            return CELERY_OK;
-        }
-    }
-    b = cel_calloc(1, sizeof *b);
-    if (!b) {
-        return cel_error_nomem(err);
-    }
-    b->exchange = cel_strdup(def->exchange);
-    b->routing_key = cel_strdup(key);
-    b->type = type;
-    b->queue = q;
-    cel_list_append(&s->bindings, &b->node);
-    return b->exchange && b->routing_key ? CELERY_OK : cel_error_nomem(err);
-}
-
-void cel_sqs_declare(struct cel_transport *t, const struct cel_queue *def,
-                     struct cel_done done)
-{
-    struct cel_sqs *s = cel_sqs_of(t);
-    celery_error err = {0};
-    struct cel_sqs_queue *q;
-    enum cel_exchange_type type;
-
-    if (cel_sqs_is_closed(s, done)) {
-        return;
-    }
-    if (!cel_exchange_type_parse(def->exchange_type, &type)) {
-        cel_error_set(&err, CELERY_ENOTSUP, "queue %.80s: no exchanges of type %.20s",
-                      def->name, def->exchange_type);
-        cel_done(done, &err, 0);
-        return;
-    }
-    if (type == CEL_EXCHANGE_FANOUT && s->set.fanout) {
-        cel_sqs_subscribe(s, def, done);
-        return;
-    }
-    q = cel_sqs_queue(s, def->name, &err);
-    if (!q || cel_sqs_bind(s, def, q, &err) < 0) {
-        cel_done(done, &err, 0);
-        return;
-    }
-    q->no_ack = def->no_ack;
-    cel_sqs_find(q, done);
 }
 
 /* ---- the end ---- */

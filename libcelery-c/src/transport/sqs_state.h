@@ -52,6 +52,10 @@ struct cel_sqs_queue {
     bool missing; /* it was looked for and not made */
     bool renamed; /* its own name is not free again yet */
 
+    /* sqs_redrive.c */
+    struct cel_sqs_queue *source; /* whose redrive policy has it as target; or NULL */
+    bool looking;                 /* the source is not made for it */
+
     /* sqs_subscribe.c: of a fanout */
     struct cel_sqs_topic *topic; /* or NULL */
     char
@@ -252,6 +256,9 @@ struct cel_sqs_queue *cel_sqs_queue_named(struct cel_sqs *s, const char *sqs_nam
 
 /* done when its URL is known; at once if it is. */
 void cel_sqs_find(struct cel_sqs_queue *q, struct cel_done done);
+/* For finding: another name at the service; it is asked for the URL. */
+celery_status cel_sqs_rename(struct cel_sqs_queue *q, const char *sqs_name);
+void cel_sqs_ask_url(struct cel_sqs_queue *q);
 void cel_sqs_queues_reset(struct cel_sqs *s);
 void cel_sqs_queues_free(struct cel_sqs *s);
 
@@ -259,8 +266,7 @@ void cel_sqs_queues_free(struct cel_sqs *s);
 bool cel_sqs_await(struct cel_list *waiting, struct cel_done done); /* false: no memory */
 void cel_sqs_answer_all(struct cel_list *waiting, const celery_error *err);
 
-celery_status cel_sqs_bind(struct cel_sqs *s, const struct cel_queue *def,
-                           struct cel_sqs_queue *q, celery_error *err);
+/* ---- sqs_declare.c ---- */
 
 void cel_sqs_declare(struct cel_transport *t, const struct cel_queue *q,
                      struct cel_done done);
@@ -290,6 +296,14 @@ void cel_sqs_subscribe(struct cel_sqs *s, const struct cel_queue *def,
 void cel_sqs_unsubscribe(struct cel_sqs_queue *q);
 /* Gives the owner what came to a queue of broadcasts. */
 void cel_sqs_hear(struct cel_sqs_queue *q);
+
+/* ---- sqs_redrive.c ---- */
+
+/* Finds a queue with a source. */
+void cel_sqs_redrive_find(struct cel_sqs_queue *q);
+/* The queue that a letter was in, by its ARN; borrows. */
+struct cel_slice cel_sqs_redrive_from(const struct cel_sqs_queue *q,
+                                      struct cel_slice arn);
 
 /* ---- sqs_reply.c ---- */
 
