@@ -41,6 +41,12 @@ SKIPPED = 77
 READY_SECONDS = 90  # a loaded machine under a sanitizer run; two or three otherwise
 LINGER_SECONDS = 15
 PR_SET_PDEATHSIG = 1
+NO_SPINNING = '+sbwt none +sbwtdcpu none +sbwtdio none '
+# One thread that runs processes, whatever the machine has.
+SMALL = NO_SPINNING + '+S 1:1 +SDcpu 1:1 +SDio 1 +P 65536 +Q 8192'
+# scripts/rabbitmq-env, scripts/rabbitmq-server
+AS_SHIPPED = NO_SPINNING + ('+P 1048576 +t 5000000 +stbt db +zdbbl 128000 +MBas ageffcbf '
+                            '+MHas ageffcbf +MBlmbcs 512 +MHlmbcs 512 +MMmcs 30')
 _libc = ctypes.CDLL(None)
 
 
@@ -338,9 +344,10 @@ class Rabbit(Node):
     """A node of our own, in a folder of its own."""
 
     def __init__(self, plugins=(), tls=False, settings=(), port=None, release=None,
-                 start=True, management=False):
+                 start=True, management=False, as_shipped=False):
         """settings: terms of the application rabbit, as '{consumer_timeout, 5000}'.
-        management: the plugin, on management_port."""
+        management: the plugin, on management_port.  as_shipped: the virtual machine as
+        RabbitMQ starts it, with all processors; otherwise a small one."""
         release = release or installed()
         if not release:
             raise Failed('rabbitmq-server is not installed')
@@ -349,7 +356,7 @@ class Rabbit(Node):
                          base64.b16encode(os.urandom(10)).decode(),
                          't%d@localhost' % os.getpid())
         self.plugins, self.settings = list(plugins), list(settings)
-        self.process = None
+        self.process, self.machine = None, AS_SHIPPED if as_shipped else SMALL
         self.management_port = free_port() if management else None
         if tls:
             self.tls_port = free_port()
@@ -410,9 +417,8 @@ class Rabbit(Node):
         return env
 
     def _arguments_of_erl(self):
-        small = '+S 1:1 +SDcpu 1:1 +SDio 1 +sbwt none +sbwtdcpu none +sbwtdio none +P 65536'
-        return [*self.release.prefix, self.release.erl, *small.split(), '+Q', '8192',
-                '+W', 'w', '+B', 'i', '-noinput', '-boot', 'start_sasl', '-s', 'rabbit', 'boot',
+        return [*self.release.prefix, self.release.erl, *self.machine.split(), '+W', 'w',
+                '+B', 'i', '-noinput', '-boot', 'start_sasl', '-s', 'rabbit', 'boot',
                 '-sname', self.node, '-start_epmd', 'false', '-erl_epmd_port', str(self.dist),
                 '-kernel', 'inet_dist_use_interface', '{127,0,0,1}',
                 '-kernel', 'prevent_overlapping_partitions', 'false',
