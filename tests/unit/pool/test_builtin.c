@@ -234,7 +234,7 @@ static void test_a_map_ends_as_its_task(void **state)
 static void test_maps_of_maps_have_a_limit(void **state)
 {
     char body[4000] = "[\"t.add\", [[1, 2]]]";
-    char next[4000];
+    char next[4100];
     for (int depth = 1; depth < 40; depth++) {
         snprintf(next, sizeof next, "[%s, {}, null]", body);
         struct cel_outcome o = call("celery.starmap", next);
