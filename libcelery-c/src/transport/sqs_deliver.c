@@ -6,7 +6,7 @@
 #include "base/md5.h"
 #include "transport/dead_letter.h"
 #include "transport/sqs_codec.h"
-#include "transport/sqs_state.h"
+#include "transport/sqs_entry.h"
 
 size_t cel_sqs_room(const struct cel_sqs *s)
 {
@@ -182,13 +182,26 @@ static void read_body(struct cel_sqs_message *m, const struct cel_node *n)
     }
 }
 
+/* They are asked for where letters are read. */
+static bool attributes_fit(const struct cel_node *n)
+{
+    const struct cel_node *md5 = cel_node_get(n, CEL_SLICE("MD5OfMessageAttributes"));
+    char mine[CEL_MD5_HEX];
+
+    return !cel_node_is_string(md5) ||
+           !cel_sqs_attributes_md5(cel_node_get(n, CEL_SLICE("MessageAttributes")),
+                                   mine) ||
+           cel_slice_eq(cel_node_text(md5), cel_slice(mine, CEL_MD5_HEX));
+}
+
 /* Something on the way changed it.  It is left to come again, when it may come whole. */
 static bool is_damaged(const struct cel_sqs_queue *q, const struct cel_node *n)
 {
     struct cel_slice id = cel_node_text(cel_node_get(n, CEL_SLICE("MessageId")));
 
     if (cel_sqs_md5_fits(cel_node_get(n, CEL_SLICE("MD5OfBody")),
-                         cel_node_text(cel_node_get(n, CEL_SLICE("Body"))))) {
+                         cel_node_text(cel_node_get(n, CEL_SLICE("Body")))) &&
+        (!q->dead || attributes_fit(n))) {
         return false;
     }
     cel_log(CELERY_LOG_WARNING,

@@ -262,11 +262,27 @@ celery_status cel_sqs_body_write(struct cel_buf *out, struct cel_buf *text, bool
     return cel_buf_ok(out) ? CELERY_OK : cel_error_nomem(err);
 }
 
+/* Of what cel_sqs_attributes_write() has written. */
+static bool digest_attributes(struct cel_slice written, char ret_md5[CEL_MD5_HEX])
+{
+    const size_t head = strlen(", \"MessageAttributes\": ");
+    struct cel_arena arena = {0};
+    struct cel_node *map = NULL;
+    bool known =
+        written.len > head &&
+        cel_json_parse(&arena, cel_slice(written.data + head, written.len - head), NULL,
+                       &map, NULL) == 0 &&
+        cel_sqs_attributes_md5(map, ret_md5);
+
+    cel_arena_fini(&arena);
+    return known;
+}
+
 celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
                                   const struct cel_sqs_queue *q, size_t i,
                                   const struct cel_envelope *env,
                                   const struct cel_sqs_extra *extra,
-                                  char ret_md5[CEL_MD5_HEX], celery_error *err)
+                                  struct cel_sqs_digests *ret_digests, celery_error *err)
 {
     bool plain = extra->raw.len ? extra->not_base64 : q->s->set.plain;
     celery_status st = cel_sqs_text_write(text, env, extra);
@@ -280,12 +296,16 @@ celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
         return st;
     }
     cel_buf_addf(out, "{\"Id\": \"%zu\", \"MessageBody\": ", i);
-    add_body(out, text, plain, ret_md5);
+    add_body(out, text, plain, ret_digests->body);
     add_group(out, q, env, extra);
     if (!extra->reason) {
         add_delay(out, q, env);
     }
+    size_t at = out->len;
     cel_sqs_attributes_write(out, env, extra);
+    ret_digests->has_attributes =
+        out->len > at && digest_attributes(cel_slice(out->data + at, out->len - at),
+                                           ret_digests->attributes);
     cel_buf_addc(out, '}');
     return cel_buf_ok(out) ? CELERY_OK : cel_error_nomem(err);
 }

@@ -6,15 +6,26 @@
 #include "base/md5.h"
 #include "transport/sqs_state.h"
 
+/* MD5 of what an entry has, for comparison with what the service says that it got. */
+struct cel_sqs_digests {
+    char body[CEL_MD5_HEX];
+    char attributes[CEL_MD5_HEX];
+    bool
+        has_attributes; /* otherwise there are none, or of a kind that is not known here */
+};
+
+/* Of a map of attributes as in MessageAttributes.  False: as has_attributes. */
+bool cel_sqs_attributes_md5(const struct cel_node *map, char ret_md5[CEL_MD5_HEX]);
+
 /*
  * Appends {"Id": "i", "MessageBody": ...} for the queue.  text is scratch.  CELERY_ELIMIT with
- * both sizes when the message is larger than the queue takes.  ret_md5: of the body; may be NULL.
+ * both sizes when the message is larger than the queue takes.
  */
 celery_status cel_sqs_entry_write(struct cel_buf *out, struct cel_buf *text,
                                   const struct cel_sqs_queue *q, size_t i,
                                   const struct cel_envelope *envelope,
                                   const struct cel_sqs_extra *extra,
-                                  char ret_md5[CEL_MD5_HEX], celery_error *err);
+                                  struct cel_sqs_digests *ret_digests, celery_error *err);
 
 /* Its parts: the message as kombu's JSON into text, which is cleared; */
 celery_status cel_sqs_text_write(struct cel_buf *text, const struct cel_envelope *env,

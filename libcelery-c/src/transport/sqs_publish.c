@@ -18,7 +18,7 @@ struct post {
     struct cel_envelope *owned; /* what was written as JSON, read again; or NULL */
     struct cel_sqs_extra extra; /* texts in the block */
     struct cel_done done;
-    char md5[CEL_MD5_HEX]; /* of the body, as it was sent last */
+    struct cel_sqs_digests digests; /* as it was sent last */
     unsigned tries;
     bool looked; /* the queue was missing once and was looked up again */
     char text[];
@@ -190,14 +190,22 @@ static void put_back(struct batch *b)
     }
 }
 
-/* The service says what it got: if that is another body, it lies there, and ours is not sent. */
+/* What it does not say is right. */
+static bool says(const struct cel_node *md5, const char mine[CEL_MD5_HEX])
+{
+    return !cel_node_is_string(md5) ||
+           cel_slice_eq(cel_node_text(md5), cel_slice(mine, CEL_MD5_HEX));
+}
+
+/* The service says what it got: if that is another message, it lies there, and ours is not sent. */
 static bool is_whole(const struct cel_sqs_queue *q, const struct post *p,
                      const struct cel_node *done)
 {
-    const struct cel_node *md5 = cel_node_get(done, CEL_SLICE("MD5OfMessageBody"));
+    const struct cel_node *body = cel_node_get(done, CEL_SLICE("MD5OfMessageBody"));
+    const struct cel_node *rest = cel_node_get(done, CEL_SLICE("MD5OfMessageAttributes"));
 
-    if (!cel_node_is_string(md5) ||
-        cel_slice_eq(cel_node_text(md5), cel_slice(p->md5, sizeof p->md5))) {
+    if (says(body, p->digests.body) &&
+        (!p->digests.has_attributes || says(rest, p->digests.attributes))) {
         return true;
     }
     cel_log(CELERY_LOG_WARNING,
@@ -301,7 +309,7 @@ static bool add(struct cel_sqs_queue *q, struct batch *b, struct post *p,
         cel_buf_adds(out, ", ");
     }
     celery_status st = cel_sqs_entry_write(out, &q->s->text, q, b->n, p->envelope,
-                                           &p->extra, p->md5, err);
+                                           &p->extra, &p->digests, err);
     if (st < 0 || (b->n && out->len > CEL_SQS_MAX_BYTES)) {
         out->len = before;
         return false;

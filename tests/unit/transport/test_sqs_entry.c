@@ -89,10 +89,11 @@ static char *write(const char *headers, const char *properties, celery_status wa
     struct cel_envelope *env = message(headers, properties);
     struct cel_buf out = {0}, text = {0};
     celery_error err = {0};
-    char md5[CEL_MD5_HEX];
+    struct cel_sqs_digests digests;
 
     assert_int_equal(
-        cel_sqs_entry_write(&out, &text, &queue, 3, env, &nothing, md5, &err), wanted);
+        cel_sqs_entry_write(&out, &text, &queue, 3, env, &nothing, &digests, &err),
+        wanted);
     cel_buf_fini(&text);
     cel_envelope_free(env);
     if (wanted < 0) {
@@ -192,7 +193,8 @@ static void test_delays_that_are_given(void **state)
 static void test_digests_are_of_what_is_sent(void **state)
 {
     static char bytes[4000];
-    char md5[CEL_MD5_HEX], wanted[CEL_MD5_HEX];
+    struct cel_sqs_digests digests;
+    char wanted[CEL_MD5_HEX];
 
     set_up(false, false);
     memset(bytes, 'x', sizeof bytes);
@@ -202,14 +204,65 @@ static void test_digests_are_of_what_is_sent(void **state)
         celery_error err = {0};
 
         assert_int_equal(
-            cel_sqs_entry_write(&out, &text, &queue, 3, &env, &nothing, md5, &err), 0);
+            cel_sqs_entry_write(&out, &text, &queue, 3, &env, &nothing, &digests, &err),
+            0);
         const char *body =
             strstr(cel_buf_cstr(&out), "Body\": \"") + strlen("Body\": \"");
         cel_md5_hex(cel_slice(body, CEL_BASE64_LEN(n)), wanted);
-        assert_memory_equal(md5, wanted, sizeof md5);
+        assert_memory_equal(digests.body, wanted, sizeof wanted);
+        assert_false(digests.has_attributes);
         cel_buf_fini(&text);
         cel_buf_fini(&out);
     }
+}
+
+static struct cel_node *read_map(struct cel_arena *a, const char *text)
+{
+    struct cel_node *map = NULL;
+
+    assert_int_equal(cel_json_parse(a, cel_slice_of(text), NULL, &map, NULL), 0);
+    return map;
+}
+
+static void test_md5_of_attributes(void **state)
+{
+    struct cel_arena a = {0};
+    char md5[CEL_MD5_HEX];
+
+    /* By Python's hashlib, after the manual. */
+    assert_true(cel_sqs_attributes_md5(
+        read_map(&a, "{\"b\": {\"DataType\": \"String\", \"StringValue\": \"\\u20ac\"}, "
+                     "\"ab\": {\"DataType\": \"Binary.png\", \"BinaryValue\": \"AAEC\"}, "
+                     "\"a\": {\"DataType\": \"Number.int\", \"StringValue\": \"42\"}}"),
+        md5));
+    assert_memory_equal(md5, "5fa21e79525936088b3228b75b4fe31c", CEL_MD5_HEX);
+
+    /* And of what is sent: those of a letter. */
+    const struct cel_sqs_extra letter = {.reason = "why", .from = "q"};
+    struct cel_envelope *env = message("{}", "{}");
+    struct cel_buf out = {0}, text = {0};
+    struct cel_sqs_digests sent;
+    celery_error err = {0};
+
+    assert_int_equal(
+        cel_sqs_entry_write(&out, &text, &queue, 3, env, &letter, &sent, &err), 0);
+    const struct cel_node *entry = read_map(&a, cel_buf_cstr(&out));
+    assert_true(
+        cel_sqs_attributes_md5(cel_node_get(entry, CEL_SLICE("MessageAttributes")), md5));
+    assert_true(sent.has_attributes);
+    assert_memory_equal(sent.attributes, md5, CEL_MD5_HEX);
+    cel_buf_fini(&text);
+    cel_buf_fini(&out);
+    cel_envelope_free(env);
+
+    assert_false(cel_sqs_attributes_md5(read_map(&a, "{}"), md5));
+    assert_false(cel_sqs_attributes_md5(NULL, md5));
+    assert_false(cel_sqs_attributes_md5(
+        read_map(&a, "{\"b\": {\"DataType\": \"String\", \"StringValue\": 3}}"), md5));
+    assert_false(cel_sqs_attributes_md5(
+        read_map(&a, "{\"b\": {\"DataType\": \"Binary\", \"StringValue\": \"x\"}}"),
+        md5));
+    cel_arena_fini(&a);
 }
 
 int main(void)
@@ -221,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_delays),
         cmocka_unit_test(test_entries),
         cmocka_unit_test(test_attributes_leave_the_message),
+        cmocka_unit_test(test_md5_of_attributes),
         cmocka_unit_test(test_what_is_too_large_is_refused),
     };
 
