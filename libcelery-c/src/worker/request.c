@@ -58,9 +58,6 @@ static void request_free(struct cel_request *r)
     cel_list_remove(&r->ready_node);
     w->n_requests--;
     cel_envelope_free(r->envelope);
-    if (!cel_list_empty(&w->ready)) {
-        cel_worker_dispatch(w); /* they may have waited for its result to be stored */
-    }
     if (w->shutdown != CEL_SHUTDOWN_NONE) {
         cel_worker_check_shutdown(w);
     }

@@ -22,6 +22,8 @@ struct cel_results {
     bool connecting;
     bool connected;
     bool giving_up;
+    void (*fewer)(void *ctx);
+    void *fewer_ctx;
     char name[200];
 };
 
@@ -30,6 +32,20 @@ static void on_retry(void *ctx);
 static void retry_later(struct cel_results *r)
 {
     cel_source_rearm(r->retry, cel_loop_now(r->loop) + cel_backoff_next(&r->backoff));
+}
+
+/* Who gives up has nothing to go on with. */
+static void tell_fewer(const struct cel_results *r)
+{
+    if (r->fewer && !r->giving_up) {
+        r->fewer(r->fewer_ctx);
+    }
+}
+
+static void end(struct cel_results *r, struct cel_errand *s, const celery_error *err)
+{
+    s->done(s->ctx, err);
+    tell_fewer(r);
 }
 
 void cel_errand_answer(void *ctx, const celery_error *err, int64_t answer)
@@ -43,13 +59,13 @@ void cel_errand_answer(void *ctx, const celery_error *err, int64_t answer)
             cel_log(CELERY_LOG_INFO, "Result backend %s stores again.", r->name);
             cel_backoff_reset(&r->backoff);
         }
-        s->done(s->ctx, NULL);
+        end(r, s, NULL);
         return;
     }
     /* Errands are harmless to do twice, so an uncertain one is done again. */
     bool again = celery_error_retriable(err) || err->status == CELERY_EUNCERTAIN;
     if (r->giving_up || !again || cel_loop_now(r->loop) > s->deadline) {
-        s->done(s->ctx, err);
+        end(r, s, err);
         return;
     }
     if (r->backoff.tries == 0) {
@@ -129,7 +145,7 @@ static void expire_waiting(struct cel_results *r)
         if (r->giving_up || cel_loop_now(r->loop) > s->deadline) {
             cel_list_remove(it);
             r->n_waiting--;
-            s->done(s->ctx, &err);
+            end(r, s, &err);
         }
     }
 }
@@ -313,6 +329,12 @@ bool cel_results_enabled(const struct cel_results *r)
 bool cel_results_connected(const struct cel_results *r)
 {
     return r->connected;
+}
+
+void cel_results_on_fewer(struct cel_results *r, void (*fn)(void *ctx), void *ctx)
+{
+    r->fewer = fn;
+    r->fewer_ctx = ctx;
 }
 
 size_t cel_results_waiting(const struct cel_results *r)

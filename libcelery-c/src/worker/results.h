@@ -81,4 +81,7 @@ bool cel_results_enabled(const struct cel_results *results);
 bool cel_results_connected(const struct cel_results *results);
 size_t cel_results_waiting(const struct cel_results *results); /* not stored yet */
 
+/* fn is called after each errand that has ended, of whomever: fewer wait. */
+void cel_results_on_fewer(struct cel_results *results, void (*fn)(void *ctx), void *ctx);
+
 #endif

@@ -166,6 +166,16 @@ celery_status cel_worker_prepare(celery_app *app, struct celery_worker **ret_wor
     return CELERY_OK;
 }
 
+/* Ready tasks may have waited for that; see cel_worker_on_dispatch(). */
+static void on_fewer_results(void *ctx)
+{
+    struct celery_worker *w = ctx;
+
+    if (!cel_list_empty(&w->ready)) {
+        cel_worker_dispatch(w);
+    }
+}
+
 static celery_status open_results(struct celery_worker *w, celery_error *err)
 {
     struct cel_url **urls = NULL;
@@ -176,8 +186,12 @@ static celery_status open_results(struct celery_worker *w, celery_error *err)
         cel_url_free_list(urls, n);
         return status;
     }
-    return cel_results_new(w->loop, urls, n, w->app->config, w->policy.store_deadline,
-                           &w->results, err);
+    status = cel_results_new(w->loop, urls, n, w->app->config, w->policy.store_deadline,
+                             &w->results, err);
+    if (status == CELERY_OK) {
+        cel_results_on_fewer(w->results, on_fewer_results, w);
+    }
+    return status;
 }
 
 static void on_wake(void *ctx)
