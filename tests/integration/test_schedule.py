@@ -225,6 +225,10 @@ class Limits(lib.Case):
 
 
 class Autoscale(lib.Case):
+    def scaled(self, worker, way):
+        said = re.findall(r'Scaling %s (\d) proc' % way, worker.output())
+        return sum(int(n) for n in said)
+
     def grow_and_shrink(self, pool):
         """From one to three slots while there is work, and back when it is done."""
         w = self.start('--autoscale=3,1', pool=pool, env={'AUTOSCALE_KEEPALIVE': '1'},
@@ -239,10 +243,9 @@ class Autoscale(lib.Case):
             r.get(timeout=20)
         # One after another on fewer slots takes six at least; the rest is for the machine.
         self.assertLess(time.time() - start, 6)
-        self.assertEqual(sum(int(n) for n in re.findall(r'Scaling up (\d) proc', w.output())),
-                         2)
+        self.assertEqual(self.scaled(w, 'up'), 2)
         lib.wait_for('one slot', lambda: slots() == 1, 10)
-        w.wait_output('Scaling down 2 processes.')
+        lib.wait_for('so it says', lambda: self.scaled(w, 'down') == 2)
         self.assertEqual(self.call('t.add', 1, 2), 3)
         # It grows again, and prefetch is as for three all the time.
         results = [self.app.send_task('t.sleep_late', (0.5,)) for _ in range(20)]
