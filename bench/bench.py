@@ -66,6 +66,10 @@ M64 = ('--prefetch-multiplier', '64')
 LATE = {'task_acks_late': True}
 AUTO = {'worker_prefetch_multiplier': 'auto'}
 PY, C = 'celery prefork', 'c prefork'
+POOLS = [C, 'c threads', 'c solo']
+# Behind a worker's name: without what differs, in turn with it, for what that costs.  A machine that
+# others use is another one minutes later.
+WITHOUT = ', without'
 
 # (name, workers, what differs)
 SCENARIOS = [
@@ -87,12 +91,18 @@ SCENARIOS = [
      {'options': M64, 'rtt_ms': 2}),
     ('multiplier 64, 100 kB bodies', [PY, C, 'c threads', 'c solo'],
      {'options': M64, 'args': ('x' * 100000,)}),
-    ('multiplier 64, log level INFO', [PY, C, 'c threads', 'c solo'],
+    ('multiplier 64, log level INFO', [PY, *POOLS, *(w + WITHOUT for w in POOLS)],
      {'options': M64, 'loglevel': 'INFO'}),
-    # Beside 'multiplier 64', with a monitor that reads them: events may cost 15 % at most.
-    ('multiplier 64, events on', [PY, C, 'c threads', 'c solo'],
+    ('multiplier 64, events on', [PY, *POOLS, *(w + WITHOUT for w in POOLS)],
+     {'options': M64 + ('-E',)}),
+    # The monitor is Python's, and shares the processors.
+    ('multiplier 64, events on and read', [PY, *POOLS],
      {'options': M64 + ('-E',), 'listen': True}),
 ]
+
+
+def named(table, worker):
+    return table.get(worker.removesuffix(WITHOUT))
 
 
 def count_for(kind, what, seconds):
@@ -108,12 +118,12 @@ def run_scenario(bench, name, workers, what, runs, seconds, table, report):
     results = {w: [] for w in workers}
     for turn in range(runs):
         for w in workers:
-            kind = table[w]
-            args = dict(what)
+            kind = named(table, w)
+            args = {'options': M64} if w.endswith(WITHOUT) else dict(what)
             if w == 'c prefork auto':
                 args['conf'] = AUTO
             try:
-                got = bench.drain(kind, count_for(kind, what, seconds), **args)
+                got = bench.drain(kind, count_for(kind, args, seconds), **args)
             except RuntimeError as exc:
                 print('  %s: %s' % (w, str(exc).strip()[-600:]), flush=True)
                 continue
@@ -124,7 +134,7 @@ def run_scenario(bench, name, workers, what, runs, seconds, table, report):
 
 
 def single_figures(bench, table, quick, report):
-    ours = [k for k in ('c prefork', 'c threads', 'c solo') if k in table]
+    ours = [k for k in POOLS if k in table]
     for w in ours + ['celery prefork', 'celery solo']:
         if w not in table:
             continue
@@ -183,10 +193,10 @@ def main():
         for name, workers, what in SCENARIOS:
             if a.only and a.only not in name:
                 continue
-            workers = [w for w in workers if w in table]
+            workers = [w for w in workers if named(table, w)]
             if a.quick and name not in ('multiplier 64', 'default prefetch',
                                         'multiplier 64, 2 ms to the broker'):
-                workers = [w for w in workers if table[w].lang in ('c', 'bare')]
+                workers = [w for w in workers if named(table, w).lang in ('c', 'bare')]
             if what.get('rtt_ms') and bench.port(what['rtt_ms']) is None:
                 print('%s: not measured: faultproxy is not built' % name)
                 continue

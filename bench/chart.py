@@ -58,8 +58,11 @@ def goals(report):
     ratio('c prefork, 100 kB bodies: at least 4 times', 'multiplier 64, 100 kB bodies',
           'c prefork', 4)
     ratio('c prefork: at least 6 times celery-node', m64, 'c prefork', 6, 'celery-node')
-    ratio('c prefork, log level INFO: at least two thirds of the rate without',
-          'multiplier 64, log level INFO', 'c prefork', 2 / 3, 'c prefork', m64, '%')
+    for w in POOLS:
+        ratio('%s, log level INFO: at least two thirds of the rate without' % w,
+              'multiplier 64, log level INFO', w, 2 / 3, w + ', without', unit='%')
+        ratio('%s, events on: at least 85 %% of the rate without' % w,
+              'multiplier 64, events on', w, 0.85, w + ', without', unit='%')
     for w in POOLS:
         below('%s, idle round trip: p50 under 500 us' % w,
               report['latency'].get(w, {}).get('p50'), 500, '%.0f us')
