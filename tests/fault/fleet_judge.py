@@ -134,7 +134,9 @@ def left_over(fleet, traffic):
         if '.celery-c.lease.' in k or k.startswith('unacked_mutex'):
             continue
         passing = '.celery-c.starts.' in k and fleet.db0.ttl(k) > 0
-        found['starts of messages that Python settled' if passing else 'wrong'].append(k)
+        said = fleet.db0.lindex(k, 0)[:300] if k.endswith('.celery-c.dead') else b''
+        found['starts of messages that Python settled' if passing else 'wrong'].append(
+            ('%s %s' % (k, said.decode(errors='replace'))).strip())
     failed = {g for f in fleet.flows if f.failed for x in f.leaves
               for g in traffic.groups[x.id]}
     for k in lib.leftover_keys(fleet.db1):
